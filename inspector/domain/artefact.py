@@ -1,0 +1,65 @@
+"""Versioned artefacts (banks, calibrations, product and camera settings) and their announcements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from inspector.domain.result import ScoreMode
+
+CONFIG_SCHEMA = "inspection.config/1"
+
+
+class ArtefactKind(StrEnum):
+    """What an announced artefact is; ``subject`` is a camera id for the first three, a product's name for the last."""
+
+    BANK = "bank"
+    CALIBRATION = "calibration"
+    CAMERA = "camera"
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Record of ``inspection.config`` (key ``kind/subject``): from now on, ``subject`` uses ``version``.
+
+    ``version`` is the SHA-256 (hex) of the artefact's bytes, under which the store holds them.
+    """
+
+    kind: ArtefactKind
+    subject: str
+    version: str
+    created_at: datetime
+    schema: str = CONFIG_SCHEMA
+
+    @property
+    def key(self) -> str:
+        """The compaction key: one live version for each kind and subject."""
+        return f"{self.kind}/{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreMap:
+    """Monotone map from a raw score to 0..1: ``1 / (1 + exp(-(raw - midpoint) / scale))``.
+
+    ``midpoint`` is the raw score that becomes 0.5, the default threshold; ``scale`` > 0.
+    """
+
+    midpoint: float
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Score maps of one camera for one mode and weights version, from ``frames`` normal frames."""
+
+    camera_id: str
+    mode: ScoreMode
+    weights_version: str
+    image: ScoreMap
+    pixel: ScoreMap
+    frames: int
+    target_false_alarm_rate: float
+    created_at: datetime
+    bank_version: str | None = None

@@ -1,0 +1,41 @@
+"""A defect instance: what it is, how sure, how bad, and where on the frame as captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Box(NamedTuple):
+    """Axis-aligned box in pixels of the frame as captured: left, top, width, height."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+class Point(NamedTuple):
+    """A vertex in pixels of the frame as captured."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One connected region judged defective.
+
+    ``score`` is 0..1, ``severity`` 1..1000 (667 and above: act now), ``area_fraction`` is of the whole frame,
+    ``area_mm2`` is known only where the product says how large a pixel is.
+    """
+
+    defect_type: str
+    score: float
+    severity: int
+    area_px: int
+    area_fraction: float
+    box: Box
+    polygon: tuple[Point, ...]
+    description: str
+    area_mm2: float | None = None

@@ -1,0 +1,78 @@
+"""Every frame taken from the log ends as exactly one outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inspector.domain.alert import Alert
+from inspector.domain.frame import FrameSource
+from inspector.domain.result import InspectionResult
+
+
+class RejectReason(StrEnum):
+    """Why a frame could not be inspected; the value stands in the dead letter's ``reason`` header."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    CONTENT_TYPE = "content_type"
+    UNDECODABLE = "undecodable"
+    TRUNCATED = "truncated"
+    NO_CAMERA_ID = "no_camera_id"
+    CAMERA_ID_CONFLICT = "camera_id_conflict"
+    UNKNOWN_CAMERA = "unknown_camera"
+    MALFORMED_HEADER = "malformed_header"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    DUPLICATE = "duplicate"
+    DECODER_CRASH = "decoder_crash"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Pictures kept beside a result: the encoded frame, the overlay (JPEG) and the mask (PNG), where kept."""
+
+    frame: bytes | None = None
+    overlay: bytes | None = None
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The frame was scored and judged; ``alert`` is there exactly when it was judged anomalous."""
+
+    source: FrameSource
+    result: InspectionResult
+    alert: Alert | None
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The frame could not be inspected and becomes one dead letter.
+
+    ``raw`` is the record's value as it came; ``headers`` are its headers as they came (untrusted bytes).
+    """
+
+    source: FrameSource
+    reason: RejectReason
+    detail: str
+    raw: bytes = field(repr=False)
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    frame_id: str | None = None
+    camera_id: str | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The frame was left out under a drop policy the line asked for."""
+
+    source: FrameSource
+    reason: str
+    frame_id: str | None = None
+    camera_id: str | None = None
+
+
+Outcome = Inspected | Rejected | Dropped

@@ -1,0 +1,56 @@
+"""The result of one inspected frame, as stored in Redis (schema ``inspection.result/1``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from inspector.domain.defect import Defect
+from inspector.domain.frame import FrameSource
+
+RESULT_SCHEMA = "inspection.result/1"
+
+
+class PredLabel(StrEnum):
+    """The verdict on a frame."""
+
+    NORMAL = "normal"
+    ANOMALOUS = "anomalous"
+
+
+class ScoreMode(StrEnum):
+    """What a score was made from."""
+
+    ZERO_SHOT = "zero_shot"
+    BANK = "bank"
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionResult:
+    """One frame's verdict. ``anomaly_score`` is 0..1; coordinates are pixels of the frame as captured."""
+
+    frame_id: str
+    camera_id: str
+    line_id: str
+    product: str
+    captured_at: datetime
+    inspected_at: datetime
+    anomaly_score: float
+    pred_label: PredLabel
+    image_threshold: float
+    mode: ScoreMode
+    weights_version: str
+    model: str
+    source: FrameSource
+    timings_ms: dict[str, float]
+    width_px: int
+    height_px: int
+    defects: tuple[Defect, ...] = ()
+    part_id: str | None = None
+    lot: str | None = None
+    view: str | None = None
+    traceparent: str | None = None
+    bank_version: str | None = None
+    calibration_version: str | None = None
+    schema: str = RESULT_SCHEMA

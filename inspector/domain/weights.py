@@ -1,0 +1,34 @@
+"""Manifest of a prompt-weights file: what it was made for, and how to tell that it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WEIGHTS_SCHEMA = "inspection.weights/1"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsManifest:
+    """Stands in the safetensors header. ``version`` is the content hash (SHA-256 hex of tensors and manifest).
+
+    ``vocabulary`` are the defect types seen in training, ``trained`` is false for freshly initialised weights,
+    whose text side means nothing yet. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
+    camera has no calibration of its own.
+    """
+
+    model: str
+    pretrained: str
+    image_size_px: int
+    contexts: int
+    context_tokens: int
+    text_layer_tokens: int
+    visual_layer_tokens: int
+    taps: tuple[int, ...]
+    vocabulary: tuple[str, ...]
+    text_mode: str = "causal"
+    trained: bool = False
+    image_threshold: float = 0.5
+    pixel_threshold: float = 0.5
+    created_at: str = ""
+    version: str = ""
+    schema: str = WEIGHTS_SCHEMA
