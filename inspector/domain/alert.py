@@ -1,4 +1,4 @@
-"""The alert for one frame judged anomalous (schema ``inspection.alert/1``); CloudEvents attributes travel in headers."""
+"""The alert for one frame judged anomalous (``inspection.alert/1``); CloudEvents attributes travel in headers."""
 
 from __future__ import annotations
 

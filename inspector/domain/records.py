@@ -5,7 +5,6 @@ The dataclasses of this package are the schema: validation, codec and published 
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,9 +31,13 @@ SCHEMA_IDS = {
 }
 
 
-@cache
-def _adapter(record_type: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(record_type)
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(record_type: type) -> TypeAdapter[Any]:
+    if record_type not in _adapters:
+        _adapters[record_type] = TypeAdapter(record_type)
+    return _adapters[record_type]
 
 
 def to_json(record: object) -> bytes:
@@ -49,7 +52,7 @@ def from_json(record_type: type[T], data: bytes | str) -> T:
         BadInputError: ``data`` is not JSON of that record.
     """
     try:
-        return _adapter(record_type).validate_json(data)
+        record: T = _adapter(record_type).validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(p) for p in first["loc"]) or "the record"
@@ -58,6 +61,7 @@ def from_json(record_type: type[T], data: bytes | str) -> T:
             f"{first['msg']} at {place}",
             "check what wrote the record against `inspector schema`",
         ) from error
+    return record
 
 
 def json_schema(name: str) -> dict[str, Any]:

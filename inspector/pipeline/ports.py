@@ -1,0 +1,237 @@
+"""What the pipeline asks of the outside: a frame log, a result store, an engine, a feed of configuration.
+
+Each is a small Protocol with a real implementation in ``adapters`` (or ``vision``) and an in-memory one in
+``adapters.memory``; one contract suite runs against both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from inspector.domain.artefact import Announcement
+from inspector.domain.defect import Defect
+from inspector.domain.frame import Frame, FrameSource
+from inspector.domain.outcome import Evidence, Inspected
+from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.result import PredLabel, ScoreMode
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record as it came from the frames topic: everything in it but ``source`` is untrusted."""
+
+    source: FrameSource
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """One record to publish."""
+
+    topic: str
+    key: bytes | None
+    value: bytes = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """The group membership under which records were polled.
+
+    ``generation`` grows with every rebalance and serves as the fencing token. ``handle`` is the broker client's own
+    group metadata, opaque here, handed back on commit.
+    """
+
+    member_id: str
+    generation: int
+    handle: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One poll. ``reset``: membership changed, so throw away uncommitted work; positions are the committed ones."""
+
+    records: tuple[LogRecord, ...]
+    ownership: Ownership | None
+    reset: bool = False
+
+
+class FrameLog(Protocol):
+    """The transactional consumer-and-producer of one inspector. Not thread-safe: one thread owns it."""
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Return at most ``max_records`` records in order, each once, after re-seeking if membership changed.
+
+        Raises:
+            ServiceUnavailableError: the brokers cannot be reached.
+        """
+        ...
+
+    def pause(self) -> None:
+        """Stop fetching on all assigned partitions, also those assigned later, until ``resume``."""
+        ...
+
+    def resume(self) -> None:
+        """Fetch again."""
+        ...
+
+    def commit(
+        self, ownership: Ownership, next_offsets: Mapping[tuple[str, int], int], records: Sequence[OutRecord]
+    ) -> None:
+        """Publish ``records`` and commit ``next_offsets`` ((topic, partition) -> next offset) in one transaction.
+
+        Raises:
+            CommitFailedError: nothing of it is visible, or its fate is unknown; call ``rebuild`` before anything else.
+            FencedError: another inspector took over under our name; the process must exit.
+        """
+        ...
+
+    def rebuild(self) -> None:
+        """Close consumer and producer, make new ones with the same identity, resume from the committed offsets."""
+        ...
+
+    def lag(self) -> int:
+        """Return how many records of the assigned partitions are not yet polled, as far as known."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group and close; never raises."""
+        ...
+
+
+class CommitFailedError(Exception):
+    """The transaction did not commit, or may not have."""
+
+
+class FencedError(Exception):
+    """A newer owner of our transactional id or partition exists; the only right move is to exit."""
+
+
+class StoreStatus(StrEnum):
+    """What the store did with one result."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # this frame_id is held by another offset; nothing was written
+    FENCED = "fenced"  # a newer generation wrote to this partition; nothing was written
+
+
+class ResultStore(Protocol):
+    """Where results go: idempotent upserts, guarded by the generation under which the partition is owned."""
+
+    def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
+        """Write results with their evidence, in order; one status each.
+
+        Raises:
+            ServiceUnavailableError: the store is away or refuses writes for now; retrying the same call is safe.
+        """
+        ...
+
+
+class ArtefactStore(Protocol):
+    """Content-addressed bytes: banks, calibrations, settings, weights."""
+
+    def put(self, data: bytes) -> str:
+        """Store ``data`` and return its version, the SHA-256 in hex."""
+        ...
+
+    def get(self, version: str) -> bytes:
+        """Return the bytes of ``version``, verified.
+
+        Raises:
+            BadInputError: unknown version, or the bytes do not hash to it.
+            ServiceUnavailableError: the store is away.
+        """
+        ...
+
+
+class ConfigFeed(Protocol):
+    """Announcements of ``inspection.config``, from its beginning."""
+
+    def poll(self) -> Sequence[Announcement]:
+        """Return the announcements that arrived since the last call, oldest first; never waits for more.
+
+        The first call returns the live version of everything announced so far.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close; never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """A frame ready to be scored. ``pixels`` is the engine's own: for the real one uint8 [S, S, 3] RGB (numpy)."""
+
+    frame: Frame
+    pixels: Any = field(repr=False)
+    width_px: int = 0
+    height_px: int = 0
+    decode_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the engine found on one frame; the pipeline makes it a result and, if anomalous, an alert."""
+
+    anomaly_score: float
+    pred_label: PredLabel
+    image_threshold: float
+    mode: ScoreMode
+    defects: tuple[Defect, ...] = ()  # gravest first
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    bank_version: str | None = None
+    calibration_version: str | None = None
+
+
+class Engine(Protocol):
+    """Decoding, scoring and judging, with one weights version a batch."""
+
+    @property
+    def weights_version(self) -> str:
+        """Version of the weights that score the next batch."""
+        ...
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model, as in ``model.name``."""
+        ...
+
+    def decode(self, frame: Frame) -> DecodedFrame:
+        """Decode one frame; called from several threads.
+
+        Raises:
+            FrameRejectedError: the bytes are no acceptable image.
+        """
+        ...
+
+    def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
+        """Score and judge one batch, which may mix cameras with different vocabularies; one verdict each."""
+        ...
+
+    def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
+        """Use a reference bank (its file's bytes) for a camera from the next batch on.
+
+        Raises:
+            BadInputError: not a bank, or for another model; the one in use stays.
+        """
+        ...
+
+    def set_calibration(self, version: str, data: bytes) -> None:
+        """Use a calibration (JSON) for its camera, mode and weights version. Raises as ``set_bank``."""
+        ...
+
+    def set_product(self, name: str, settings: ProductSettings) -> None:
+        """Use these product settings from the next batch on, encoding new words if there are any."""
+        ...
+
+    def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
+        """Use these camera settings from the next batch on."""
+        ...

@@ -1,0 +1,1 @@
+"""Settings: defaults < inspector.yaml < environment < flags."""
