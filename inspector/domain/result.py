@@ -54,3 +54,8 @@ class InspectionResult:
     bank_version: str | None = None
     calibration_version: str | None = None
     schema: str = RESULT_SCHEMA
+
+
+def result_key(frame_id: str) -> str:
+    """Return the Redis key of a frame's result; alerts carry it so that a subscriber can look the result up."""
+    return f"inspection:result:{frame_id}"

@@ -1,0 +1,66 @@
+"""The alerts topic's record: CloudEvents 1.0, binary mode (attributes in ``ce_`` headers, JSON as value)."""
+
+from __future__ import annotations
+
+from inspector.domain.alert import ALERT_SCHEMA, ALERT_TYPE, Alert, alert_id
+from inspector.domain.records import from_json, to_json
+from inspector.domain.result import InspectionResult, PredLabel, result_key
+from inspector.pipeline.ports import OutRecord
+
+
+def make_alert(result: InspectionResult) -> Alert | None:
+    """Return the alert of a result, or None for a normal one.
+
+    A frame can be anomalous as a whole without any region above its threshold: its type is then ``anomaly``.
+    """
+    if result.pred_label is PredLabel.NORMAL:
+        return None
+    gravest = max(result.defects, key=lambda defect: defect.severity, default=None)
+    return Alert(
+        alert_id=alert_id(result.source),
+        camera_id=result.camera_id,
+        line_id=result.line_id,
+        frame_id=result.frame_id,
+        defect_type=gravest.defect_type if gravest else "anomaly",
+        severity=gravest.severity if gravest else max(1, round(1000 * result.anomaly_score / 2)),
+        anomaly_score=result.anomaly_score,
+        captured_at=result.captured_at,
+        result_key=result_key(result.frame_id),
+        weights_version=result.weights_version,
+        description=gravest.description
+        if gravest
+        else "the frame looks unlike a good part, no single region stands out",
+        defect_types=tuple(sorted({defect.defect_type for defect in result.defects})),
+        product=result.product,
+        source=result.source,
+        part_id=result.part_id,
+        lot=result.lot,
+        view=result.view,
+        traceparent=result.traceparent,
+    )
+
+
+def encode(alert: Alert, topic: str) -> OutRecord:
+    """Make the record of an alert: keyed by camera, so that a camera's alerts stay in order."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": alert.alert_id,
+        "ce_type": ALERT_TYPE,
+        "ce_source": f"/cameras/{alert.camera_id}",
+        "ce_time": alert.captured_at.isoformat(),
+        "ce_subject": alert.frame_id,
+        "ce_dataschema": f"urn:{ALERT_SCHEMA}",
+        "content-type": "application/json",
+        "traceparent": alert.traceparent or "",
+    }
+    headers = tuple((name, value.encode()) for name, value in attributes.items() if value)
+    return OutRecord(topic, alert.camera_id.encode(), to_json(alert), headers)
+
+
+def decode(value: bytes) -> Alert:
+    """Read an alert back.
+
+    Raises:
+        BadInputError: the bytes are no alert.
+    """
+    return from_json(Alert, value)

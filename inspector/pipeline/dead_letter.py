@@ -1,0 +1,62 @@
+"""The dead letter: what could not be inspected, as it came, with where it came from and why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from inspector.domain.outcome import Rejected, RejectReason
+from inspector.pipeline.ports import OutRecord
+
+DEAD_LETTER_SCHEMA = "inspection.dead-letter/1"
+
+_MAX_DETAIL_BYTES = 1024
+_MAX_ORIGINAL_HEADERS = 64
+_MAX_ORIGINAL_HEADER_BYTES = 1024
+
+
+def encode(rejected: Rejected, topic: str, max_bytes: int) -> OutRecord:
+    """Make the dead letter of a rejected frame: one with the raw bytes where they fit, else a reference to them.
+
+    A duplicate is always referenced: the first copy of the frame was inspected. The letter depends on the frame alone,
+    so that a repeated commit writes the same bytes.
+    """
+    digest = hashlib.sha256(rejected.raw).hexdigest()
+    fits = len(rejected.raw) <= max_bytes and rejected.reason is not RejectReason.DUPLICATE
+    value = rejected.raw if fits else _reference(rejected, digest)
+    headers = {
+        "schema": DEAD_LETTER_SCHEMA,
+        "reason": rejected.reason.value,
+        "detail": rejected.detail,
+        "topic": rejected.source.topic,
+        "partition": str(rejected.source.partition),
+        "offset": str(rejected.source.offset),
+        "attempts": str(rejected.attempts),
+        "payload": "raw" if fits else "reference",
+        "size_bytes": str(len(rejected.raw)),
+        "sha256": digest,
+        "frame_id": rejected.frame_id or "",
+        "camera_id": rejected.camera_id or "",
+    }
+    own = tuple((name, text.encode(errors="replace")[:_MAX_DETAIL_BYTES]) for name, text in headers.items() if text)
+    return OutRecord(topic, rejected.key, value, (*own, *_originals(rejected.headers)))
+
+
+def _reference(rejected: Rejected, digest: str) -> bytes:
+    source = rejected.source
+    return json.dumps(
+        {
+            "topic": source.topic,
+            "partition": source.partition,
+            "offset": source.offset,
+            "sha256": digest,
+            "size_bytes": len(rejected.raw),
+        }
+    ).encode()
+
+
+def _originals(headers: tuple[tuple[str, bytes], ...]) -> Iterator[tuple[str, bytes]]:
+    # Bounded: a hostile producer must not be able to make a dead letter that the topic refuses.
+    for name, value in headers[:_MAX_ORIGINAL_HEADERS]:
+        yield f"original.{name[:256]}", (value or b"")[:_MAX_ORIGINAL_HEADER_BYTES]
