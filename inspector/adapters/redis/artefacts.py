@@ -1,0 +1,40 @@
+"""Versioned artefacts in Redis, each under the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import redis
+
+from inspector.adapters.artefacts import verified, version_of
+from inspector.adapters.redis import keys
+from inspector.adapters.redis.connection import translated
+
+
+class RedisArtefactStore:
+    """``ports.ArtefactStore``. Artefacts never expire: a version that is announced must stay readable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def put(self, data: bytes) -> str:
+        """Store ``data`` and return its version; repeating it changes nothing.
+
+        Raises:
+            ServiceUnavailableError: Redis is away or refuses writes for now.
+        """
+        version = version_of(data)
+        with translated(self._client):
+            self._client.set(keys.artefact(version), data)
+        return version
+
+    def get(self, version: str) -> bytes:
+        """Return the bytes of ``version``, verified.
+
+        Raises:
+            BadInputError: unknown version, or the bytes do not hash to it.
+            ServiceUnavailableError: Redis is away.
+        """
+        with translated(self._client):
+            data = cast(bytes | None, self._client.get(keys.artefact(version)))
+        return verified(version, data)

@@ -1,0 +1,53 @@
+"""Every Redis key of the service, built here and nowhere else.
+
+Ids come last, so that an id with a colon in it can never be read as another key's.
+"""
+
+from __future__ import annotations
+
+CAMERAS = "inspection:cameras"
+
+
+def result(frame_id: str) -> str:
+    """String: the result as JSON."""
+    return f"inspection:result:{frame_id}"
+
+
+def frame(frame_id: str) -> str:
+    """String: the encoded frame as captured."""
+    return f"inspection:frame:{frame_id}"
+
+
+def overlay(frame_id: str) -> str:
+    """String: the overlay (JPEG)."""
+    return f"inspection:overlay:{frame_id}"
+
+
+def mask(frame_id: str) -> str:
+    """String: the mask (PNG)."""
+    return f"inspection:mask:{frame_id}"
+
+
+def stream(camera_id: str) -> str:
+    """Stream: one entry a frame in the order of arrival (frame_id, label, score)."""
+    return f"inspection:stream:{camera_id}"
+
+
+def good_index(camera_id: str) -> str:
+    """Sorted set: frame ids judged normal, by time of capture in ms since 1970."""
+    return f"inspection:index:good:{camera_id}"
+
+
+def defect_index(camera_id: str) -> str:
+    """Sorted set: frame ids judged anomalous, by time of capture in ms since 1970."""
+    return f"inspection:index:defect:{camera_id}"
+
+
+def fence(group_id: str, topic: str, partition: int) -> str:
+    """String: the highest generation that wrote for this partition. Topics hold no colon, so no two keys meet."""
+    return f"inspection:fence:{group_id}:{topic}:{partition}"
+
+
+def artefact(version: str) -> str:
+    """String: the bytes whose SHA-256 is ``version``."""
+    return f"inspection:artefact:{version}"

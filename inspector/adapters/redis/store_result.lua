@@ -1,0 +1,75 @@
+-- Store one result: fence, duplicate, write, index, trim. Redis runs it as a whole or, refusing the first write, not at all.
+--
+-- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 stream, 7 index it belongs in, 8 the other index, 9 cameras
+-- ARGV  see result_store.py, which lists them in the same order
+--
+-- The trimmed frames' keys cannot be declared in KEYS, because only the index knows them: one server, not a cluster.
+local token, fence_ttl_s = tonumber(ARGV[1]), ARGV[2]
+local topic, partition, offset = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local frame_id, camera_id, label, score, captured_ms = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local ttl_s, limit = ARGV[11], tonumber(ARGV[12])
+local longest_s, stream_length, sweep_limit = tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
+local FIRST_PAYLOAD = 16 -- result, frame, overlay, mask: in the order of KEYS 2 to 5; an empty one is not there
+
+local prefixes = {}
+for key = 2, 5 do
+  prefixes[key] = string.sub(KEYS[key], 1, -#frame_id - 1)
+end
+
+-- The record held under a frame id, or nil. What cannot be read is no record, and is overwritten.
+local function held(id)
+  local ok, record = pcall(cjson.decode, redis.call('GET', prefixes[2] .. id) or '')
+  return ok and type(record) == 'table' and type(record.source) == 'table' and record or nil
+end
+
+if (tonumber(redis.call('GET', KEYS[1]) or '') or -1) > token then
+  return 'fenced'
+end
+-- First of all writes, and one that Redis refuses when it is full: nothing else has happened if it does.
+redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
+
+local before = held(frame_id)
+if before then
+  local source = before.source
+  if source.topic ~= topic or source.partition ~= partition or source.offset ~= offset then
+    return 'duplicate'
+  end
+end
+
+for key = 2, 5 do
+  local payload = ARGV[FIRST_PAYLOAD + key - 2]
+  if payload ~= '' then
+    redis.call('SET', KEYS[key], payload, 'EX', ttl_s)
+  else
+    redis.call('UNLINK', KEYS[key]) -- evidence of the verdict that is being replaced
+  end
+end
+
+redis.call('ZADD', KEYS[7], captured_ms, frame_id)
+redis.call('EXPIRE', KEYS[7], ttl_s)
+redis.call('ZREM', KEYS[8], frame_id)
+if not before then
+  redis.call('XADD', KEYS[6], 'MAXLEN', '~', stream_length, '*', 'frame_id', frame_id, 'label', label, 'score', score)
+end
+redis.call('EXPIRE', KEYS[6], longest_s)
+
+-- The server's clock, so that inspectors whose clocks disagree do not push each other's cameras out.
+local now_s = tonumber(redis.call('TIME')[1])
+redis.call('ZADD', KEYS[9], now_s, camera_id)
+redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now_s - longest_s)
+
+-- Oldest first, a bounded number a call: expired members leave the index, those beyond the limit leave the store.
+local excess = redis.call('ZCARD', KEYS[7]) - limit
+for rank, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, sweep_limit - 1)) do
+  if redis.call('EXISTS', prefixes[2] .. id) == 0 then
+    redis.call('ZREM', KEYS[7], id)
+  elseif rank <= excess and id ~= frame_id then
+    local record = held(id)
+    -- An id whose first result expired may since be held by another camera, which must not lose it.
+    if record and record.camera_id == camera_id then
+      redis.call('UNLINK', prefixes[2] .. id, prefixes[3] .. id, prefixes[4] .. id, prefixes[5] .. id)
+    end
+    redis.call('ZREM', KEYS[7], id)
+  end
+end
+return 'stored'
