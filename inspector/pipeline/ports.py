@@ -204,6 +204,10 @@ class Engine(Protocol):
         """Name of the model, as in ``model.name``."""
         ...
 
+    def find_camera(self, camera_id: str) -> CameraSettings | None:
+        """Return a camera's settings; the default ones for a new camera, None if new cameras may not be served."""
+        ...
+
     def decode(self, frame: Frame) -> DecodedFrame:
         """Decode one frame; called from several threads.
 
@@ -225,7 +229,10 @@ class Engine(Protocol):
         ...
 
     def set_calibration(self, version: str, data: bytes) -> None:
-        """Use a calibration (JSON) for its camera, mode and weights version. Raises as ``set_bank``."""
+        """Use a calibration (JSON) for its camera, mode, weights and bank version. Raises as ``set_bank``.
+
+        It may be for a bank that is not there yet: it is announced first, so that no frame meets a bank without it.
+        """
         ...
 
     def set_product(self, name: str, settings: ProductSettings) -> None:

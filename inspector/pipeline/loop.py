@@ -1,0 +1,311 @@
+"""The inspector's loop: frame -> decode -> batch -> score -> judge -> outcome -> store -> commit.
+
+One thread (the caller's) owns the log and takes, settles and commits in order; decoding runs on a pool, scoring on a
+thread of its own, so that the next batch is decoded and scored while this one is committed. Whatever goes wrong before
+a commit throws uncommitted work away and takes it again from the committed offsets; results stored twice are the same
+upsert, alerts exist only in a committed transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from inspector.domain.errors import FrameRejectedError, ServiceUnavailableError
+from inspector.domain.outcome import Inspected, Outcome, Rejected
+from inspector.pipeline import alert_record, dead_letter, outcomes
+from inspector.pipeline.batcher import Batcher
+from inspector.pipeline.config_applier import ConfigApplier
+from inspector.pipeline.frame_record import parse
+from inspector.pipeline.ledger import Counts, OffsetLedger
+from inspector.pipeline.ports import (
+    CommitFailedError,
+    DecodedFrame,
+    Engine,
+    FencedError,
+    FrameLog,
+    LogRecord,
+    OutRecord,
+    Ownership,
+    ResultStore,
+    StoreStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLimits:
+    """Bounds of one inspector. ``max_queued_frames`` bounds memory: frames taken and not yet committed."""
+
+    batch_max_size: int = 8
+    batch_max_wait_s: float = 0.05
+    max_queued_frames: int = 48
+    max_batches_in_flight: int = 2
+    decode_threads: int = 2
+    max_frame_bytes: int = 16 * 2**20
+    max_dead_letter_bytes: int = 20 * 2**20
+    retry_s: float = 1.0
+    config_poll_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OutTopics:
+    """Where alerts and dead letters go."""
+
+    alerts: str
+    dead_letter: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReport:
+    """One committed batch."""
+
+    counts: Counts
+    outcomes: Sequence[Outcome] = field(repr=False)
+    store_ms: float = 0.0
+    commit_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEvents:
+    """What the loop tells: a committed batch, and trouble it recovers from (what, detail)."""
+
+    on_commit: Callable[[CommitReport], None] = lambda _: None
+    on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    record: LogRecord
+    taken_s: float
+    work: Future[DecodedFrame] | Rejected
+
+
+@dataclass(slots=True)
+class _Batch:
+    slots: list[_Slot]
+    ownership: Ownership
+    scored: Future[list[Outcome]]
+    retry_at_s: float = 0.0
+
+
+class InspectionLoop:
+    """Runs until told to stop; see the module's text for who does what."""
+
+    def __init__(
+        self,
+        log: FrameLog,
+        store: ResultStore,
+        engine: Engine,
+        config: ConfigApplier,
+        topics: OutTopics,
+        limits: LoopLimits,
+        events: LoopEvents,
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._engine = engine
+        self._config = config
+        self._topics = topics
+        self._limits = limits
+        self._events = events
+        self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
+        self._scorer = ThreadPoolExecutor(1, "score")
+        self._batcher: Batcher[_Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
+        self._ledger = OffsetLedger()
+        self._in_flight: deque[_Batch] = deque()
+        self._ownership: Ownership | None = None
+        self._config_work: Future[bool] | None = None
+        self._config_due_s = 0.0
+        self._full = False
+        self._must_rebuild = False
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Run until ``stop()``; then finish the batches in hand and commit them.
+
+        Raises:
+            FencedError: another inspector owns our name or our partitions; exit the process.
+        """
+        try:
+            while not stop():
+                self.step()
+            self._finish(stop_after_s=time.monotonic() + 10 * self._limits.retry_s)
+        finally:
+            self._scorer.shutdown(cancel_futures=True)
+            self._decoders.shutdown(cancel_futures=True)
+
+    def step(self) -> None:
+        """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""
+        if self._must_rebuild and not self._rebuilt():
+            return
+        self._take_config()
+        self._take_frames()
+        self._dispatch()
+        self._settle_head()
+
+    def _take_config(self) -> None:
+        if self._config_work is not None:
+            if not self._config_work.done():
+                return
+            self._config_work.result()
+            self._config_work = None
+        if time.monotonic() >= self._config_due_s:
+            self._config_work = self._scorer.submit(self._config.apply_pending)
+            self._config_due_s = time.monotonic() + self._limits.config_poll_s
+
+    def _take_frames(self) -> None:
+        room = self._limits.max_queued_frames - self._ledger.open_frames()
+        self._hold_back(full=room <= 0)
+        if self._full and self._in_flight:
+            wait([self._in_flight[0].scored], timeout=0.02)
+        try:
+            polled = self._log.poll(self._poll_timeout_s(), max(room, 1))
+        except ServiceUnavailableError as error:
+            self._events.on_trouble("kafka is away", str(error))
+            time.sleep(self._limits.retry_s)
+            return
+        if polled.reset:
+            self._throw_away()
+        self._ownership = polled.ownership
+        for record in polled.records:
+            self._take(record)
+
+    def _hold_back(self, *, full: bool) -> None:
+        # Paused partitions are still polled: that is what keeps us in the group while we wait.
+        if full != self._full:
+            self._full = full
+            if full:
+                self._log.pause()
+            else:
+                self._log.resume()
+
+    def _poll_timeout_s(self) -> float:
+        if self._full:
+            return 0.0
+        if self._in_flight:
+            return 0.005
+        due_s = self._batcher.due_in_s(time.monotonic())
+        return 0.1 if due_s is None else min(0.1, due_s)
+
+    def _take(self, record: LogRecord) -> None:
+        self._ledger.take(record.source)
+        now_s = time.monotonic()
+        try:
+            frame = parse(record, self._engine.find_camera, self._limits.max_frame_bytes)
+        except FrameRejectedError as error:
+            self._batcher.add(_Slot(record, now_s, outcomes.rejected(record, error)), now_s)
+        else:
+            self._batcher.add(_Slot(record, now_s, self._decoders.submit(self._engine.decode, frame)), now_s)
+
+    def _dispatch(self) -> None:
+        while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:
+            slots = self._batcher.take(time.monotonic())
+            if not slots:
+                return
+            self._in_flight.append(_Batch(slots, self._ownership, self._scorer.submit(self._score, slots)))
+
+    def _score(self, slots: list[_Slot]) -> list[Outcome]:
+        ready: list[tuple[int, DecodedFrame]] = []
+        results: dict[int, Outcome] = {}
+        for index, slot in enumerate(slots):
+            decoded = _decoded(slot)
+            if isinstance(decoded, Rejected):
+                results[index] = decoded
+            else:
+                ready.append((index, decoded))
+        if ready:
+            started_s = time.monotonic()
+            verdicts = self._engine.inspect([decoded for _, decoded in ready])
+            for (index, decoded), verdict in zip(ready, verdicts, strict=True):
+                results[index] = outcomes.inspected(
+                    decoded,
+                    verdict,
+                    weights_version=self._engine.weights_version,
+                    model=self._engine.model_name,
+                    inspected_at=datetime.now(UTC),
+                    queue_ms=1000 * (started_s - slots[index].taken_s),
+                )
+        return [results[index] for index in range(len(slots))]
+
+    def _settle_head(self) -> None:
+        if not self._in_flight or not self._in_flight[0].scored.done():
+            return
+        batch = self._in_flight[0]
+        if time.monotonic() < batch.retry_at_s:
+            return
+        started_s = time.monotonic()
+        try:
+            settled = self._store_results(batch)
+        except ServiceUnavailableError as error:
+            # No transaction is open, so nothing times out: wait, keep polling, try the same upserts again.
+            self._events.on_trouble("redis is away", str(error))
+            batch.retry_at_s = time.monotonic() + self._limits.retry_s
+            return
+        self._commit(batch, settled, store_ms=1000 * (time.monotonic() - started_s))
+
+    def _store_results(self, batch: _Batch) -> list[Outcome]:
+        scored = batch.scored.result()
+        statuses = self._store.store([o for o in scored if isinstance(o, Inspected)], batch.ownership.generation)
+        if StoreStatus.FENCED in statuses:
+            raise FencedError("a newer owner of this partition has stored results: this inspector was replaced")
+        return outcomes.after_store(scored, statuses, [slot.record for slot in batch.slots])
+
+    def _commit(self, batch: _Batch, settled: list[Outcome], store_ms: float) -> None:
+        sources = [slot.record.source for slot in batch.slots]
+        next_offsets, counts = self._ledger.settle(sources, settled)
+        started_s = time.monotonic()
+        try:
+            self._log.commit(batch.ownership, next_offsets, [r for o in settled for r in self._records(o)])
+        except CommitFailedError as error:
+            self._events.on_trouble("commit failed", str(error))
+            self._throw_away()
+            self._must_rebuild = True
+            return
+        self._in_flight.popleft()
+        commit_ms = 1000 * (time.monotonic() - started_s)
+        self._events.on_commit(CommitReport(counts, settled, store_ms, commit_ms))
+
+    def _records(self, outcome: Outcome) -> list[OutRecord]:
+        if isinstance(outcome, Inspected) and outcome.alert is not None:
+            return [alert_record.encode(outcome.alert, self._topics.alerts)]
+        if isinstance(outcome, Rejected):
+            return [dead_letter.encode(outcome, self._topics.dead_letter, self._limits.max_dead_letter_bytes)]
+        return []
+
+    def _rebuilt(self) -> bool:
+        try:
+            self._log.rebuild()
+        except ServiceUnavailableError as error:
+            self._events.on_trouble("kafka is away", str(error))
+            time.sleep(self._limits.retry_s)
+            return False
+        self._must_rebuild = False
+        self._full = False
+        return True
+
+    def _throw_away(self) -> None:
+        """Forget all uncommitted work: it will be taken again from the committed offsets."""
+        for slot in self._batcher.clear():
+            if isinstance(slot.work, Future):
+                slot.work.cancel()
+        self._in_flight.clear()
+        self._ledger.reset()
+
+    def _finish(self, stop_after_s: float) -> None:
+        """Settle the batches in hand, within a bound; what is left is the next owner's."""
+        self._batcher.clear()
+        while self._in_flight and not self._must_rebuild and time.monotonic() < stop_after_s:
+            wait([self._in_flight[0].scored], timeout=0.1)
+            self._settle_head()
+
+
+def _decoded(slot: _Slot) -> DecodedFrame | Rejected:
+    if isinstance(slot.work, Rejected):
+        return slot.work
+    try:
+        return slot.work.result()
+    except FrameRejectedError as error:
+        return outcomes.rejected(slot.record, error)
