@@ -1,0 +1,227 @@
+"""What a camera may send is decoded; everything else is refused with the right reason, before it costs memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from inspector.domain.errors import FrameRejectedError
+from inspector.domain.outcome import RejectReason
+from inspector.vision.decode import DecodeLimits, check, decode, decode_full
+
+LIMITS = DecodeLimits()
+
+
+def picture(width: int = 320, height: int = 256) -> NDArray[np.uint8]:
+    """Left half red, right half blue, a green bar on top: tells mirrored, turned and channel-swapped frames apart."""
+    rgb = np.zeros((height, width, 3), np.uint8)
+    rgb[:, : width // 2, 0] = 220
+    rgb[:, width // 2 :, 2] = 220
+    rgb[: height // 4] = (0, 220, 0)
+    return rgb
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def jpeg(width: int = 320, height: int = 256, **options: object) -> bytes:
+    return encode(Image.fromarray(picture(width, height)), "JPEG", quality=95, **options)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_bomb(side: int) -> bytes:
+    """A valid grey PNG of side x side zeros: two megabytes for 400 Mpx."""
+    squeeze = zlib.compressobj(1)
+    rows = b"\0" * (side + 1)
+    body = b"".join(squeeze.compress(rows) for _ in range(side)) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in chunks)
+
+
+def reason(image: bytes, content_type: str = "image/jpeg", limits: DecodeLimits = LIMITS) -> RejectReason:
+    with pytest.raises(FrameRejectedError) as caught:
+        decode(image, content_type, limits, 64)
+    assert caught.value.detail
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("size", [(320, 256), (64, 64), (40, 200), (1280, 1024), (1283, 517)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_frames_of_any_size_come_out_squeezed_upright_and_in_rgb(size: tuple[int, int], kind: str) -> None:
+    image = encode(Image.fromarray(picture(*size)), kind)
+    decoded = decode(image, f"image/{kind.lower()}", LIMITS, 64)
+    assert decoded.pixels.shape == (64, 64, 3)
+    assert decoded.pixels.dtype == np.uint8
+    assert (decoded.width_px, decoded.height_px) == size
+    for (x, y), colour in {(10, 40): (220, 0, 0), (54, 40): (0, 0, 220), (32, 5): (0, 220, 0)}.items():
+        np.testing.assert_allclose(decoded.pixels[y, x], colour, atol=40)
+
+
+def test_reduced_decoding_shows_the_same_picture_as_full_decoding() -> None:
+    y, x = np.mgrid[0:1024, 0:1280]
+    smooth = np.stack([x / 5.1, y / 4.1, 128 + 100 * np.sin(x / 90)], axis=-1).astype(np.uint8)
+    image = encode(Image.fromarray(smooth), "JPEG", quality=95)
+    expected = np.asarray(Image.fromarray(decode_full(image)).resize((256, 256), Image.Resampling.BOX), np.float64)
+    difference = np.abs(decode(image, "image/jpeg", LIMITS, 256).pixels - expected)
+    assert difference.mean() < 1
+    assert difference.max() < 10
+
+
+def test_grey_16_bit_alpha_palette_and_cmyk_frames_are_taken() -> None:
+    rgb = Image.fromarray(picture())
+    grey = np.full((256, 320), 130, np.uint8)
+    sixteen = encode(Image.fromarray(grey.astype(np.uint16) * 256), "PNG")
+    for name, image in {
+        "grey jpeg": encode(Image.fromarray(grey), "JPEG"),
+        "grey png": encode(Image.fromarray(grey), "PNG"),
+        "16 bit": sixteen,
+    }.items():
+        content_type = "image/jpeg" if name.endswith("jpeg") else "image/png"
+        np.testing.assert_allclose(decode(image, content_type, LIMITS, 64).pixels, 130, atol=2, err_msg=name)
+    for name, image in {
+        "alpha": encode(rgb.convert("RGBA"), "PNG"),
+        "palette": encode(rgb.convert("P"), "PNG"),
+        "cmyk": encode(rgb.convert("CMYK"), "JPEG", quality=95),
+        "progressive": jpeg(progressive=True),
+    }.items():
+        pixels = decode(image, "", LIMITS, 64).pixels
+        np.testing.assert_allclose(pixels[40, 10], (220, 0, 0), atol=45, err_msg=name)
+        np.testing.assert_allclose(pixels[40, 54], (0, 0, 220), atol=45, err_msg=name)
+
+
+def test_exif_orientation_is_ignored_so_that_coordinates_are_of_the_frame_as_captured() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees to show"
+    turned = jpeg(exif=exif)
+    for size in (64, 300):  # reduced and full decoding
+        np.testing.assert_array_equal(
+            decode(turned, "image/jpeg", LIMITS, size).pixels, decode(jpeg(), "image/jpeg", LIMITS, size).pixels
+        )
+    assert decode_full(turned).shape == (256, 320, 3)
+
+
+def test_zero_bytes_are_empty() -> None:
+    assert reason(b"") is RejectReason.EMPTY
+
+
+def test_more_bytes_than_the_limit_are_too_large() -> None:
+    image = jpeg()
+    assert reason(image, limits=DecodeLimits(max_bytes=len(image) - 1)) is RejectReason.TOO_LARGE
+    decode(image, "image/jpeg", DecodeLimits(max_bytes=len(image)), 64)
+
+
+def test_more_pixels_than_the_limit_are_too_many() -> None:
+    few = DecodeLimits(max_pixels=320 * 256 - 1)
+    assert reason(jpeg(), limits=few) is RejectReason.TOO_MANY_PIXELS
+    assert reason(png_bomb(1000), "image/png", DecodeLimits(max_pixels=999_999)) is RejectReason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [("image/png", "JPEG"), ("image/jpeg", "PNG"), ("image/webp", "JPEG"), ("text/html", "PNG"), ("video/mp4", "JPEG")],
+)
+def test_a_declared_type_that_the_bytes_are_not_is_refused(content_type: str, kind: str) -> None:
+    assert reason(encode(Image.fromarray(picture()), kind), content_type) is RejectReason.CONTENT_TYPE
+
+
+@pytest.mark.parametrize("content_type", ["", "image/jpg", "IMAGE/JPEG", "image/jpeg; q=1", "application/octet-stream"])
+def test_usual_spellings_of_a_jpeg_are_taken(content_type: str) -> None:
+    decode(jpeg(), content_type, LIMITS, 64)
+
+
+@pytest.mark.parametrize("image", [b"hello, line", b"\xff", b"GIF89a" + bytes(40), b"RIFF\0\0\0\0WEBPVP8 " + bytes(9)])
+def test_what_is_neither_jpeg_nor_png_is_undecodable(image: bytes) -> None:
+    assert reason(image, "") is RejectReason.UNDECODABLE
+
+
+def test_a_damaged_png_is_undecodable_not_silently_half_decoded() -> None:
+    image = bytearray(encode(Image.fromarray(picture()), "PNG"))
+    image[len(image) // 2] ^= 0xFF
+    assert reason(bytes(image), "image/png") is RejectReason.UNDECODABLE
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_frame_cut_short_is_truncated(kind: str, keep: float) -> None:
+    image = encode(Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 320, 3), np.uint8)), kind)
+    assert reason(image[: int(len(image) * keep)], f"image/{kind.lower()}") is RejectReason.TRUNCATED
+
+
+def test_the_end_of_an_embedded_thumbnail_does_not_pass_for_the_end_of_the_frame() -> None:
+    thumbnail = jpeg(32, 32)
+    image = jpeg()
+    app1 = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    with_thumbnail = image[:2] + app1 + image[2:]
+    decode(with_thumbnail, "image/jpeg", LIMITS, 64)
+    assert reason(with_thumbnail[:-10]) is RejectReason.TRUNCATED
+
+
+def test_padding_after_the_end_of_the_image_is_harmless() -> None:
+    decode(jpeg() + bytes(512), "image/jpeg", LIMITS, 64)
+    decode(encode(Image.fromarray(picture()), "PNG") + bytes(512), "image/png", LIMITS, 64)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_any_damage_ends_in_pixels_or_in_a_reason(data: st.DataObject) -> None:
+    image = bytearray(data.draw(st.sampled_from([jpeg(64, 48), encode(Image.fromarray(picture(64, 48)), "PNG")])))
+    for _ in range(data.draw(st.integers(1, 8))):
+        image[data.draw(st.integers(0, len(image) - 1))] = data.draw(st.integers(0, 255))
+    small = DecodeLimits(max_pixels=1_000_000)
+    try:
+        outcome: tuple[int, ...] | RejectReason = decode(bytes(image), "", small, 32).pixels.shape
+    except FrameRejectedError as rejected:
+        outcome = rejected.reason
+    refusals = {RejectReason.UNDECODABLE, RejectReason.TRUNCATED, RejectReason.TOO_MANY_PIXELS}
+    assert outcome == (32, 32, 3) or outcome in refusals
+
+
+_BOMB_PROBE = """
+import resource, sys
+from inspector.domain.errors import FrameRejectedError
+from inspector.vision.decode import DecodeLimits, decode
+image, normal = sys.stdin.buffer.read(), open(sys.argv[1], "rb").read()
+peak_kib = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode(normal, "image/jpeg", DecodeLimits(), 256)
+before = peak_kib()
+try:
+    decode(image, "image/png", DecodeLimits(), 256)
+    reason = "none"
+except FrameRejectedError as rejected:
+    reason = rejected.reason
+print(reason, (peak_kib() - before) // 1024)
+"""
+
+
+def test_a_png_bomb_is_refused_without_memory(tmp_path: Path) -> None:
+    normal = tmp_path / "normal.jpg"
+    normal.write_bytes(jpeg(1280, 1024))
+    probe = [sys.executable, "-c", _BOMB_PROBE, str(normal)]
+    out = subprocess.run(probe, input=png_bomb(20_000), capture_output=True, check=True, timeout=60).stdout.decode()
+    refused, grown_mib = out.split()
+    assert refused == RejectReason.TOO_MANY_PIXELS
+    assert int(grown_mib) < 100
+
+
+def test_opencv_itself_refuses_a_bomb_whose_header_check_was_passed() -> None:
+    bomb = png_bomb(13_000)  # 169 Mpx, above the limit given to OpenCV before it was loaded
+    assert check(bomb, "image/png", DecodeLimits(max_pixels=10**9)).pixels == 169_000_000
+    assert reason(bomb, "image/png", DecodeLimits(max_pixels=10**9)) is RejectReason.UNDECODABLE
