@@ -1,0 +1,69 @@
+"""What every test may use: real Kafka and Redis, names of its own on them, and one thread a test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from local_services import ROOT, Services, running
+
+PHOTOGRAPHS = ROOT.parent / "shared" / "datasets"
+LEFT_OUT = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Kafka and Redis: those of KAFKA_BOOTSTRAP and REDIS_URL, else fresh ones that end with the session."""
+    kafka_bootstrap, redis_url = os.environ.get("KAFKA_BOOTSTRAP"), os.environ.get("REDIS_URL")
+    if kafka_bootstrap and redis_url:
+        yield Services(kafka_bootstrap, redis_url, None)
+        return
+    with running(tmp_path_factory.mktemp("services"), brokers=1) as own:
+        yield own
+
+
+@pytest.fixture
+def own_services(tmp_path: Path) -> Iterator[Callable[[int], Services]]:
+    """Starts servers for one test alone, which may break them: `own_services(3)` has three brokers."""
+    with contextlib.ExitStack() as until_the_test_ends:
+        yield lambda brokers: until_the_test_ends.enter_context(running(tmp_path / "services", brokers))
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for the topics, groups, transactional ids and Redis keys of one test, so that tests never meet."""
+    return f"t-{uuid.uuid4().hex[:12]}-"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_torch_thread() -> Iterator[None]:
+    """One thread: bit-equal results from run to run, and no fight for the cores with the brokers."""
+    # Set for what imports torch later, this process included, so that tests that need no torch do not pay for it.
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            patch.setenv(name, "1")
+        yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests that need the real photographs where there are none; the summary says so."""
+    if PHOTOGRAPHS.is_dir():
+        return
+    needing = [item for item in items if item.get_closest_marker("shared")]
+    if needing:
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]
+    config.stash[LEFT_OUT] = len(needing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Names what was left out, so that a green run is not taken for more than it is."""
+    left_out = config.stash.get(LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"{left_out} tests on real photographs were left out: ../shared/datasets is not here", yellow=True
+        )
