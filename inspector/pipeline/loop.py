@@ -283,7 +283,7 @@ class InspectionLoop:
             time.sleep(self._limits.retry_s)
             return False
         self._must_rebuild = False
-        self._full = False
+        self._hold_back(full=False)
         return True
 
     def _throw_away(self) -> None:

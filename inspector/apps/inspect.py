@@ -1,0 +1,197 @@
+"""``inspector inspect``: the consumer. A small parent (``supervise``) keeps a worker (``work``) running."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from inspector.adapters.kafka.config_feed import KafkaConfigFeed
+from inspector.adapters.kafka.frame_log import KafkaFrameLog
+from inspector.apps import wiring
+from inspector.apps.supervisor import EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
+from inspector.domain.artefact import Announcement
+from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.outcome import Inspected, Outcome, Rejected
+from inspector.pipeline.config_applier import ConfigApplier
+from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.partition_watch import PartitionWatch
+from inspector.pipeline.ports import Engine, FencedError, FrameLog
+from inspector.settings import Settings
+
+_log = structlog.get_logger()
+
+_SUMMARY_EVERY_S = 10.0
+# A dead letter carries up to 64 original headers beside the frame's bytes.
+_DEAD_LETTER_ROOM_BYTES = 256 * 1024
+
+
+def supervise(worker_arguments: Sequence[str]) -> int:
+    """Run ``inspector WORKER_ARGUMENTS`` as the worker, restarted while it may help; return the exit code."""
+
+    def on_restart(code: int, delay_s: float) -> None:
+        _log.warning("worker ended, starting it again", exit_code=code, delay_s=delay_s)
+
+    return Supervisor([sys.executable, "-m", "inspector", *worker_arguments], on_restart).run()
+
+
+def work(settings: Settings) -> int:
+    """Inspect until told to stop; return the exit code.
+
+    Raises:
+        InspectorError: a problem that a restart would meet again.
+    """
+    stop = stop_when_told()
+    try:
+        return _work(settings, stop)
+    except ServiceUnavailableError as error:
+        _log.error("waiting for a service", problem=str(error))
+    except FencedError as error:
+        _log.error("fenced", problem=str(error))
+    return EXIT_TRY_AGAIN
+
+
+def _work(settings: Settings, stop: threading.Event) -> int:
+    engine = wiring.engine(settings)
+    structlog.contextvars.bind_contextvars(weights_version=engine.weights_version[:12], replica=settings.replica)
+    store = wiring.result_store(settings)
+    config = ConfigApplier(
+        KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic),
+        wiring.artefacts(settings),
+        engine,
+        _config_applied,
+        _config_refused,
+    )
+    if not _configured(config, stop):
+        return EXIT_OK
+    log = _frame_log(settings)
+    try:
+        reporter = _Reporter(log, engine)
+        loop = InspectionLoop(
+            log,
+            store,
+            engine,
+            config,
+            OutTopics(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
+            _limits(settings),
+            LoopEvents(reporter.committed, _trouble),
+        )
+        _log.info("inspecting", topic=settings.kafka.frames_topic, group=settings.kafka.group, pid=os.getpid())
+        loop.run(stop.is_set)
+        reporter.summary()
+        _log.info("stopped", frames=reporter.frames)
+    finally:
+        config.close()
+        log.close()
+    return EXIT_OK
+
+
+def _frame_log(settings: Settings) -> KafkaFrameLog:
+    return KafkaFrameLog(
+        wiring.kafka_connection(settings),
+        group_id=settings.kafka.group,
+        replica=settings.replica,
+        frames_topic=settings.kafka.frames_topic,
+        max_record_bytes=settings.limits.max_frame_bytes + 2 * _DEAD_LETTER_ROOM_BYTES,
+        output_topics=(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
+    )
+
+
+def _limits(settings: Settings) -> LoopLimits:
+    return LoopLimits(
+        batch_max_size=settings.batch.max_size,
+        batch_max_wait_s=settings.batch.max_wait_ms / 1000,
+        max_queued_frames=max(settings.batch.max_queued_frames, 2 * settings.batch.max_size),
+        decode_threads=settings.batch.decode_threads,
+        max_frame_bytes=settings.limits.max_frame_bytes,
+        max_dead_letter_bytes=settings.limits.max_frame_bytes + _DEAD_LETTER_ROOM_BYTES,
+    )
+
+
+def _configured(config: ConfigApplier, stop: threading.Event) -> bool:
+    """Take everything announced so far before the first frame is judged; False if told to stop meanwhile."""
+    while not config.apply_pending():
+        _log.warning("waiting for Redis: announced banks and settings are there")
+        if stop.wait(1.0):
+            return False
+    return not stop.is_set()
+
+
+def _config_applied(announcement: Announcement) -> None:
+    _log.info("took configuration", what=announcement.key, version=announcement.version[:12])
+
+
+def _config_refused(announcement: Announcement, error: BadInputError) -> None:
+    _log.error("refused configuration, the last good one stays", what=announcement.key, problem=str(error))
+
+
+def _trouble(what: str, detail: str) -> None:
+    _log.warning(what, problem=detail)
+
+
+class _Reporter:
+    """Tells what was committed: one line a defect or a rejection, a summary every ten seconds."""
+
+    def __init__(self, log: FrameLog, engine: Engine) -> None:
+        self.frames = 0
+        self._log = log
+        self._engine = engine
+        self._since_s = time.monotonic()
+        self._recent: Counter[str] = Counter()
+        self._cameras = PartitionWatch()
+
+    def committed(self, report: CommitReport) -> None:
+        self.frames += report.counts.taken
+        for outcome in report.outcomes:
+            self._tell(outcome)
+        if time.monotonic() - self._since_s >= _SUMMARY_EVERY_S:
+            self.summary()
+
+    def summary(self) -> None:
+        """Log the counts since the last summary."""
+        seconds = max(time.monotonic() - self._since_s, 1e-9)
+        frames_per_s = round(sum(self._recent.values()) / seconds, 1)
+        _log.info("progress", frames_per_s=frames_per_s, lag=self._log.lag(), **self._recent)
+        self._recent.clear()
+        self._since_s = time.monotonic()
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._recent[type(outcome).__name__.lower()] += 1
+        if isinstance(outcome, Rejected):
+            _log.warning(
+                "rejected",
+                reason=outcome.reason.value,
+                detail=outcome.detail,
+                camera_id=outcome.camera_id,
+                frame_id=outcome.frame_id,
+                partition=outcome.source.partition,
+                offset=outcome.source.offset,
+            )
+        elif isinstance(outcome, Inspected):
+            self._tell_inspected(outcome)
+
+    def _tell_inspected(self, outcome: Inspected) -> None:
+        result = outcome.result
+        if (other := self._cameras.other_partition(result.camera_id, result.source.partition)) is not None:
+            _log.warning(
+                "a camera on two partitions: its order is not kept; use the murmur2 partitioner on every producer",
+                camera_id=result.camera_id,
+                partitions=sorted((other, result.source.partition)),
+            )
+        if outcome.alert is not None:
+            alert = outcome.alert
+            _log.info(
+                "defect",
+                camera_id=alert.camera_id,
+                frame_id=alert.frame_id,
+                part_id=alert.part_id,
+                defect_type=alert.defect_type,
+                severity=alert.severity,
+                anomaly_score=round(alert.anomaly_score, 3),
+                weights_version=result.weights_version[:12],
+            )
