@@ -6,9 +6,9 @@ back-off. It holds no connection and no model, so there is little in it that cou
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a service is away, or we were 
 
 _FINAL = (EXIT_OK, EXIT_PROBLEM, EXIT_USAGE)
 _LONG_ENOUGH_S = 60.0
+_STDIN = 0
 
 OnRestart = Callable[[int, float], None]
 
@@ -88,7 +89,9 @@ def stop_when_told() -> threading.Event:
         signal.signal(signum, lambda _signum, _frame: stop.set())
 
     def watch_parent() -> None:
-        sys.stdin.buffer.read()
+        # The descriptor, not sys.stdin: a thread inside the buffered reader is fatal when the interpreter shuts down.
+        while os.read(_STDIN, 1024):
+            pass
         stop.set()
 
     threading.Thread(target=watch_parent, name="parent-watch", daemon=True).start()

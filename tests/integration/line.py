@@ -81,6 +81,14 @@ class Line:
         self.processes.append(process)
         return process
 
+    def kill(self, inspector: subprocess.Popen[bytes]) -> None:
+        """SIGKILL an inspector's worker in the midst of whatever it does, and its parent, which would restart it."""
+        workers = Path(f"/proc/{inspector.pid}/task/{inspector.pid}/children").read_text().split()
+        assert len(workers) == 1, f"expected one worker, got {workers}"
+        inspector.send_signal(signal.SIGSTOP)
+        os.kill(int(workers[0]), signal.SIGKILL)
+        inspector.kill()
+
     def publish(self, records: Iterable[Mapping[str, Any]]) -> list[Published]:
         """Publish records (keyword arguments of ``KafkaProducer.send``) as a stranger's producer would."""
         producer = KafkaProducer(
