@@ -1,0 +1,123 @@
+"""The serving side of DAPO: visual tower, visual tokens and adapters against a ready-made T, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from inspector.dapo.prompt_weights import PromptWeights
+from inspector.dapo.similarity import image_probability, type_probabilities
+from inspector.dapo.spec import ModelSpec
+from inspector.dapo.visual_tower import VisualTower, load_visual_tower
+
+
+@dataclass(frozen=True, slots=True)
+class BatchScores:
+    """Scores of a batch of B images at patch resolution, float32, on the scorer's device.
+
+    ``image_scores`` [B], 0..1. ``type_grid`` [B, 1+K, gh, gw]: probability of "normal" (row 0) and of each defect
+    type, mean over the taps; the rows of a patch sum to 1, padding rows are 0. ``taps``: patch tokens [B, P, D_v] of
+    each tapped layer before the adapters, for a reference bank.
+    """
+
+    image_scores: Tensor
+    type_grid: Tensor
+    taps: tuple[Tensor, ...]
+
+
+class VisualScorer:
+    """Scores batches of images; holds no text tower."""
+
+    def __init__(self, tower: VisualTower, weights: PromptWeights, spec: ModelSpec) -> None:
+        self._tower = tower
+        self._spec = spec
+        self._tokens = weights.visual_tokens.detach().clone().to(spec.device)
+        # Copied: the caller may go on training the weights, or want them where they are.
+        self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
+
+    @classmethod
+    def load(cls, spec: ModelSpec, weights: PromptWeights) -> VisualScorer:
+        """Build the visual tower of ``spec`` for ``weights`` (made for the same model). Raises as ``build_clip``."""
+        return cls(load_visual_tower(spec), weights, spec)
+
+    @property
+    def image_size_px(self) -> int:
+        """Side of the square input."""
+        return self._tower.shape.image_size_px
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self._tower.shape.grid
+
+    @property
+    def embed_dim(self) -> int:
+        """Width D of T."""
+        return self._tower.shape.embed_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are scored."""
+        return self._tokens.device
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of the model's image normalisation, RGB in 0..1."""
+        return self._tower.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of the model's image normalisation, RGB in 0..1."""
+        return self._tower.std
+
+    @torch.inference_mode()
+    def score(self, images: Tensor, text: Tensor, text_mask: Tensor) -> BatchScores:
+        """Score a batch, each image against its own T.
+
+        Args:
+            images: float32 [B, 3, S, S], normalised with ``mean`` and ``std``.
+            text: float32 [B, 1+Kmax, D], padded (see ``pad_text``).
+            text_mask: bool [B, 1+Kmax], True for real rows.
+        """
+        images, text, text_mask = (t.to(self.device) for t in (images, text, text_mask))
+        low_precision = self._spec.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
+            features = self._tower(images, self._tokens)
+            adapted = [adapter(tap) for adapter, tap in zip(self._adapters, features.taps, strict=True)]
+        probabilities = torch.stack([type_probabilities(a, text, text_mask) for a in adapted]).mean(0)
+        return BatchScores(
+            image_scores=image_probability(features.image, text, text_mask),
+            type_grid=probabilities.transpose(1, 2).reshape(len(images), -1, *self.grid),
+            taps=tuple(tap.float() for tap in features.taps),
+        )
+
+
+def pad_text(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack the T of each image of a batch, [1+K_i, D] with different K_i.
+
+    Returns:
+        float32 [B, 1+Kmax, D] padded with zero rows, and bool [B, 1+Kmax], True for real rows.
+    """
+    lengths = torch.tensor([len(text) for text in texts])
+    padded = pad_sequence(list(texts), batch_first=True)
+    mask = torch.arange(padded.shape[1])[None, :] < lengths[:, None]
+    return padded, mask.to(padded.device)
+
+
+def anomaly_grid(type_grid: Tensor) -> Tensor:
+    """Return the anomaly map [B, gh, gw], 0..1: the sum over the defect types of ``type_grid`` [B, 1+K, gh, gw]."""
+    return type_grid[:, 1:].sum(1)
+
+
+def upsample(grid: Tensor, size_px: int) -> Tensor:
+    """Upsample [B, C, gh, gw] bilinearly to [B, C, size_px, size_px].
+
+    Corners are not aligned: a patch's value stands at the patch's centre.
+    """
+    return functional.interpolate(grid, (size_px, size_px), mode="bilinear", align_corners=False)

@@ -1,0 +1,30 @@
+"""Which frozen CLIP model is used, and how. Free of torch, so that settings and commands import it at no cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["fp32", "bf16"]
+TextMode = Literal["causal", "bidirectional"]
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A frozen CLIP backbone.
+
+    ``name`` is an open_clip architecture (``inspector-s``, ``ViT-B-16``, ``ViT-L-14-336-quickgelu``...) or
+    ``local-dir:PATH``, a folder in open_clip's own schema. ``pretrained`` is open_clip's tag (``openai``), a weights
+    file, or ``random``: initialised from ``seed``, the same numbers in every process; for ``local-dir:`` any other
+    value takes the folder's weights. ``image_size_px`` other than the model's own interpolates the position embedding.
+    ``precision`` is that of the visual tower while scoring; text features are always made in fp32.
+    """
+
+    name: str = "inspector-s"
+    pretrained: str = RANDOM
+    image_size_px: int | None = None
+    seed: int = 0
+    precision: Precision = "fp32"
+    device: str = "cpu"

@@ -1,0 +1,68 @@
+"""CLIP's vision transformer with layer tokens and taps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inspector.dapo.clip import ModelShape, build_clip, model_shape
+from inspector.dapo.layer_tokens import run_with_layer_tokens
+from inspector.dapo.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class VisualFeatures:
+    """What the tower makes of a batch: pooled image feature [B, D], patch tokens [B, P, D_v] of each tapped layer."""
+
+    image: Tensor
+    taps: tuple[Tensor, ...]
+
+
+class VisualTower(nn.Module):
+    """A frozen open_clip ``VisionTransformer``, run through its own modules with layer tokens after CLS.
+
+    Differentiable in ``layer_tokens``. ``mean`` and ``std`` are the image normalisation the model was trained with.
+    """
+
+    def __init__(self, vit: Any, shape: ModelShape) -> None:
+        super().__init__()
+        self.vit = vit
+        self.shape = shape
+        self.mean: tuple[float, ...] = tuple(vit.image_mean)
+        self.std: tuple[float, ...] = tuple(vit.image_std)
+
+    def forward(self, images: Tensor, layer_tokens: Tensor) -> VisualFeatures:
+        """Encode ``images``, float [B, 3, S, S] normalised, with ``layer_tokens``, float [L_v, n, D_v]."""
+        skip = 1 + layer_tokens.shape[1]
+        last, taps = self._embed(images), []
+        outputs = run_with_layer_tokens(self.vit.transformer.resblocks, last, layer_tokens)
+        for layer, last in enumerate(outputs, start=1):
+            if layer in self.shape.taps:
+                taps.append(last[:, skip:])
+        return VisualFeatures(self._pool(last, skip), tuple(taps))
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``."""
+        patches = self.vit.conv1(images).flatten(2).transpose(1, 2)
+        cls = self.vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + self.vit.positional_embedding)
+        return embedded
+
+    def _pool(self, tokens: Tensor, skip: int) -> Tensor:
+        """Project CLS, or the mean of the patches for models trained with ``pool_type`` "avg", to [B, D]."""
+        pooled = tokens[:, 0]
+        if self.vit.pool_type == "avg":
+            patches = tokens[:, skip:]
+            pooled = patches.mean(1) if self.vit.final_ln_after_pool else self.vit.ln_post(patches).mean(1)
+        if self.vit.pool_type == "tok" or self.vit.final_ln_after_pool:
+            pooled = self.vit.ln_post(pooled)
+        projected: Tensor = pooled @ self.vit.proj
+        return projected
+
+
+def load_visual_tower(spec: ModelSpec) -> VisualTower:
+    """Build the visual tower of ``spec`` on its device, leaving the text tower behind. Raises as ``build_clip``."""
+    return VisualTower(build_clip(spec).visual, model_shape(spec)).eval().to(spec.device)

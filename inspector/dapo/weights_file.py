@@ -1,0 +1,174 @@
+"""Prompt weights on disk: safetensors with the manifest in its metadata. Reading one never executes anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from inspector.dapo.clip import model_shape
+from inspector.dapo.prompt_weights import PromptWeights, content_version, seal
+from inspector.dapo.spec import ModelSpec
+from inspector.domain.errors import BadInputError
+from inspector.domain.records import from_json, to_json
+from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
+
+MANIFEST_KEY = "manifest"
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_FILE_BYTES = 1 << 30
+_LENGTH_BYTES = 8  # safetensors: little-endian header length, then the header as JSON, then the tensors
+
+
+def save_weights(path: Path, weights: PromptWeights, manifest: WeightsManifest) -> WeightsManifest:
+    """Write weights and manifest, and return the manifest with its ``version``.
+
+    The file appears whole under its name or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    sealed = seal(weights, manifest)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
+    data = to_safetensors(tensors, {MANIFEST_KEY: to_json(sealed).decode()})
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return sealed
+
+
+def load_weights(path: Path, expect_model: ModelSpec | None = None) -> tuple[PromptWeights, WeightsManifest]:
+    """Read and verify a weights file.
+
+    Raises:
+        BadInputError: there is no such file, or as ``parse_weights``.
+    """
+    try:
+        size = path.stat().st_size
+        if size > _MAX_FILE_BYTES:
+            raise _bad(str(path), f"a weights file of at most {_MAX_FILE_BYTES} bytes", f"{size} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise _bad(str(path), "a readable weights file", error.strerror or str(error)) from error
+    return parse_weights(data, str(path), expect_model)
+
+
+def parse_weights(
+    data: bytes, where: str, expect_model: ModelSpec | None = None
+) -> tuple[PromptWeights, WeightsManifest]:
+    """Verify the bytes of a weights file: structure, manifest, content hash, model, tensors, in this order.
+
+    Args:
+        data: the file's content, untrusted.
+        where: what to call it in an error.
+        expect_model: the model it must have been made for; None takes any that open_clip knows.
+
+    Raises:
+        BadInputError: the first of these that does not hold.
+    """
+    metadata = _read_metadata(data, where)
+    try:
+        tensors = parse_safetensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _bad(where, "a whole safetensors file", str(error)[:200]) from error
+    manifest = _read_manifest(metadata, where)
+    version = content_version(tensors, manifest)
+    if version != manifest.version:
+        raise _bad(where, f"content that hashes to {manifest.version[:64]!r}, as its manifest says", repr(version))
+    if expect_model is not None:
+        _check_model(manifest, expect_model, where)
+    weights = _empty_weights(manifest, where)
+    _check_tensors(tensors, weights.state_dict(), where)
+    weights.load_state_dict(tensors)
+    return weights, manifest
+
+
+def verify_weights(path: Path) -> WeightsManifest:
+    """Verify a weights file in every respect and return its manifest. Raises as ``load_weights``."""
+    return load_weights(path)[1]
+
+
+def _read_metadata(data: bytes, where: str) -> dict[str, str]:
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    room = min(_MAX_HEADER_BYTES, len(data) - _LENGTH_BYTES)
+    if not 2 <= length <= room:
+        raise _bad(where, f"a safetensors header of 2 to {max(room, 2)} bytes", f"one that says {length}")
+    try:
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
+        raise _bad(where, "a safetensors header in JSON", str(error)[:200]) from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _read_manifest(metadata: dict[str, str], where: str) -> WeightsManifest:
+    text = metadata.get(MANIFEST_KEY)
+    if not isinstance(text, str):
+        raise _bad(where, f"prompt weights with {MANIFEST_KEY!r} in the metadata", f"metadata {sorted(metadata)}")
+    try:
+        manifest = from_json(WeightsManifest, text)
+    except BadInputError as error:
+        raise _bad(where, error.expected, error.got) from error
+    if manifest.schema != WEIGHTS_SCHEMA:
+        raise _bad(where, f"a manifest of schema {WEIGHTS_SCHEMA}", f"{manifest.schema!r}")
+    return manifest
+
+
+def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None:
+    expected = (spec.name, spec.pretrained, model_shape(spec).image_size_px)
+    got = (manifest.model, manifest.pretrained, manifest.image_size_px)
+    if got != expected:
+        raise BadInputError(
+            "weights made for {} / {} at {} px".format(*expected),
+            "{} / {} at {} px in {}".format(*got, where),
+            "set model.name, model.pretrained and model.image_size_px to the file's, or use other weights",
+        )
+
+
+def _empty_weights(manifest: WeightsManifest, where: str) -> PromptWeights:
+    """Build weights of the shapes that model and manifest ask for; ``meta`` tensors, so a lie costs no memory."""
+    shape = model_shape(ModelSpec(manifest.model, manifest.pretrained, manifest.image_size_px))
+    if manifest.taps != shape.taps:
+        raise _bad(where, f"taps {list(shape.taps)} for {manifest.model}", str(list(manifest.taps)))
+    counts = (
+        manifest.contexts,
+        manifest.context_tokens,
+        manifest.text_layer_tokens,
+        manifest.visual_layer_tokens,
+    )
+    if min(counts) < 1 or max(counts) > 1000:
+        raise _bad(where, "1 to 1000 contexts and tokens in the manifest", str(list(counts)))
+    return PromptWeights(shape, *counts)
+
+
+def _check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], where: str) -> None:
+    if tensors.keys() != expected.keys():
+        missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+        raise _bad(where, f"tensors {sorted(expected)}", f"missing {missing}, unknown {unknown}")
+    for name, tensor in tensors.items():
+        wanted = expected[name]
+        if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
+            raise _bad(
+                where,
+                f"{name} as {wanted.dtype} {list(wanted.shape)}",
+                f"{tensor.dtype} {list(tensor.shape)}",
+            )
+        if not torch.isfinite(tensor).all():
+            raise _bad(where, f"finite numbers in {name}", "NaN or infinity")
+
+
+def _bad(where: str, expected: str, got: str) -> BadInputError:
+    return BadInputError(expected, f"{got} in {where}", "use an undamaged file written by `inspector train`")
