@@ -1,0 +1,147 @@
+"""Where Kafka is and who we are there, and its errors in words a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+
+from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
+
+# The client's own default waits up to 30 s between two attempts: too long to be back within a minute of an outage.
+_RECONNECT_BACKOFF_MAX_MS = 2_000
+
+_CREDENTIALS = (
+    errors.SaslAuthenticationFailedError,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+    errors.AuthorizationError,
+)
+_UNKNOWN_TOPIC = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+
+
+@dataclass(frozen=True)
+class KafkaConnection:
+    """Brokers (``host:port``, comma separated) and credentials, named as in the settings."""
+
+    bootstrap_servers: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = field(default=None, repr=False)
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    client_id: str | None = None
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the keyword arguments that every kafka-python client takes from here."""
+        options = {
+            "security_protocol": self.security_protocol,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password,
+            "ssl_cafile": self.ssl_cafile,
+            "ssl_certfile": self.ssl_certfile,
+            "ssl_keyfile": self.ssl_keyfile,
+            "client_id": self.client_id,
+        }
+        return {
+            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",") if server.strip()],
+            "reconnect_backoff_max_ms": _RECONNECT_BACKOFF_MAX_MS,
+            **{name: value for name, value in options.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What a cluster says of itself; ``version`` is the newest release whose protocol it speaks."""
+
+    cluster_id: str
+    version: str
+    brokers: tuple[str, ...]
+
+
+def check(connection: KafkaConnection, timeout_s: float) -> ClusterFacts:
+    """Connect, authenticate and ask the cluster who it is.
+
+    Raises:
+        ServiceUnavailableError: no broker answered within ``timeout_s``.
+        CredentialsError: a broker refused our name or password.
+        BadInputError: the connection's settings cannot be used.
+    """
+    with translated_errors(connection), admin_client(connection, timeout_s) as admin:
+        cluster = admin.describe_cluster()
+        brokers = sorted(cluster["brokers"], key=lambda broker: broker["broker_id"])
+        version = admin.get_broker_version_data(brokers[0]["broker_id"]).broker_version
+        return ClusterFacts(
+            cluster_id=cluster["cluster_id"],
+            version=".".join(str(part) for part in version),
+            brokers=tuple(f"{broker['host']}:{broker['port']}" for broker in brokers),
+        )
+
+
+@contextmanager
+def admin_client(connection: KafkaConnection, timeout_s: float = 10.0) -> Iterator[Any]:
+    """Yield a kafka-python admin client, closed afterwards; it raises Kafka's own errors."""
+    admin = KafkaAdminClient(
+        **connection.client_options(),
+        bootstrap_timeout_ms=int(timeout_s * 1000),
+        request_timeout_ms=max(1000, int(timeout_s * 1000)),
+    )
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+@contextmanager
+def translated_errors(connection: KafkaConnection, topic: str | None = None) -> Iterator[None]:
+    """Turn Kafka's errors raised inside the block into ours; ``topic`` is the one to name where one is unknown."""
+    try:
+        yield
+    except errors.KafkaError as error:
+        raise translate(error, connection, topic) from error
+    except OSError as error:
+        # kafka-python reads the TLS files when it builds a client, before any connection.
+        raise BadInputError(
+            "readable TLS files and a usable broker address", str(error), "check kafka.security.* and the path"
+        ) from error
+
+
+def translate(error: BaseException, connection: KafkaConnection, topic: str | None = None) -> InspectorError:
+    """Return the error a person gets for one of Kafka's."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, _CREDENTIALS):
+        return CredentialsError(
+            f"Kafka at {connection.bootstrap_servers} to let us in ({connection.security_protocol})",
+            said,
+            "check kafka.security.* (protocol, mechanism, user name, password) and the user's rights there",
+        )
+    if isinstance(error, _UNKNOWN_TOPIC):
+        return unknown_topic(topic or "the topic", connection)
+    if isinstance(error, _TOO_LARGE):
+        return BadInputError(
+            "records within the topic's max.message.bytes", said, "run `inspector topics check` and raise the limit"
+        )
+    if isinstance(error, (errors.KafkaConfigurationError, errors.IllegalArgumentError)):
+        return BadInputError("usable kafka.* settings", said, "correct them in inspector.yaml or the environment")
+    return ServiceUnavailableError(
+        f"Kafka at {connection.bootstrap_servers} ({connection.security_protocol})",
+        said,
+        "check that it runs and can be reached from here, then try again",
+    )
+
+
+def unknown_topic(topic: str, connection: KafkaConnection) -> BadInputError:
+    """Return the error for a topic that does not exist."""
+    return BadInputError(
+        f"topic {topic} at {connection.bootstrap_servers}",
+        "no such topic",
+        "run `inspector topics create`, or correct kafka.topics.* if it has another name",
+    )
