@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from inspector.adapters.kafka.connection import KafkaConnection, unknown_topic
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client, unknown_topic
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,23 @@ def require_topics(consumer: Any, topics: Sequence[str], connection: KafkaConnec
     for topic in topics:
         if topic not in known:
             raise unknown_topic(topic, connection)
+
+
+def require_writable(producer: Any, topic: str, connection: KafkaConnection) -> None:
+    """Check that a topic exists, before a record for it makes the producer wait.
+
+    Raises:
+        BadInputError: it does not.
+        KafkaError: the brokers cannot be asked.
+    """
+    try:
+        producer.partitions_for(topic)
+    except errors.KafkaTimeoutError as error:
+        # The client waits in vain for a topic that is not there, and for brokers that are away: ask once more to tell.
+        with admin_client(connection) as admin:
+            if topic not in admin.list_topics():
+                raise unknown_topic(topic, connection) from error
+        raise
 
 
 def close_consumer(consumer: Any, timeout_s: float) -> None:

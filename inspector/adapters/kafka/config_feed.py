@@ -1,0 +1,140 @@
+"""The config topic: announcements of versions, read from its beginning (ports.ConfigFeed) and written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from inspector.adapters.kafka import clients, partitions, records
+from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
+from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
+from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.records import from_json, to_json
+from inspector.pipeline.ports import LogRecord
+
+_log = logging.getLogger(__name__)
+
+# An announcement is a few hundred bytes; artefacts themselves live in the store.
+_MAX_RECORD_BYTES = 64 * 1024
+_CATCH_UP_TIMEOUT_S = 30.0
+_ACK_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 2.0
+
+BadRecord = Callable[[LogRecord, BadInputError], None]
+
+
+def log_bad_record(record: LogRecord, error: BadInputError) -> None:
+    """Report a record of the config topic that is no announcement."""
+    _log.warning("skipped %s on the config topic: %s", record.source, error)
+
+
+class KafkaConfigFeed:
+    """Reads every partition without a group: each inspector sees every announcement.
+
+    A record that is no announcement is handed to ``on_bad_record`` and skipped: the topic is compacted and may be
+    written by others, and an inspector must not stop for it.
+
+    Raises:
+        ServiceUnavailableError: no broker answers.
+        CredentialsError: the brokers refuse us.
+        BadInputError: there is no such topic.
+    """
+
+    def __init__(self, connection: KafkaConnection, topic: str, on_bad_record: BadRecord = log_bad_record) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._on_bad_record = on_bad_record
+        self._caught_up = False
+        with translated_errors(connection, topic):
+            self._consumer = clients.lone_consumer(connection, max_record_bytes=_MAX_RECORD_BYTES)
+        try:
+            with translated_errors(connection, topic):
+                self._partitions = partitions.assign_all(self._consumer, topic, connection)
+                partitions.seek_to_beginning(self._consumer, self._partitions)
+        except BaseException:
+            self.close()
+            raise
+
+    def poll(self) -> Sequence[Announcement]:
+        """See ``ports.ConfigFeed``.
+
+        Raises:
+            ServiceUnavailableError: the first call could not read to the end of the topic.
+        """
+        with translated_errors(self._connection, self._topic):
+            if self._caught_up:
+                return self._drain()
+            live = self._catch_up()
+        self._caught_up = True
+        return live
+
+    def close(self) -> None:
+        """See ``ports.ConfigFeed``."""
+        clients.close_consumer(self._consumer, _CLOSE_TIMEOUT_S)
+
+    def _catch_up(self) -> Sequence[Announcement]:
+        partitions.seek_to_beginning(self._consumer, self._partitions)
+        ends = partitions.end_offsets(self._consumer, self._partitions)
+        deadline_s = time.monotonic() + _CATCH_UP_TIMEOUT_S
+        live: dict[str, Announcement] = {}
+        while not partitions.reached(self._consumer, ends):
+            for announcement in self._decode(self._consumer.poll(timeout_ms=200)):
+                live.pop(announcement.key, None)  # so that the order is that of the live versions
+                live[announcement.key] = announcement
+            if time.monotonic() > deadline_s:
+                raise ServiceUnavailableError(
+                    f"to read {self._topic} within {_CATCH_UP_TIMEOUT_S:.0f} s",
+                    f"{len(live)} announcements so far",
+                    "check the brokers, then try again",
+                )
+        return tuple(live.values())
+
+    def _drain(self) -> Sequence[Announcement]:
+        arrived: list[Announcement] = []
+        while batches := self._consumer.poll(timeout_ms=0):
+            arrived.extend(self._decode(batches))
+        return arrived
+
+    def _decode(self, batches: dict[Any, Sequence[Any]]) -> Sequence[Announcement]:
+        decoded: list[Announcement] = []
+        for record in (records.to_log_record(raw) for batch in batches.values() for raw in batch):
+            try:
+                decoded.append(_announcement(record))
+            except BadInputError as error:
+                self._on_bad_record(record, error)
+        return decoded
+
+
+def announce(connection: KafkaConnection, topic: str, announcement: Announcement) -> None:
+    """Publish an announcement and wait until the brokers have it.
+
+    Raises:
+        ServiceUnavailableError: they did not confirm it within 10 s.
+        CredentialsError: they refuse us.
+        BadInputError: there is no such topic.
+    """
+    with translated_errors(connection, topic):
+        producer = clients.idempotent_producer(
+            connection,
+            max_record_bytes=_MAX_RECORD_BYTES,
+            delivery_timeout_ms=int(_ACK_TIMEOUT_S * 1000),
+            max_block_ms=int(_ACK_TIMEOUT_S * 1000),
+        )
+        try:
+            clients.require_writable(producer, topic, connection)
+            sent = producer.send(topic, key=announcement.key.encode(), value=to_json(announcement))
+            sent.get(timeout=_ACK_TIMEOUT_S)
+        finally:
+            clients.close_producer(producer, _CLOSE_TIMEOUT_S)
+
+
+def _announcement(record: LogRecord) -> Announcement:
+    announcement = from_json(Announcement, record.value or b"")
+    if announcement.schema != CONFIG_SCHEMA:
+        raise BadInputError(f"schema {CONFIG_SCHEMA}", announcement.schema, "upgrade the inspector, or its writer")
+    if record.key != announcement.key.encode():
+        # Compaction goes by the key: under a wrong one, an old version would outlive the new one.
+        raise BadInputError(f"key {announcement.key}", repr(record.key), "correct what wrote the record")
+    return announcement

@@ -1,0 +1,140 @@
+"""The topics the line needs: create what is missing, tell what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafka import errors
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translate, translated_errors
+
+DEFAULT_MAX_FRAME_BYTES = 8 * 1024 * 1024
+# Dead letters carry a frame as it came with its headers and ours, so their limit is above the frames topic's.
+_DEAD_LETTER_HEADROOM_BYTES = 1024 * 1024
+_SMALL_RECORD_BYTES = 1024 * 1024
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic. ``settings`` are Kafka's topic configurations, those that matter here."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """The topics of one line. Sizes are bytes of a record, retention is in milliseconds."""
+
+    frames: str = "inspection.frames"
+    alerts: str = "inspection.alerts"
+    dead_letter: str = "inspection.dead-letter"
+    config: str = "inspection.config"
+    partitions: int = 6
+    replication_factor: int = 1
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+    frames_retention_ms: int = 2 * _DAY_MS
+    records_retention_ms: int = 30 * _DAY_MS
+
+    def specs(self) -> tuple[TopicSpec, ...]:
+        """Return the topics with their settings."""
+        in_sync = str(max(1, self.replication_factor - 1))
+        kept = {"retention.ms": str(self.records_retention_ms), "min.insync.replicas": in_sync}
+        frames = kept | {
+            "retention.ms": str(self.frames_retention_ms),
+            "max.message.bytes": str(self.max_frame_bytes + _SMALL_RECORD_BYTES // 2),
+        }
+        dead = kept | {"max.message.bytes": str(self.max_frame_bytes + 2 * _DEAD_LETTER_HEADROOM_BYTES)}
+        alerts = kept | {"max.message.bytes": str(_SMALL_RECORD_BYTES)}
+        config = {"cleanup.policy": "compact", "min.insync.replicas": in_sync}
+        return (
+            TopicSpec(self.frames, self.partitions, self.replication_factor, frames),
+            TopicSpec(self.alerts, self.partitions, self.replication_factor, alerts),
+            TopicSpec(self.dead_letter, self.partitions, self.replication_factor, dead),
+            TopicSpec(self.config, 1, self.replication_factor, config),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFinding:
+    """One difference between the plan and the cluster; ``setting`` is "topic" where it does not exist."""
+
+    topic: str
+    setting: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: expected {self.setting} {self.expected}, got {self.got}"
+
+
+def create_topics(connection: KafkaConnection, plan: TopicPlan) -> list[str]:
+    """Create the topics that do not exist and return their names; those that exist are left as they are.
+
+    Raises:
+        ServiceUnavailableError: the brokers cannot be reached, or are too few for the replication factor.
+        CredentialsError: they refuse us.
+    """
+    with translated_errors(connection), admin_client(connection) as admin:
+        existing = set(admin.list_topics())
+        missing = [spec for spec in plan.specs() if spec.name not in existing]
+        return [spec.name for spec in missing if _create(admin, spec, connection)]
+
+
+def check_topics(connection: KafkaConnection, plan: TopicPlan) -> list[TopicFinding]:
+    """Return what differs from the plan, topic by topic; nothing where all is as planned.
+
+    Raises:
+        ServiceUnavailableError: the brokers cannot be reached.
+        CredentialsError: they refuse us.
+    """
+    with translated_errors(connection), admin_client(connection) as admin:
+        existing = set(admin.list_topics())
+        return [
+            finding
+            for spec in plan.specs()
+            for finding in (_differences(admin, spec) if spec.name in existing else [_missing(spec)])
+        ]
+
+
+def _create(admin: Any, spec: TopicSpec, connection: KafkaConnection) -> bool:
+    wanted = {
+        "num_partitions": spec.partitions,
+        "replication_factor": spec.replication_factor,
+        "configs": dict(spec.settings),
+    }
+    try:
+        admin.create_topics({spec.name: wanted}, wait_for_metadata=True)
+    except errors.TopicAlreadyExistsError:
+        return False  # somebody else was faster
+    except errors.InvalidReplicationFactorError as error:
+        told = translate(error, connection)
+        told.do = f"start {spec.replication_factor} brokers, or lower the replication factor"
+        raise told from error
+    return True
+
+
+def _missing(spec: TopicSpec) -> TopicFinding:
+    return TopicFinding(spec.name, "topic", "to exist", "no such topic")
+
+
+def _differences(admin: Any, spec: TopicSpec) -> list[TopicFinding]:
+    described = admin.describe_topics([spec.name])[0]["partitions"]
+    resource = ConfigResource(ConfigResourceType.TOPIC, spec.name, dict.fromkeys(spec.settings))
+    configured = admin.describe_configs([resource], config_filter="all")["topic"][spec.name]
+    pairs = [
+        ("partitions", str(spec.partitions), str(len(described))),
+        (
+            "replication factor",
+            str(spec.replication_factor),
+            str(min(len(partition["replica_nodes"]) for partition in described)),
+        ),
+        *((name, value, str(configured[name]["value"])) for name, value in spec.settings.items()),
+    ]
+    return [TopicFinding(spec.name, name, expected, got) for name, expected, got in pairs if expected != got]
