@@ -39,14 +39,11 @@ def topic_prefix() -> str:
     return f"t-{uuid.uuid4().hex[:12]}-"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def single_torch_thread() -> Iterator[None]:
-    """One thread: bit-equal results from run to run, and no fight for the cores with the brokers."""
-    # Set for what imports torch later, this process included, so that tests that need no torch do not pay for it.
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            patch.setenv(name, "1")
-        yield
+def pytest_configure() -> None:
+    """One torch thread, here and in child processes: repeatable sums, no fight for the cores with the brokers."""
+    # Torch reads them when it is imported, which is while tests are collected: too early for a fixture.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A production line on this machine: deploy/demo.sh [--frames N]
+#
+# Installs what is missing, starts Kafka and Redis (or uses KAFKA_BOOTSTRAP and REDIS_URL), then three cameras and two
+# inspectors with a live table, until N frames or Ctrl-C. What it started is gone afterwards; overlays stay in out/demo/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source deploy/supervise.sh
+
+case ${1:-} in
+  -h | --help)
+    sed -n '2,5s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
+
+readonly STATE=.cache/demo
+readonly SERVICES=$STATE/services
+
+deploy/setup.sh
+mkdir -p "$STATE" out/demo
+exec 8>"$STATE/lock"
+if ! flock --nonblock 8; then
+  echo "demo: already running in this checkout; end it first" >&2
+  exit 1
+fi
+
+if [[ -z ${KAFKA_BOOTSTRAP:-} || -z ${REDIS_URL:-} ]]; then
+  trap 'deploy/local/down "$SERVICES"; rm -rf "$SERVICES"' EXIT
+  # What a demo that was killed has left; each demo starts with an empty line.
+  deploy/local/down "$SERVICES"
+  rm -rf "$SERVICES"
+  addresses=$(deploy/local/up "$SERVICES" 8>&-)
+  while IFS='=' read -r name value; do
+    export "$name=$value"
+  done <<<"$addresses"
+fi
+
+supervise .venv/bin/python deploy/demo.py --state "$STATE" --out out/demo "$@" 8>&-

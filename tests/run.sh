@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Checks and tests everything: tests/run.sh [--long] [PYTEST ARGUMENTS]
+#
+# Sets the environment up where needed, then ruff, mypy, import-linter (quiet when fine), then pytest, which starts Kafka
+# and Redis by itself (or uses KAFKA_BOOTSTRAP and REDIS_URL). --long adds the tests that take minutes to hours.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source deploy/supervise.sh
+
+marks=(-m "not long")
+if [[ ${1:-} == --long ]]; then
+  marks=()
+  shift
+fi
+
+deploy/setup.sh
+
+check() {
+  local report
+  if ! report=$("$@" 2>&1); then
+    printf '%s\n%s: failed\n' "$report" "$*" >&2
+    return 1
+  fi
+}
+
+bin=.venv/bin
+failed=0
+check $bin/ruff check --quiet . || failed=1
+check $bin/ruff format --check --quiet . || failed=1
+check $bin/mypy || failed=1
+check $bin/mypy deploy/local/*.py || failed=1
+check $bin/lint-imports || failed=1
+((failed == 0)) || exit 1
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/inspector-tests.XXXXXX")
+# pytest stops what it started; this is for the run that is killed before it can.
+clean_up() {
+  local plan
+  while IFS= read -r plan; do
+    deploy/local/down "$(dirname "$plan")" || true
+  done < <(find "$scratch" -name plan.json 2>/dev/null)
+  rm -rf "$scratch"
+}
+trap clean_up EXIT
+
+supervise $bin/python -m pytest --basetemp="$scratch/pytest" "${marks[@]}" "$@"
