@@ -1,0 +1,137 @@
+"""The one place where adapters and the engine are made from the settings.
+
+Each function imports what it makes: a command that reads Redis should not wait for torch to load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inspector.domain.errors import BadInputError
+from inspector.settings import KafkaSecurity, Settings
+
+if TYPE_CHECKING:
+    import redis
+
+    from inspector.adapters.kafka.connection import KafkaConnection
+    from inspector.adapters.kafka.topics import TopicPlan
+    from inspector.adapters.redis.artefacts import RedisArtefactStore
+    from inspector.adapters.redis.result_store import RedisResultStore
+    from inspector.adapters.redis.results import RedisResults
+    from inspector.dapo.spec import ModelSpec
+
+_HOUR_MS = 3_600_000
+_HOUR_S = 3_600
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    """Return brokers and credentials; nothing is connected yet.
+
+    Raises:
+        BadInputError: the password file cannot be read.
+    """
+    from inspector.adapters.kafka.connection import KafkaConnection
+
+    security = settings.kafka.security
+    sasl = security.protocol.startswith("SASL")
+    return KafkaConnection(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        security_protocol=security.protocol,
+        sasl_mechanism=security.sasl_mechanism if sasl else None,
+        sasl_username=security.username if sasl else None,
+        sasl_password=_password(security) if sasl else None,
+        ssl_cafile=_text(security.ca_file),
+        ssl_certfile=_text(security.cert_file),
+        ssl_keyfile=_text(security.key_file),
+        client_id=f"inspector-{settings.replica}",
+    )
+
+
+def topic_plan(settings: Settings) -> TopicPlan:
+    """Return the topics of the line as the settings want them."""
+    from inspector.adapters.kafka.topics import TopicPlan
+
+    kafka = settings.kafka
+    return TopicPlan(
+        frames=kafka.frames_topic,
+        alerts=kafka.alerts_topic,
+        dead_letter=kafka.dead_letter_topic,
+        config=kafka.config_topic,
+        partitions=kafka.partitions,
+        replication_factor=kafka.replication_factor,
+        max_frame_bytes=settings.limits.max_frame_bytes,
+        frames_retention_ms=round(kafka.frames_retention_hours * _HOUR_MS),
+    )
+
+
+def redis_client(settings: Settings) -> redis.Redis:
+    """Return a connected client. Raises as ``adapters.redis.connection.connect``."""
+    from inspector.adapters.redis.connection import connect
+
+    return connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+
+
+def results(settings: Settings) -> RedisResults:
+    """Return the reader of results. Raises as ``redis_client``."""
+    from inspector.adapters.redis.results import RedisResults
+
+    return RedisResults(redis_client(settings))
+
+
+def result_store(settings: Settings) -> RedisResultStore:
+    """Return where an inspector writes results. Raises as ``redis_client``."""
+    from inspector.adapters.redis.result_store import RedisResultStore
+    from inspector.adapters.redis.retention import Retention
+
+    kept = settings.retention
+    retention = Retention(
+        good_s=_seconds(kept.good_hours),
+        defect_s=_seconds(kept.defect_hours),
+        good_per_camera=kept.good_per_camera,
+        defect_per_camera=kept.defect_per_camera,
+    )
+    return RedisResultStore(redis_client(settings), group_id=settings.kafka.group, retention=retention)
+
+
+def artefacts(settings: Settings) -> RedisArtefactStore:
+    """Return the store of banks, calibrations and settings. Raises as ``redis_client``."""
+    from inspector.adapters.redis.artefacts import RedisArtefactStore
+
+    return RedisArtefactStore(redis_client(settings))
+
+
+def model_spec(settings: Settings) -> ModelSpec:
+    """Return which frozen model scores, and how."""
+    from inspector.dapo.spec import ModelSpec
+
+    model = settings.model
+    return ModelSpec(
+        name=model.name,
+        pretrained=model.pretrained,
+        image_size_px=model.image_size_px,
+        seed=model.seed,
+        precision=model.precision,
+        device=model.device,
+    )
+
+
+def _password(security: KafkaSecurity) -> str | None:
+    if security.password_file is None:
+        return None if security.password is None else security.password.get_secret_value()
+    try:
+        return security.password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            "a readable password file",
+            f"{security.password_file}: {error.__class__.__name__}",
+            "correct kafka.security.password_file or the file's rights",
+        ) from error
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _seconds(hours: float) -> int:
+    return max(1, round(hours * _HOUR_S))
