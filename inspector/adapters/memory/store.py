@@ -1,0 +1,111 @@
+"""Result and artefact stores in memory: the fakes the contract suites hold to the real ones' behaviour.
+
+They keep everything (no retention) and can be away for a number of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.adapters.artefacts import verified, version_of
+from inspector.adapters.memory.faults import Outage
+from inspector.domain.outcome import Evidence, Inspected
+from inspector.domain.result import InspectionResult, PredLabel
+from inspector.pipeline.ports import StoreStatus
+
+
+class MemoryResultStore:
+    """``ports.ResultStore`` in memory, with the readers of ``RedisResults``."""
+
+    def __init__(self) -> None:
+        self.outage = Outage()
+        self.arrivals: list[str] = []
+        """Frame ids in the order they were first stored: the streams of all cameras in one."""
+        self._held: dict[str, Inspected] = {}
+        self._fences: dict[tuple[str, int], int] = {}
+
+    def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
+        """Write results with their evidence, in order; one status each.
+
+        Raises:
+            ServiceUnavailableError: an outage was planned; nothing was written.
+        """
+        self.outage.check()
+        return [self._store(inspected, fencing_token) for inspected in results]
+
+    def _store(self, inspected: Inspected, fencing_token: int) -> StoreStatus:
+        source, frame_id = inspected.result.source, inspected.result.frame_id
+        partition = (source.topic, source.partition)
+        if self._fences.get(partition, -1) > fencing_token:
+            return StoreStatus.FENCED
+        self._fences[partition] = fencing_token
+        held = self._held.get(frame_id)
+        if held is None:
+            self.arrivals.append(frame_id)
+        elif held.result.source != source:
+            return StoreStatus.DUPLICATE
+        self._held[frame_id] = inspected
+        return StoreStatus.STORED
+
+    def get(self, frame_id: str) -> InspectionResult | None:
+        """Return one result, or None where there is none."""
+        self.outage.check()
+        held = self._held.get(frame_id)
+        return held.result if held else None
+
+    def frame(self, frame_id: str) -> bytes | None:
+        """Return the encoded frame as captured, where it was kept."""
+        return self._evidence(frame_id).frame
+
+    def overlay(self, frame_id: str) -> bytes | None:
+        """Return the overlay (JPEG), where there is one."""
+        return self._evidence(frame_id).overlay
+
+    def mask(self, frame_id: str) -> bytes | None:
+        """Return the mask (PNG), where there is one."""
+        return self._evidence(frame_id).mask
+
+    def last(self, camera_id: str, n: int, defects_only: bool = False) -> list[InspectionResult]:
+        """Return up to ``n`` results of a camera, the last captured first."""
+        self.outage.check()
+        found = [
+            held.result
+            for held in self._held.values()
+            if held.result.camera_id == camera_id
+            and (not defects_only or held.result.pred_label is PredLabel.ANOMALOUS)
+        ]
+        return sorted(found, key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
+
+    def _evidence(self, frame_id: str) -> Evidence:
+        self.outage.check()
+        held = self._held.get(frame_id)
+        return held.evidence if held else Evidence()
+
+
+class MemoryArtefactStore:
+    """``ports.ArtefactStore`` in memory."""
+
+    def __init__(self) -> None:
+        self.outage = Outage()
+        self._artefacts: dict[str, bytes] = {}
+
+    def put(self, data: bytes) -> str:
+        """Store ``data`` and return its version, the SHA-256 in hex."""
+        self.outage.check()
+        version = version_of(data)
+        self._artefacts[version] = data
+        return version
+
+    def get(self, version: str) -> bytes:
+        """Return the bytes of ``version``, verified.
+
+        Raises:
+            BadInputError: unknown version, or the bytes do not hash to it.
+            ServiceUnavailableError: an outage was planned.
+        """
+        self.outage.check()
+        return verified(version, self._artefacts.get(version))
+
+    def damage(self, version: str, data: bytes) -> None:
+        """Put other bytes under ``version``, as a failing disk would."""
+        self._artefacts[version] = data
