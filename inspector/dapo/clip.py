@@ -20,7 +20,7 @@ from inspector.dapo.spec import RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError, InspectorError
 
 TAPS = 4
-_SCHEMAS = ("local-dir:", "hf-hub:")
+_FOLDER = "local-dir:"
 _CONFIGS = Path(__file__).parent / "model_configs"
 
 
@@ -57,7 +57,7 @@ def model_shape(spec: ModelSpec) -> ModelShape:
     config = _model_config(spec.name)
     vision, text = config["vision_cfg"], config["text_cfg"]
     _check_architecture(spec.name, config)
-    size_px, patch_px, depth = spec.image_size_px or vision.get("image_size", 224), vision.get("patch_size", 16), 0
+    size_px, patch_px = spec.image_size_px or vision.get("image_size", 224), vision.get("patch_size", 16)
     depth = vision.get("layers", 12)
     if not isinstance(size_px, int) or not isinstance(patch_px, int) or size_px < patch_px or size_px % patch_px:
         raise BadInputError(
@@ -91,7 +91,7 @@ def build_clip(spec: ModelSpec) -> nn.Module:
     """
     model_shape(spec)
     random = spec.pretrained == RANDOM
-    from_name = not spec.name.startswith(_SCHEMAS)
+    from_name = not spec.name.startswith(_FOLDER)
     if from_name and not random:
         _check_pretrained(spec)
     try:
@@ -137,8 +137,9 @@ def register_models() -> None:
 def _model_config(name: str) -> dict[str, Any]:
     register_models()
     try:
-        # As create_model does: names may be written with a slash.
-        config = open_clip.get_model_config(name if name.startswith(_SCHEMAS) else name.replace("/", "-"))
+        # Only folders and listed names: a hub's name, perhaps out of a stranger's file, would go to the network.
+        known = name.startswith(_FOLDER) or _built_in(name) in open_clip.list_models()
+        config = open_clip.get_model_config(_built_in(name)) if known else None
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise BadInputError(
             "a model that open_clip can read", f"{name!r} ({_first_line(error)})", "check model.name"
@@ -156,6 +157,11 @@ def _model_config(name: str) -> dict[str, Any]:
             "check the folder's open_clip_config.json",
         )
     return dict(config)
+
+
+def _built_in(name: str) -> str:
+    """Return the name as open_clip lists it; like open_clip, take a slash for a dash ("ViT-B/16")."""
+    return name if name.startswith(_FOLDER) else name.replace("/", "-")
 
 
 def _check_architecture(name: str, config: dict[str, Any]) -> None:
@@ -180,7 +186,7 @@ def _check_architecture(name: str, config: dict[str, Any]) -> None:
 
 
 def _check_pretrained(spec: ModelSpec) -> None:
-    known = open_clip.list_pretrained_tags_by_model(spec.name.replace("/", "-"))
+    known = open_clip.list_pretrained_tags_by_model(_built_in(spec.name))
     if spec.pretrained.lower().replace("-", "_") not in known and not Path(spec.pretrained).is_file():
         raise BadInputError(
             f"pretrained weights of {spec.name}: {', '.join([RANDOM, *known])}, or a file",

@@ -50,8 +50,8 @@ def run_block(block: Any, x: Tensor, attn_mask: Tensor | None) -> Tensor:
         result: Tensor = block(x, attn_mask=attn_mask)
         return result
     x = x + block.ls_1(_attend(block.attn, block.ln_1(x), attn_mask))
-    x = x + block.ls_2(block.mlp(block.ln_2(x)))
-    return x
+    mixed: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
+    return mixed
 
 
 def _attend(attention: nn.MultiheadAttention, x: Tensor, attn_mask: Tensor | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 import torch
@@ -32,21 +32,24 @@ def save_weights(path: Path, weights: PromptWeights, manifest: WeightsManifest) 
     The file appears whole under its name or not at all.
 
     Raises:
-        OSError: the folder cannot be written.
+        BadInputError: the folder cannot be written.
     """
     sealed = seal(weights, manifest)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
     data = to_safetensors(tensors, {MANIFEST_KEY: to_json(sealed).decode()})
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInputError(
+            "a folder that weights can be written to", f"{error.strerror} for {path}", "choose another path"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return sealed
 
 
@@ -92,7 +95,7 @@ def parse_weights(
         _check_model(manifest, expect_model, where)
     weights = _empty_weights(manifest, where)
     _check_tensors(tensors, weights.state_dict(), where)
-    weights.load_state_dict(tensors)
+    weights.load_state_dict(tensors, assign=True)
     return weights, manifest
 
 
@@ -139,7 +142,7 @@ def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None
 
 
 def _empty_weights(manifest: WeightsManifest, where: str) -> PromptWeights:
-    """Build weights of the shapes that model and manifest ask for; ``meta`` tensors, so a lie costs no memory."""
+    """Build weights of the shapes that model and manifest ask for, on ``meta``, where a lie costs no memory."""
     shape = model_shape(ModelSpec(manifest.model, manifest.pretrained, manifest.image_size_px))
     if manifest.taps != shape.taps:
         raise _bad(where, f"taps {list(shape.taps)} for {manifest.model}", str(list(manifest.taps)))
@@ -151,7 +154,8 @@ def _empty_weights(manifest: WeightsManifest, where: str) -> PromptWeights:
     )
     if min(counts) < 1 or max(counts) > 1000:
         raise _bad(where, "1 to 1000 contexts and tokens in the manifest", str(list(counts)))
-    return PromptWeights(shape, *counts)
+    with torch.device("meta"):
+        return PromptWeights(shape, *counts)
 
 
 def _check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], where: str) -> None:
