@@ -25,6 +25,8 @@ RECORD_OVERHEAD_BYTES = 64 * 1024
 # and repeated after this time: the default of 100 ms would be most of a commit.
 _TRANSACTION_RETRY_BACKOFF_MS = 10
 _BOOTSTRAP_TIMEOUT_MS = 5_000
+_REQUEST_TIMEOUT_MS = 30_000  # and below the delivery timeout, as the client demands
+_FORCED_CLOSE_TIMEOUT_S = 5.0
 
 
 def group_consumer(
@@ -80,7 +82,7 @@ def transactional_producer(
         transactional_id=transactional_id,
         transaction_timeout_ms=transaction_timeout_ms,
         delivery_timeout_ms=delivery_timeout_ms,
-        request_timeout_ms=max(1_000, delivery_timeout_ms - 1_000),
+        request_timeout_ms=min(_REQUEST_TIMEOUT_MS, delivery_timeout_ms - 1_000),
         max_block_ms=transaction_timeout_ms,
         retry_backoff_ms=_TRANSACTION_RETRY_BACKOFF_MS,
     )
@@ -94,6 +96,7 @@ def idempotent_producer(
         **_writer_options(connection, max_record_bytes),
         enable_idempotence=True,
         delivery_timeout_ms=delivery_timeout_ms,
+        request_timeout_ms=min(_REQUEST_TIMEOUT_MS, delivery_timeout_ms - 1_000),
         max_block_ms=max_block_ms,
     )
 
@@ -154,5 +157,5 @@ def close_producer(producer: Any, timeout_s: float) -> None:
         # close() flushes first, and where that times out it leaves the sender thread running and sending for ever.
         # There is no public way to stop it.
         producer._sender.force_close()
-        producer._sender.join(timeout_s)
-        producer.close(timeout=timeout_s)
+        producer._sender.join(_FORCED_CLOSE_TIMEOUT_S)
+        producer.close(timeout=_FORCED_CLOSE_TIMEOUT_S)

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from inspector.adapters.announcements import decode_announcement, live_versions
 from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
-from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
+from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
-from inspector.domain.records import from_json, to_json
+from inspector.domain.records import to_json
 from inspector.pipeline.ports import LogRecord
 
 _log = logging.getLogger(__name__)
@@ -78,18 +79,16 @@ class KafkaConfigFeed:
         partitions.seek_to_beginning(self._consumer, self._partitions)
         ends = partitions.end_offsets(self._consumer, self._partitions)
         deadline_s = time.monotonic() + _CATCH_UP_TIMEOUT_S
-        live: dict[str, Announcement] = {}
+        arrived: list[Announcement] = []
         while not partitions.reached(self._consumer, ends):
-            for announcement in self._decode(self._consumer.poll(timeout_ms=200)):
-                live.pop(announcement.key, None)  # so that the order is that of the live versions
-                live[announcement.key] = announcement
+            arrived.extend(self._decode(self._consumer.poll(timeout_ms=200)))
             if time.monotonic() > deadline_s:
                 raise ServiceUnavailableError(
                     f"to read {self._topic} within {_CATCH_UP_TIMEOUT_S:.0f} s",
-                    f"{len(live)} announcements so far",
+                    f"{len(arrived)} announcements so far",
                     "check the brokers, then try again",
                 )
-        return tuple(live.values())
+        return live_versions(arrived)
 
     def _drain(self) -> Sequence[Announcement]:
         arrived: list[Announcement] = []
@@ -101,7 +100,7 @@ class KafkaConfigFeed:
         decoded: list[Announcement] = []
         for record in (records.to_log_record(raw) for batch in batches.values() for raw in batch):
             try:
-                decoded.append(_announcement(record))
+                decoded.append(decode_announcement(record))
             except BadInputError as error:
                 self._on_bad_record(record, error)
         return decoded
@@ -128,13 +127,3 @@ def announce(connection: KafkaConnection, topic: str, announcement: Announcement
             sent.get(timeout=_ACK_TIMEOUT_S)
         finally:
             clients.close_producer(producer, _CLOSE_TIMEOUT_S)
-
-
-def _announcement(record: LogRecord) -> Announcement:
-    announcement = from_json(Announcement, record.value or b"")
-    if announcement.schema != CONFIG_SCHEMA:
-        raise BadInputError(f"schema {CONFIG_SCHEMA}", announcement.schema, "upgrade the inspector, or its writer")
-    if record.key != announcement.key.encode():
-        # Compaction goes by the key: under a wrong one, an old version would outlive the new one.
-        raise BadInputError(f"key {announcement.key}", repr(record.key), "correct what wrote the record")
-    return announcement
