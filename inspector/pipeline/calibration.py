@@ -1,0 +1,63 @@
+"""Raw scores of normal frames -> the monotone maps that make 0.5 the threshold at a wanted false-alarm rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from inspector.domain.artefact import ScoreMap
+from inspector.domain.errors import BadInputError
+
+MIN_FRAMES = 8
+DEFAULT_FALSE_ALARM_RATE = 0.01
+# Mapped score of the median normal frame.
+MEDIAN_SCORE = 0.1
+
+_EULER_GAMMA = 0.5772156649015329
+# An empirical quantile is trusted if at least this many of the frames lie above it.
+_FRAMES_ABOVE = 5
+
+
+def threshold(raw_scores: Sequence[float], false_alarm_rate: float) -> float:
+    """Return the raw score that a normal frame exceeds with probability ``false_alarm_rate`` (above 0, below 1).
+
+    With at least 5 frames expected above it, the empirical quantile. With fewer, the quantile of a Gumbel
+    distribution fitted by moments (frame scores are maxima over a map, whose law tends to it: Fisher-Tippett), but
+    not below the largest score seen if not one frame is expected above.
+
+    Raises:
+        BadInputError: fewer than 8 scores, one that is not finite, or a rate out of range.
+    """
+    scores = _checked(raw_scores, false_alarm_rate)
+    expected_above = len(scores) * false_alarm_rate
+    if expected_above >= _FRAMES_ABOVE:
+        return float(np.quantile(scores, 1 - false_alarm_rate, method="higher"))
+    beta = float(scores.std(ddof=1)) * math.sqrt(6) / math.pi
+    mode = float(scores.mean()) - _EULER_GAMMA * beta
+    extrapolated = mode - beta * math.log(-math.log1p(-false_alarm_rate))
+    return max(extrapolated, float(scores.max())) if expected_above < 1 else extrapolated
+
+
+def fit_score_map(raw_scores: Sequence[float], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> ScoreMap:
+    """Return the map that sends ``threshold`` to 0.5 and the median normal frame to 0.1. Raises as ``threshold``.
+
+    Identical scores leave no scale to be had: a thousandth of their size (at least 1e-6) is then put between median
+    and threshold.
+    """
+    median = float(np.median(_checked(raw_scores, false_alarm_rate)))
+    least = max(1e-6, abs(median) * 1e-3)
+    midpoint = max(threshold(raw_scores, false_alarm_rate), median + least)
+    return ScoreMap(midpoint, (midpoint - median) / math.log((1 - MEDIAN_SCORE) / MEDIAN_SCORE))
+
+
+def _checked(raw_scores: Sequence[float], false_alarm_rate: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    scores = np.asarray(raw_scores, np.float64)
+    if len(scores) < MIN_FRAMES:
+        raise BadInputError(f"at least {MIN_FRAMES} normal frames", str(len(scores)), "add normal frames of the camera")
+    if not np.isfinite(scores).all():
+        raise BadInputError("finite scores", "NaN or infinity", "check the frames and the weights")
+    if not 0 < false_alarm_rate < 1:
+        raise BadInputError("a false-alarm rate above 0 and below 1", str(false_alarm_rate), "use for example 0.01")
+    return scores
