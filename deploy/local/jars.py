@@ -48,7 +48,7 @@ def library() -> Path:
 
 
 def _fetch(target: Path) -> None:
-    command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), MAVEN_GOAL]
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(HERE / "pom.xml"), MAVEN_GOAL]
     command += [f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
