@@ -127,9 +127,9 @@ def _dent(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pa
     bowl = -radius * np.clip(1 - distance**2, 0, 1) ** 1.5
     slope = np.asarray(shade(bowl.astype(np.float32)), np.float32)
     smeared = cv2.GaussianBlur(patch, (0, 0), 1.2)
-    light = 1 + (0.16 + 0.4 * shape.strength) * np.clip(slope, -1.6, 1.6)
+    light = 1 + (0.10 + 0.26 * shape.strength) * np.clip(slope, -1.4, 1.4)
     inner = (distance < 1).astype(np.float32)
-    glint = (np.clip(slope - 0.75, 0, 1) * 90 * shape.strength)[..., None]
+    glint = (np.clip(slope - 0.9, 0, 1) * 50 * shape.strength)[..., None]
     # The flat bottom belongs to the dent as much as its walls do, although it shades little.
     return np.asarray(smeared * light[..., None] + glint, np.float32), inner
 
@@ -153,7 +153,7 @@ _STAINS_BGR = ((0.35, 0.55, 0.78), (0.62, 0.66, 0.70), (0.28, 0.42, 0.62), (0.80
 def _stain(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Painted:
     """A film: multiplies the surface by its colour, cloudy inside and densest at its dried edge."""
     size, radius = patch.shape[:2], shape.size_px / 2 * 0.8
-    area = blob(rng, size, (radius, radius * rng.uniform(0.5, 1)), 0.16)
+    area = blob(rng, size, (radius, radius * rng.uniform(0.5, 1)), 0.11)
     area = blurred(area, 1 + radius * 0.03)
     edge = np.clip(area - blurred(area, 2 + radius * 0.10), 0, 1)
     cloud = 0.75 + 0.18 * fractal_noise(rng, size, max(6.0, radius * 0.5), 4)

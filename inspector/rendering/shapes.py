@@ -58,7 +58,7 @@ def blob(
     turn = rng.uniform(0, math.pi)
     x, y = radii_px[0] * outline * np.cos(angles), radii_px[1] * outline * np.sin(angles)
     points = np.stack([x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)], axis=1)
-    points = (points + (shape[1] / 2, shape[0] / 2)) * _SUPERSAMPLE
+    points = np.add(points, (shape[1] / 2, shape[0] / 2)) * _SUPERSAMPLE
     big = np.zeros((shape[0] * _SUPERSAMPLE, shape[1] * _SUPERSAMPLE), np.uint8)
     cv2.fillPoly(big, [np.round(points).astype(np.int32)], (255,))
     return _shrink(big, shape)

@@ -64,7 +64,7 @@ def blend(image: FloatImage, coverage: FloatImage, colour: Sequence[float] | Flo
 
 def to_bytes(image: FloatImage) -> ByteImage:
     """Round to uint8, clipping at 0 and 255."""
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8)
 
 
 def _float(array: Any) -> FloatImage:

@@ -24,7 +24,7 @@ def vibration(rng: np.random.Generator, index: int) -> NDArray[np.float64]:
     turn = float(np.clip(rng.normal(0, 0.12), -0.4, 0.4))
     centre = (FRAME_WIDTH_PX / 2 + MARGIN_PX, FRAME_HEIGHT_PX / 2 + MARGIN_PX)
     movement = cv2.getRotationMatrix2D(centre, turn, 1.0)
-    movement[:, 2] += (shift_x - MARGIN_PX, shift_y - MARGIN_PX)
+    movement[:, 2] += np.array([shift_x - MARGIN_PX, shift_y - MARGIN_PX])
     return np.asarray(movement, np.float64)
 
 

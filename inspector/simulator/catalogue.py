@@ -17,7 +17,10 @@ from inspector.simulator.scene import Scene
 
 @dataclass(frozen=True)
 class Product:
-    """One product: how it is rendered, what it is called, which defects occur and between which sizes (pixels)."""
+    """One product: how it is rendered, what it is called, which defects occur and between which sizes (pixels).
+
+    ``scenes`` still pictures are kept: more cost start-up time and memory, fewer look alike.
+    """
 
     name: str
     render: Callable[[np.random.Generator, np.random.Generator], Scene]
@@ -25,6 +28,7 @@ class Product:
     mm_per_px: float
     defect_types: tuple[str, ...]
     sizes_px: Mapping[str, tuple[int, int]]
+    scenes: int = 3
 
 
 _SIZES_PX = {
@@ -49,7 +53,7 @@ _PRODUCTS = {
         ),
         Product(
             "belt", belt_scene, "woven fabric belt", 0.25,
-            ("tear", "hole", "loose thread", "stain", "contamination", "scratch"), _SIZES_PX,
+            ("tear", "hole", "loose thread", "stain", "contamination", "scratch"), _SIZES_PX, scenes=1,
         ),
         Product(
             "board", board_scene, "printed circuit board", 0.1,

@@ -10,7 +10,7 @@ from inspector.simulator.line import SimulatedFrame, VirtualLine
 
 
 def contact_sheet(line: VirtualLine, columns: int = 3, rows: int = 3, width_px: int = 640) -> ByteImage:
-    """Return a BGR picture of ``rows`` x ``columns`` frames, the first column normal, the others as they come."""
+    """Return a BGR picture of ``rows`` x ``columns`` frames, the line's first ones in order."""
     tiles = [_tile(line.frame(i), width_px) for i in range(rows * columns)]
     return np.vstack([np.hstack(tiles[r * columns : (r + 1) * columns]) for r in range(rows)])
 

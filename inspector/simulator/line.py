@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.domain.defect import Box
+from inspector.domain.errors import BadInputError
 from inspector.rendering.defects import DEFECT_TYPES, DefectShape, paint_defect
 from inspector.rendering.surfaces import ByteImage
 from inspector.simulator.camera import SensorNoise, encode_jpeg, expose, vibration
 from inspector.simulator.catalogue import Product, product
 from inspector.simulator.scene import FRAME_HEIGHT_PX, FRAME_WIDTH_PX, SCENE_SHAPE, Mark, Scene
 
-_SCENES = 3  # still pictures kept for each line; more would cost start-up time and memory, fewer would look alike
 _LOT_SIZE = 500
 
 
@@ -73,7 +73,7 @@ class VirtualLine:
     def frame(self, index: int) -> SimulatedFrame:
         """Render frame ``index`` (0 or more)."""
         rng = self._rng("part", index)
-        scene = self._scenes(int(rng.integers(_SCENES)))
+        scene = self._scenes(int(rng.integers(self.product.scenes)))
         part_id = f"{scene.mark.prefix}-{index:06d}"
         still, stretch_y = _stretch(scene, rng)
         pixels = still.copy()
@@ -141,6 +141,8 @@ def line(name: str, seed: int = 0, defect_rate: float = 0.1) -> VirtualLine:
     Raises:
         BadInputError: there is no such line, or ``defect_rate`` is not within 0..1.
     """
+    if not 0 <= defect_rate <= 1:
+        raise BadInputError("a defect rate within 0..1", str(defect_rate), "0.1 makes every tenth part defective")
     return VirtualLine(product(name), seed, defect_rate)
 
 
@@ -176,7 +178,8 @@ def _fit_fault(
     # One mask for the whole fault: an equal pixel in the middle of a missing part is missing all the same.
     changed = (cv2.absdiff(patch, fault.pixels).max(axis=2) > 6).astype(np.uint8) * 255
     changed = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    patch[:] = fault.pixels
+    # Nothing outside the mask changes, not even by the few grey levels that were too few to count.
+    patch[changed > 0] = fault.pixels[changed > 0]
     whole = np.zeros(SCENE_SHAPE, np.uint8)
     whole[fault.y : fault.y + h, fault.x : fault.x + w] = changed
     return np.where(_view(whole, movement) > 0, 255, 0).astype(np.uint8)

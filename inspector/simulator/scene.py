@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.domain.defect import Box
-from inspector.rendering.surfaces import ByteImage
+from inspector.rendering.surfaces import ByteImage, FloatImage
 
 FRAME_WIDTH_PX = 1280
 FRAME_HEIGHT_PX = 1024
 MARGIN_PX = 32  # rendered beyond the frame on every side, so that vibration never shows an empty border
 SCENE_SHAPE = (FRAME_HEIGHT_PX + 2 * MARGIN_PX, FRAME_WIDTH_PX + 2 * MARGIN_PX)
+MIDDLE = (SCENE_SHAPE[1] / 2, SCENE_SHAPE[0] / 2)  # x, y
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Scene:
     faults: tuple[PartFault, ...] = ()
 
 
-def pixel_grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 (x, y) of every pixel of ``shape`` (H, W)."""
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return x, y
+def pixel_grid(shape: tuple[int, int], origin: tuple[float, float] = (0, 0)) -> tuple[FloatImage, FloatImage]:
+    """Return x and y of every pixel of ``shape`` (H, W) from ``origin`` (x, y), float32 [H, W] each."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return (x - origin[0]).astype(np.float32), (y - origin[1]).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from inspector.rendering.surfaces import (
     value_noise,
 )
 from inspector.simulator.products.board_parts import SCALE, Component, Sprite, draw, pad_mask
-from inspector.simulator.scene import SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
+from inspector.simulator.scene import MIDDLE, SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
 
 _HALF_SIZE = (600.0, 478.0)
 _CORNERS = ((-555, -433), (555, -433), (-555, 433), (555, 433))
@@ -30,8 +32,7 @@ _FAULT_KINDS = ("resistor", "capacitor", "diode", "small ic", "can", "crystal")
 def board_scene(layout_rng: np.random.Generator, rng: np.random.Generator) -> Scene:
     """Render one board: ``layout_rng`` fixes what all boards share, ``rng`` what is this one's own."""
     components = _layout()
-    x, y = pixel_grid(SCENE_SHAPE)
-    x, y = x - SCENE_SHAPE[1] / 2, y - SCENE_SHAPE[0] / 2
+    x, y = pixel_grid(SCENE_SHAPE, MIDDLE)
     image = _fixture(rng)
     edge = box_distance(x, y, _HALF_SIZE, 16)
     image *= (1 - 0.6 * inside(box_distance(x + LIGHT[0] * 9, y + LIGHT[1] * 9, _HALF_SIZE, 16), 7))[..., None]
@@ -58,7 +59,7 @@ def board_scene(layout_rng: np.random.Generator, rng: np.random.Generator) -> Sc
 
 def _fixture(rng: np.random.Generator) -> FloatImage:
     noise = value_noise(rng, SCENE_SHAPE, (1.5, 60)) * 2.5 + value_noise(rng, SCENE_SHAPE, (300, 300)) * 3
-    return np.clip(noise[..., None] + np.array([62, 60, 58], np.float32), 0, 255).astype(np.float32)
+    return np.asarray(np.clip(noise[..., None] + np.array([62, 60, 58], np.float32), 0, 255), np.float32)
 
 
 def _layout() -> tuple[Component, ...]:
@@ -154,7 +155,7 @@ def _print(components: tuple[Component, ...]) -> NDArray[np.uint8]:
     return mask
 
 
-def _shrunk(mask: NDArray[np.uint8]) -> FloatImage:
+def _shrunk(mask: NDArray[Any]) -> FloatImage:
     small = cv2.resize(mask, (SCENE_SHAPE[1], SCENE_SHAPE[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / np.float32(255)
 

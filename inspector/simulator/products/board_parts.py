@@ -30,7 +30,7 @@ class Sprite:
         """Return the component rotated about its middle (counter-clockwise), then moved by (x, y) pixels."""
         h, w = self.coverage.shape
         turn = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), degrees, 1.0)
-        turn[:, 2] += shift
+        turn[:, 2] += np.array(shift)
         premultiplied = cv2.warpAffine(self.colours * self.coverage[..., None], turn, (w, h))
         coverage = np.asarray(cv2.warpAffine(self.coverage, turn, (w, h)), np.float32)
         colours = premultiplied / np.maximum(coverage, 1e-3)[..., None]
@@ -70,7 +70,7 @@ class Canvas:
         """Fill the segment of a disc in the middle between two angles in degrees."""
         size = round(radius * SCALE)
         points = cv2.ellipse2Poly(self._at(0, 0), (size, size), 0, round(start), round(end), 3)
-        cv2.fillConvexPoly(self._colours, points, colour)
+        cv2.fillConvexPoly(self._colours, np.array(points, np.int32), colour)
 
     def text(self, words: str, left_baseline: tuple[float, float], height: float, colour: Colour) -> None:
         """Write ``words`` without widening the coverage."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,49 +21,74 @@ from inspector.rendering.surfaces import (
     to_bytes,
     value_noise,
 )
-from inspector.simulator.scene import SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
+from inspector.simulator.scene import MIDDLE, SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
 
 _HALF_SIZE = (545.0, 405.0)
 _BORE_RADIUS, _SCREW_CIRCLE, _SCREW_RADIUS = 128.0, 225.0, 34.0
-_HOLES = ((-455, -315), (455, -315), (-455, 315), (455, 315))
-_SLOTS = ((-410, 0), (410, 0))
+_HOLES: tuple[tuple[float, float], ...] = ((-455, -315), (455, -315), (-455, 315), (455, 315))
+_SLOTS: tuple[tuple[float, float], ...] = ((-410, 0), (410, 0))
 
 
 def plate_scene(layout_rng: np.random.Generator, rng: np.random.Generator) -> Scene:
     """Render one plate: ``layout_rng`` fixes what all plates share, ``rng`` what is this one's own."""
-    grid_x, grid_y = pixel_grid(SCENE_SHAPE)
-    x, y = grid_x - SCENE_SHAPE[1] / 2, grid_y - SCENE_SHAPE[0] / 2
+    x, y = pixel_grid(SCENE_SHAPE, MIDDLE)
     image = _carrier(rng)
     edge = box_distance(x, y, _HALF_SIZE, 26)
     shadow = inside(box_distance(x + LIGHT[0] * 14, y + LIGHT[1] * 14, _HALF_SIZE, 26), 12)
     image *= (1 - 0.7 * shadow)[..., None]
     blend(image, inside(edge), _milled(rng, x, y))
-    _bevel(image, edge, x, y, 7, 1.0)
+    _bevel(image, edge, 7)
     surface = edge < -10
-    for hole_x, hole_y in _HOLES:
-        surface &= _countersunk(image, x - hole_x, y - hole_y, 30, 46) > 4
-    for slot_x, slot_y in _SLOTS:
-        surface &= _opening(image, box_distance(x - slot_x, y - slot_y, (26, 110), 26), x - slot_x, y - slot_y, rng) > 4
-    surface &= _opening(image, np.hypot(x, y) - _BORE_RADIUS, x, y, rng) > 4
+    for centre in _HOLES:
+        _countersunk(_around(image, surface, centre, 60), 30, 46)
+    for centre in _SLOTS:
+        slot = _around(image, surface, centre, 130)
+        _opening(slot, box_distance(slot.x, slot.y, (26, 110), 26), rng)
+    bore = _around(image, surface, (0, 0), 150)
+    _opening(bore, np.hypot(bore.x, bore.y) - _BORE_RADIUS, rng)
     phase = layout_rng.uniform(0, math.pi / 3)
-    centres = [
-        (_SCREW_CIRCLE * math.cos(phase + k * math.pi / 3), _SCREW_CIRCLE * math.sin(phase + k * math.pi / 3))
-        for k in range(6)
-    ]
-    for cx, cy in centres:
-        surface &= _countersunk(image, x - cx, y - cy, 22, _SCREW_RADIUS + 4) > 3
+    angles = [phase + k * math.pi / 3 for k in range(6)]
+    centres = [(_SCREW_CIRCLE * math.cos(a), _SCREW_CIRCLE * math.sin(a)) for a in angles]
+    for centre in centres:
+        _countersunk(_around(image, surface, centre, 55), 22, _SCREW_RADIUS + 4)
     empty = image.copy()
-    for cx, cy in centres:
-        _screw(image, x - cx, y - cy, rng)
+    for centre in centres:
+        _screw(_around(image, surface, centre, 68), rng)
     image, empty = _lens(image), _lens(empty)
     faults = tuple(_missing_screw(empty, cx, cy) for cx, cy in centres)
     mark = Mark(Box(520, 842, 300, 44), (62, 60, 58), 0.8, "PL")
     return Scene(to_bytes(image), surface.astype(np.uint8) * 255, mark, faults)
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Views of the picture around a feature; ``x`` and ``y`` are pixels from its middle."""
+
+    image: FloatImage
+    surface: NDArray[np.bool_]
+    x: FloatImage
+    y: FloatImage
+
+    @property
+    def radius(self) -> FloatImage:
+        return np.asarray(np.hypot(self.x, self.y), np.float32)
+
+    @property
+    def facing(self) -> FloatImage:
+        """1 in the direction of the lamp as seen from the middle, -1 away from it."""
+        return np.asarray((self.x * LIGHT[0] + self.y * LIGHT[1]) / np.maximum(self.radius, 1), np.float32)
+
+
+def _around(image: FloatImage, surface: NDArray[np.bool_], centre: tuple[float, float], reach: int) -> _Spot:
+    left, top = round(MIDDLE[0] + centre[0]) - reach, round(MIDDLE[1] + centre[1]) - reach
+    window = (slice(top, top + 2 * reach), slice(left, left + 2 * reach))
+    x, y = pixel_grid((2 * reach, 2 * reach), (MIDDLE[0] + centre[0] - left, MIDDLE[1] + centre[1] - top))
+    return _Spot(image[window], surface[window], x, y)
+
+
 def _carrier(rng: np.random.Generator) -> FloatImage:
     noise = fractal_noise(rng, SCENE_SHAPE, 9, 3) * 3 + value_noise(rng, SCENE_SHAPE, (300, 300)) * 3
-    return np.clip(noise[..., None] + np.array([44, 41, 39], np.float32), 0, 255).astype(np.float32)
+    return np.asarray(np.clip(noise[..., None] + np.array([44, 41, 39], np.float32), 0, 255), np.float32)
 
 
 def _milled(rng: np.random.Generator, x: NDArray[np.float32], y: NDArray[np.float32]) -> FloatImage:
@@ -92,64 +119,50 @@ def _groove_profile(rng: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(0.7 * feed + 1.0 * smooth, np.float32)
 
 
-def _bevel(
-    image: FloatImage, distance: FloatImage, x: NDArray[np.float32], y: NDArray[np.float32], width: float, sign: float
-) -> None:
-    """Light a chamfer ``width`` px wide inside ``distance`` = 0; ``sign`` -1 turns it into the wall of a recess."""
-    slope_x, slope_y = np.gradient(distance, axis=1), np.gradient(distance, axis=0)
-    facing = (slope_x * LIGHT[0] + slope_y * LIGHT[1]) * sign
+def _bevel(image: FloatImage, distance: FloatImage, width: float) -> None:
+    """Light a chamfer ``width`` px wide just inside the outline where ``distance`` is 0."""
+    facing = np.gradient(distance, axis=1) * LIGHT[0] + np.gradient(distance, axis=0) * LIGHT[1]
     ring = inside(distance) * inside(-distance - width)
     image += (ring * (58 * facing + 4))[..., None]
 
 
-def _countersunk(
-    image: FloatImage, x: NDArray[np.float32], y: NDArray[np.float32], radius: float, outer: float
-) -> NDArray[np.float32]:
-    distance = np.asarray(np.hypot(x, y), np.float32)
-    cone = inside(distance - outer)
-    facing = -(x * LIGHT[0] + y * LIGHT[1]) / np.maximum(distance, 1)
-    turned = 3 * np.sin(distance * 2.1)
-    tone = 140 + 62 * facing + turned
-    blend(image, cone, np.repeat(tone[..., None], 3, axis=2).astype(np.float32))
-    image += (inside(np.abs(distance - outer) - 0.8) * 22)[..., None]
-    depth = np.clip(26 + 30 * np.clip(facing, 0, 1) * np.clip((distance / radius - 0.55) * 2.5, 0, 1), 0, 255)
-    blend(image, inside(distance - radius), np.repeat(depth[..., None], 3, axis=2).astype(np.float32))
-    return np.asarray(distance - outer, np.float32)
+def _countersunk(spot: _Spot, radius: float, outer: float) -> None:
+    """A through hole with a turned cone around it, whose far side faces the lamp."""
+    distance, facing = spot.radius, -spot.facing
+    blend(spot.image, inside(distance - outer), _grey(140 + 62 * facing + 3 * np.sin(distance * 2.1)))
+    spot.image[:] += (inside(np.abs(distance - outer) - 0.8) * 22)[..., None]
+    wall = np.clip(facing, 0, 1) * np.clip((distance / radius - 0.55) * 2.5, 0, 1)
+    blend(spot.image, inside(distance - radius), _grey(26 + 30 * wall))
+    spot.surface[:] &= distance > outer + 4
 
 
-def _opening(
-    image: FloatImage,
-    distance: NDArray[np.float32],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    distance = np.asarray(distance, np.float32)
-    reach = np.maximum(np.hypot(x, y), 1)
-    facing = -(x * LIGHT[0] + y * LIGHT[1]) / reach
-    floor = 34 + 2.0 * fractal_noise(rng, (x.shape[0], x.shape[1]), 9, 2)
-    wall = np.clip(1 + distance / 26, 0, 1) * np.clip(0.25 + facing, 0, 1.2) * 85
-    blend(image, inside(distance), np.repeat((floor + wall)[..., None], 3, axis=2).astype(np.float32))
-    _bevel(image, np.asarray(-distance, np.float32), x, y, 5, 1.0)
-    return distance
+def _opening(spot: _Spot, signed_distance: NDArray[Any], rng: np.random.Generator) -> None:
+    """A cut-out through which the carrier is seen, with the lit part of its wall and a broken edge."""
+    distance = np.asarray(signed_distance, np.float32)
+    floor = 34 + 2.0 * fractal_noise(rng, (distance.shape[0], distance.shape[1]), 9, 2)
+    wall = np.clip(1 + distance / 26, 0, 1) * np.clip(0.25 - spot.facing, 0, 1.2) * 85
+    blend(spot.image, inside(distance), _grey(floor + wall))
+    _bevel(spot.image, np.asarray(-distance, np.float32), 5)
+    spot.surface[:] &= distance > 9
 
 
-def _screw(image: FloatImage, x: NDArray[np.float32], y: NDArray[np.float32], rng: np.random.Generator) -> None:
-    distance = np.asarray(np.hypot(x, y), np.float32)
-    near = distance < _SCREW_RADIUS * 2
-    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    patch, x, y, distance = image[window], x[window], y[window], distance[window]
-    facing = (x * LIGHT[0] + y * LIGHT[1]) / np.maximum(distance, 1)
+def _screw(spot: _Spot, rng: np.random.Generator) -> None:
+    """A black cap screw with a rounded rim and a hexagon socket at a random angle."""
+    x, y, distance, facing = spot.x, spot.y, spot.radius, spot.facing
     dome = np.clip((distance / _SCREW_RADIUS - 0.72) * 3.6, 0, 1)
-    tone = 78 + 26 * value_noise(rng, (len(x), x.shape[1]), (40, 40)) * 0.15 + 70 * facing * dome
-    blend(patch, inside(np.hypot(x + LIGHT[0] * 5, y + LIGHT[1] * 5) - _SCREW_RADIUS, 3) * 0.5, (20, 20, 20))
-    blend(patch, inside(distance - _SCREW_RADIUS), np.asarray(tone[..., None] * [1.04, 1.0, 0.97], np.float32))
+    tone = 78 + 4 * value_noise(rng, (x.shape[0], x.shape[1]), (40, 40)) + 70 * facing * dome
+    shadow = inside(np.hypot(x + LIGHT[0] * 5, y + LIGHT[1] * 5) - _SCREW_RADIUS, 3)
+    blend(spot.image, shadow * np.float32(0.5), (20, 20, 20))
+    blend(spot.image, inside(distance - _SCREW_RADIUS), _grey(tone) * np.array([1.04, 1.0, 0.97], np.float32))
     turn = rng.uniform(0, math.pi / 3)
     sides = [np.abs(x * math.cos(turn + k * math.pi / 3) + y * math.sin(turn + k * math.pi / 3)) for k in range(3)]
     socket = np.maximum(np.maximum(sides[0], sides[1]), sides[2]) - 14
-    blend(patch, inside(socket), (22, 21, 20))
-    patch += (inside(np.abs(socket) - 0.7) * np.clip(-facing, 0, 1) * 70)[..., None]
+    blend(spot.image, inside(socket), (22, 21, 20))
+    spot.image[:] += (inside(np.abs(socket) - 0.7) * np.clip(-facing, 0, 1) * 70)[..., None]
+
+
+def _grey(tone: NDArray[Any]) -> FloatImage:
+    return np.repeat(np.asarray(tone, np.float32)[..., None], 3, axis=2)
 
 
 def _missing_screw(empty: FloatImage, cx: float, cy: float) -> PartFault:

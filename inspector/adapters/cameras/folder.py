@@ -1,0 +1,122 @@
+"""A folder of image files, of any layout, as a camera."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from inspector.adapters.cameras.image import JPEG, PNG, CapturedImage, Clock, Report
+from inspector.domain.errors import BadInputError
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": JPEG,
+    b"\x89PNG\r\n\x1a\n": PNG,
+    b"BM": "image/bmp",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
+_EXTENSIONS = {
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".png": PNG,
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".webp": "image/webp",
+}
+
+
+class FolderSource:
+    """Image files below ``folder`` in sorted order; JPEG and PNG bytes pass as they are, others become PNG.
+
+    A file counts as an image by its first bytes or else by its extension, so that a damaged ``part.jpg`` reaches the
+    inspector, which rejects it with a reason, instead of being silently left out. Hidden files are left out, links to
+    folders are not followed.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, report: Report) -> None:
+        """List the folder.
+
+        Raises:
+            BadInputError: there is no image in it.
+        """
+        self._folder, self._clock, self._report = folder, clock, report
+        self._closed = threading.Event()
+        self._files = _list_images(folder)
+        if not self._files:
+            raise BadInputError(
+                "a folder with images (JPEG, PNG, BMP, TIFF or WebP)",
+                f"none in {printable(folder)}",
+                "check the path; subfolders are searched too",
+            )
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[CapturedImage]:
+        """Yield each file once; a file that has gone or cannot be converted is reported and passed over."""
+        for path in self._files:
+            if self._closed.is_set():
+                return
+            name = printable(path.relative_to(self._folder))
+            try:
+                image, content_type = _load(path)
+            except (OSError, ValueError, cv2.error) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                self._report(f"{name}: left out: {reason}")
+                continue
+            yield CapturedImage(image, content_type, self._clock(), name)
+
+    def close(self) -> None:
+        """End a running iteration."""
+        self._closed.set()
+
+
+def printable(path: Path) -> str:
+    """Return ``path`` as text that can be logged: undecodable bytes and control characters are escaped."""
+    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _list_images(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        found += [Path(parent, f) for f in files if not f.startswith(".") and _content_type(Path(parent, f))]
+    return sorted(found)
+
+
+def _content_type(path: Path) -> str | None:
+    if not path.is_file():  # a named pipe would block the open below for ever
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        head = b""  # counts by its extension; reading it later reports why it cannot be read
+    return _sniff(head) or _EXTENSIONS.get(path.suffix.lower())
+
+
+def _sniff(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _SIGNATURES.items() if head.startswith(start)), None)
+
+
+def _load(path: Path) -> tuple[bytes, str]:
+    data = path.read_bytes()
+    kind = _sniff(data[:12]) or _EXTENSIONS[path.suffix.lower()]
+    if kind in (JPEG, PNG):
+        return data, kind
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if pixels is None:
+        raise ValueError(f"no readable {kind}")
+    done, png = cv2.imencode(".png", pixels)
+    if not done:
+        raise ValueError("its pixels do not fit into a PNG")
+    return png.tobytes(), PNG
