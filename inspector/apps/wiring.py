@@ -5,22 +5,29 @@ Each function imports what it makes: a command that reads Redis should not wait 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector.domain.errors import BadInputError
+from inspector.apps.file_names import camera_folder
+from inspector.domain.errors import BadInputError, InspectorError
 from inspector.settings import KafkaSecurity, Settings
 
 if TYPE_CHECKING:
     import redis
 
     from inspector.adapters.kafka.connection import KafkaConnection
+    from inspector.adapters.kafka.publisher import FramePublisher
     from inspector.adapters.kafka.topics import TopicPlan
     from inspector.adapters.redis.artefacts import RedisArtefactStore
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
     from inspector.dapo.spec import ModelSpec
 
+UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
+
+# How long a producer waits for room in a full spool before it says so and looks whether it should stop.
+_SPOOL_FULL_WAIT_S = 1.0
 _HOUR_MS = 3_600_000
 _HOUR_S = 3_600
 
@@ -62,6 +69,26 @@ def topic_plan(settings: Settings) -> TopicPlan:
         replication_factor=kafka.replication_factor,
         max_frame_bytes=settings.limits.max_frame_bytes,
         frames_retention_ms=round(kafka.frames_retention_hours * _HOUR_MS),
+    )
+
+
+def spool_dir(settings: Settings, camera_id: str) -> Path:
+    """Return where a camera's frames wait while Kafka is away: a folder of its own, for one producer owns it."""
+    return settings.spool.dir / camera_folder(camera_id)
+
+
+def publisher(settings: Settings, camera_id: str, on_refused: Callable[[str, InspectorError], None]) -> FramePublisher:
+    """Return a running publisher of one camera's frames. Raises as ``FramePublisher``."""
+    from inspector.adapters.kafka.publisher import FramePublisher
+
+    return FramePublisher(
+        kafka_connection(settings),
+        settings.kafka.frames_topic,
+        spool_dir(settings, camera_id),
+        settings.spool.max_bytes,
+        max_record_bytes=settings.limits.max_frame_bytes,
+        full_wait_s=_SPOOL_FULL_WAIT_S,
+        on_refused=on_refused,
     )
 
 

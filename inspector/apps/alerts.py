@@ -1,0 +1,76 @@
+"""``inspector alerts``: the committed alerts, as a subscriber would read them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from inspector.adapters.kafka.readers import read_committed
+from inspector.apps import console, wiring
+from inspector.apps.moments import parse_since
+from inspector.domain.alert import Alert
+from inspector.domain.errors import BadInputError
+from inspector.domain.records import to_json
+from inspector.pipeline import alert_record
+from inspector.settings import Settings
+
+_ACT_NOW = 667  # ISA-18.2 severity from which an operator acts at once
+_MAX_ALERT_BYTES = 2**20
+
+
+def run(settings: Settings, since: str | None, follow: bool, last: int | None, as_json: bool) -> None:
+    """Print alerts, oldest first within a camera; ``as_json``: one JSON object a line.
+
+    ``last`` keeps the latest ones by time of capture; with ``follow`` it reads until interrupted.
+
+    Raises:
+        InspectorError: as ``read_committed``.
+    """
+    start = None if since is None else parse_since(since, datetime.now(UTC))
+    alerts = _alerts(settings, start, follow)
+    if last is not None:
+        alerts = iter(sorted(deque(alerts, maxlen=last), key=lambda alert: alert.captured_at))
+    out = console.stdout()
+    count = 0
+    for alert in alerts:
+        count += 1
+        if as_json:
+            print(to_json(alert).decode(), flush=True)
+        else:
+            out.print(_line(alert), soft_wrap=True)
+    if count == 0 and not as_json:
+        console.remark("no alerts")
+
+
+def _alerts(settings: Settings, since: datetime | None, follow: bool) -> Iterator[Alert]:
+    records = read_committed(
+        wiring.kafka_connection(settings),
+        settings.kafka.alerts_topic,
+        since=since,
+        follow=follow,
+        max_value_bytes=_MAX_ALERT_BYTES,
+    )
+    for record in records:
+        try:
+            yield alert_record.decode(record.value or b"")
+        except BadInputError as error:
+            # Anybody may write to a topic: one bad record must not hide the alerts after it.
+            where = f"{record.source.topic}[{record.source.partition}]@{record.source.offset}"
+            console.remark(f"skipped {where}: {error}", "yellow")
+
+
+def _line(alert: Alert) -> Text:
+    grave = alert.severity >= _ACT_NOW
+    where = " ".join(console.safe(part) for part in (alert.part_id, alert.lot) if part)
+    return Text.assemble(
+        (console.local_time(alert.captured_at), "dim"),
+        f"  {console.safe(alert.camera_id):<16}",
+        (f"{console.safe(alert.defect_type):<18}", "bold red" if grave else "bold yellow"),
+        f"severity {alert.severity:>4}  score {alert.anomaly_score:.3f}  ",
+        f"{where}  " if where else "",
+        console.safe(alert.description),
+        (f"  frame {console.safe(alert.frame_id)}", "dim"),
+    )

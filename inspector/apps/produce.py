@@ -1,0 +1,184 @@
+"""``inspector produce``: a source's images as frames on Kafka, at the pace of a line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import structlog
+import uuid_utils
+
+from inspector.adapters.cameras.image import CapturedImage, ImageSource
+from inspector.adapters.kafka.publisher import FramePublisher
+from inspector.apps import console, wiring
+from inspector.apps.sources import open_source
+from inspector.apps.stopping import stop_event
+from inspector.domain.errors import BadInputError, InspectorError, ServiceUnavailableError
+from inspector.domain.frame import FrameMeta
+from inspector.pipeline.frame_record import MAX_ID_CHARS
+from inspector.settings import Settings
+from inspector.simulator.truth import TruthWriter
+
+_log = structlog.get_logger()
+
+_FLUSH_TIMEOUT_S = 30.0
+# After a hiccup a line catches up on at most this much; more would be a burst that no camera makes.
+_CATCH_UP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to publish. ``rate`` is frames per second, None: as they come. Empty ``product``, ``line``: the camera's."""
+
+    source: str
+    camera_id: str
+    rate: float | None = None
+    limit: int | None = None
+    loop: bool = False
+    start: int = 0
+    product: str = ""
+    line: str = ""
+    truth_dir: Path | None = None
+    as_json: bool = False
+
+
+class Pacer:
+    """Lets one frame through every ``1 / rate`` seconds of a monotonic clock."""
+
+    def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval_s = 0.0 if rate is None else 1 / rate
+        self._clock = clock
+        self._due_s = clock()
+
+    def wait(self, stop: threading.Event) -> None:
+        """Wait for the next frame's time, or until told to stop."""
+        left_s = self._due_s - self._clock()
+        if left_s > 0:
+            stop.wait(left_s)
+        self._due_s = max(self._due_s + self._interval_s, self._clock() - _CATCH_UP_S)
+
+
+def run(settings: Settings, request: Request) -> None:
+    """Publish until the source ends, the limit is reached or we are told to stop; then flush and say what became of it.
+
+    Raises:
+        BadInputError: the source or an id is not what it should be, or there is no such topic.
+        CredentialsError: the brokers refuse us.
+        ServiceUnavailableError: Kafka stayed away; what it has not taken waits in the spool for the next start.
+    """
+    for name, text in (("--camera", request.camera_id), ("--product", request.product), ("--line", request.line)):
+        _check_id(name, text, empty_is_fine=name != "--camera")
+    began_s = time.monotonic()
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_event())
+        truth = None if request.truth_dir is None else TruthWriter(request.truth_dir, request.camera_id)
+        if truth is not None:
+            stack.callback(truth.close)
+        total = None if request.limit is None else request.limit + request.start
+        source = open_source(request.source, loop=request.loop, limit=total, truth=truth)
+        stack.callback(source.close)
+        refusals: list[str] = []
+        publisher = wiring.publisher(settings, request.camera_id, lambda frame_id, error: _refused(refusals, error))
+        stack.callback(publisher.close, 0.0)
+        threading.Thread(target=_close_when_told, args=(stop, source), name="stop-watch", daemon=True).start()
+        with console.progress(f"{request.camera_id}: publishing", request.limit) as meter:
+            pacer = Pacer(request.rate)
+            for image in islice(iter(source), request.start, None):
+                pacer.wait(stop)
+                if stop.is_set():
+                    break
+                _publish(publisher, image, request, settings.limits.max_frame_bytes, refusals, stop)
+                meter.advance()
+                counts = publisher.counts
+                meter.describe(f"{request.camera_id}: {counts.acked} published, {counts.spooled} on disk")
+            meter.describe(f"{request.camera_id}: waiting for Kafka's word")
+            done = publisher.flush(_FLUSH_TIMEOUT_S)
+        stop.set()
+        counts = publisher.counts
+    _report(request, counts.acked, counts.waiting + counts.spooled, len(refusals), time.monotonic() - began_s)
+    if not done:
+        kept_in = wiring.spool_dir(settings, request.camera_id)
+        raise ServiceUnavailableError(
+            f"Kafka at {settings.kafka.bootstrap_servers} to take every frame within {_FLUSH_TIMEOUT_S:.0f} s",
+            f"{counts.acked} taken, {counts.waiting + counts.spooled} kept in {kept_in}",
+            "bring Kafka back and produce again with the same camera: the kept frames go first",
+        )
+    if refusals:
+        raise BadInputError(
+            "frames that Kafka takes", f"{len(refusals)} refused, the first: {refusals[0]}", "see the log"
+        )
+
+
+def _close_when_told(stop: threading.Event, source: ImageSource) -> None:
+    # A live camera may be silent for long: closing it is what ends the wait for its next frame.
+    stop.wait()
+    source.close()
+
+
+def _publish(
+    publisher: FramePublisher,
+    image: CapturedImage,
+    request: Request,
+    max_frame_bytes: int,
+    refusals: list[str],
+    stop: threading.Event,
+) -> None:
+    if len(image.image) > max_frame_bytes:
+        got = f"{image.name}: {len(image.image)} bytes, limits.max_frame_bytes is {max_frame_bytes}"
+        _log.warning("left out", camera_id=request.camera_id, problem=got)
+        refusals.append(got)
+        return
+    meta = FrameMeta(
+        frame_id=image.frame_id or str(uuid_utils.uuid7()),
+        camera_id=request.camera_id,
+        line_id=request.line,
+        product=request.product,
+        captured_at=image.captured_at,
+        content_type=image.content_type,
+        part_id=image.part_id,
+        lot=image.lot,
+        view=image.view,
+    )
+    while not stop.is_set():
+        try:
+            publisher.publish(image.image, meta)
+        except ServiceUnavailableError as error:
+            _log.warning("waiting", camera_id=request.camera_id, problem=str(error))
+        else:
+            return
+
+
+def _refused(refusals: list[str], error: InspectorError) -> None:
+    _log.error("refused", problem=str(error))
+    refusals.append(str(error))
+
+
+def _report(request: Request, published: int, waiting: int, refused: int, seconds: float) -> None:
+    facts = {
+        "camera_id": request.camera_id,
+        "published": published,
+        "waiting": waiting,
+        "refused": refused,
+        "seconds": round(seconds, 3),
+        "frames_per_s": round(published / max(seconds, 1e-9), 2),
+    }
+    if request.as_json:
+        console.print_json(facts)
+    else:
+        rest = f", {waiting} waiting on disk" if waiting else ""
+        left_out = f", {refused} refused" if refused else ""
+        console.lines([f"{request.camera_id}: {published} frames published in {seconds:.1f} s{rest}{left_out}"])
+
+
+def _check_id(name: str, text: str, *, empty_is_fine: bool) -> None:
+    if not text and empty_is_fine:
+        return
+    if not text or len(text) > MAX_ID_CHARS or not text.isprintable() or text.strip() != text:
+        raise BadInputError(
+            f"{name} of 1 to {MAX_ID_CHARS} printable characters", repr(text[:200]), "choose another name"
+        )

@@ -1,0 +1,94 @@
+"""``inspector results`` and ``inspector cameras``: what Redis holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from inspector.adapters.redis.results import RedisResults
+from inspector.apps import console, wiring
+from inspector.apps.file_names import OutputNames
+from inspector.domain.errors import BadInputError
+from inspector.domain.records import to_json
+from inspector.domain.result import InspectionResult
+from inspector.settings import Settings
+
+_NAMED_DEFECTS = 4
+
+
+def run(
+    settings: Settings, camera_id: str, last: int, defects_only: bool, overlay_dir: Path | None, as_json: bool
+) -> None:
+    """Print a camera's last results, the latest first; ``as_json``: one JSON array.
+
+    Raises:
+        BadInputError: the camera is unknown, or ``overlay_dir`` cannot be written.
+        InspectorError: as ``RedisResults``.
+    """
+    store = wiring.results(settings)
+    found = store.last(camera_id, last, defects_only)
+    if not found and camera_id not in (known := store.cameras()):
+        raise BadInputError(
+            "a camera with results",
+            f"{camera_id!r}; there are {', '.join(sorted(known)) or 'none'}",
+            "check the name with `inspector cameras`, and that an inspector runs",
+        )
+    if overlay_dir is not None:
+        saved = _save_overlays(store, found, overlay_dir)
+        console.remark(f"{saved} overlays in {overlay_dir}")
+    if as_json:
+        print("[" + ",".join(to_json(result).decode() for result in found) + "]")
+        return
+    made = console.table("captured", "verdict", "score", "defects", "part", "frame")
+    for result in found:
+        made.add_row(
+            console.local_time(result.captured_at),
+            console.verdict(result.pred_label),
+            f"{result.anomaly_score:.3f}",
+            console.cell(defects_in_words(result)),
+            console.cell(result.part_id or "-"),
+            console.cell(result.frame_id, "dim"),
+        )
+    console.print_table(made)
+
+
+def cameras(settings: Settings, as_json: bool) -> None:
+    """Print the cameras that have results. Raises as ``RedisResults``."""
+    store = wiring.results(settings)
+    found = [(camera_id, seen, store.counts(camera_id)) for camera_id, seen in store.cameras().items()]
+    if as_json:
+        facts = [
+            {"camera_id": camera_id, "last_result_at": seen, "good": counts.good, "anomalous": counts.defect}
+            for camera_id, seen, counts in found
+        ]
+        console.print_json(facts)
+        return
+    made = console.table("camera", "last result", "good", "anomalous")
+    for camera_id, seen, counts in found:
+        made.add_row(console.cell(camera_id), console.local_time(seen), str(counts.good), str(counts.defect))
+    console.print_table(made)
+
+
+def defects_in_words(result: InspectionResult) -> str:
+    """Return the gravest defects as ``scratch 612, dent 340``: type and severity."""
+    named = [f"{defect.defect_type} {defect.severity}" for defect in result.defects[:_NAMED_DEFECTS]]
+    more = len(result.defects) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "") or "-"
+
+
+def _save_overlays(store: RedisResults, found: Sequence[InspectionResult], folder: Path) -> int:
+    names, saved = OutputNames(), 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with console.progress("overlays", len(found)) as meter:
+            for result in found:
+                meter.advance()
+                if (overlay := store.overlay(result.frame_id)) is not None:
+                    name = names.give(Path(result.frame_id.replace("/", "_") + ".jpg"))
+                    (folder / name.with_name(name.name + ".jpg")).write_bytes(overlay)
+                    saved += 1
+    except OSError as error:
+        raise BadInputError(
+            "a folder to save overlays in", f"{folder}: {error.strerror}", "choose another --overlay-dir"
+        ) from error
+    return saved

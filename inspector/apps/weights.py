@@ -1,0 +1,89 @@
+"""``inspector weights``: make, show and verify prompt-weights files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inspector.apps import console, wiring
+from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.weights_file import load_weights, save_weights, verify_weights
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import ProductSettings, Vocabulary
+from inspector.domain.records import to_json
+from inspector.domain.weights import WeightsManifest
+from inspector.settings import Settings
+
+
+def init(settings: Settings, path: Path, overwrite: bool, as_json: bool) -> None:
+    """Write freshly initialised weights for the configured model; their text side is not trained.
+
+    Raises:
+        BadInputError: the file exists and ``overwrite`` is not set, or it cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise BadInputError("a new file", f"{path}, which exists", "choose another name, or add --force")
+    weights, manifest = init_prompt_weights(
+        wiring.model_spec(settings), Vocabulary(_words(settings)), settings.model.seed
+    )
+    try:
+        sealed = save_weights(path, weights, manifest)
+    except OSError as error:
+        raise BadInputError("a file that can be written", f"{path}: {error.strerror}", "check the folder") from error
+    _print(sealed, path, as_json)
+
+
+def show(settings: Settings, path: Path | None, as_json: bool) -> None:
+    """Print the manifest of a weights file, verified for any model. Raises as ``verify_weights``."""
+    where = _path(settings, path)
+    _print(verify_weights(where), where, as_json)
+
+
+def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
+    """Verify a weights file in every respect, and that it was made for the configured model.
+
+    Raises:
+        BadInputError: the first thing that does not hold.
+    """
+    where = _path(settings, path)
+    _, manifest = load_weights(where, wiring.model_spec(settings))
+    if as_json:
+        console.print_json({"file": str(where), "version": manifest.version, "ok": True})
+        return
+    console.lines([f"ok {where} version {manifest.version}"])
+
+
+def _words(settings: Settings) -> tuple[str, ...]:
+    """Return every defect type that the configured products look for, each once, in order."""
+    products = [p.to_domain() for p in settings.products.values()] or [ProductSettings()]
+    return tuple(dict.fromkeys(defect.name for product in products for defect in product.defects))
+
+
+def _path(settings: Settings, path: Path | None) -> Path:
+    chosen = path or settings.model.weights
+    if chosen is None:
+        raise BadInputError("a weights file", "none", "name one, or set model.weights")
+    return chosen
+
+
+def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
+    if as_json:
+        print(to_json(manifest).decode())
+        return
+    made = console.table("", "")
+    made.show_header = False
+    rows = {
+        "file": path,
+        "version": manifest.version,
+        "model": f"{manifest.model} / {manifest.pretrained} at {manifest.image_size_px} px",
+        "text side": "trained" if manifest.trained else "NOT trained: scores mean something on enrolled cameras only",
+        "text mode": manifest.text_mode,
+        "vocabulary": ", ".join(manifest.vocabulary),
+        "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",
+        "layer tokens": f"{manifest.text_layer_tokens} text, {manifest.visual_layer_tokens} visual",
+        "tapped layers": ", ".join(str(tap) for tap in manifest.taps),
+        "thresholds": f"image {manifest.image_threshold:g}, pixel {manifest.pixel_threshold:g} (raw zero-shot scores)",
+        "created": manifest.created_at or "-",
+    }
+    for name, value in rows.items():
+        made.add_row(console.cell(name, "bold"), console.cell(value))
+    console.print_table(made)
