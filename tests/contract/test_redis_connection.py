@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from inspector.adapters.redis import keys
-from inspector.adapters.redis.connection import connect
+from inspector.adapters.redis.connection import connect, translated
 from inspector.adapters.redis.doctor import check
 from inspector.adapters.redis.result_store import RedisResultStore
 from inspector.adapters.redis.retention import Retention
@@ -174,6 +174,11 @@ def test_somebody_elses_key_is_reported_and_not_waited_for(client: redis.Redis) 
     client.rpush(keys.result("f1"), "x")
     with pytest.raises(BadInputError, match="WRONGTYPE"):
         store_on(client).store([write(1)], 1)
+
+
+def test_a_script_forgotten_between_load_and_call_is_worth_another_call(client: redis.Redis) -> None:
+    with pytest.raises(ServiceUnavailableError, match="NOSCRIPT"), translated(client):
+        client.evalsha("0" * 40, 0)
 
 
 def test_doctor_finds_nothing_to_say_about_a_good_server(client: redis.Redis, server: Server) -> None:
