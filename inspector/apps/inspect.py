@@ -116,7 +116,7 @@ def _limits(settings: Settings) -> LoopLimits:
 def _configured(config: ConfigApplier, stop: threading.Event) -> bool:
     """Take everything announced so far before the first frame is judged; False if told to stop meanwhile."""
     while not config.apply_pending():
-        _log.warning("waiting for Redis: announced banks and settings are there")
+        _log.warning("waiting for announced banks and settings: Kafka or Redis is away")
         if stop.wait(1.0):
             return False
     return not stop.is_set()

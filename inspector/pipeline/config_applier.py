@@ -31,12 +31,14 @@ class ConfigApplier:
         self._pending: dict[str, Announcement] = {}
 
     def apply_pending(self) -> bool:
-        """Apply what was announced; return False if the store is away and something is still to be applied.
+        """Apply what was announced; return False if the feed or the store is away and something may still be to come.
 
         A bad artefact is reported and skipped: what was in use stays in use.
         """
-        for announcement in self._feed.poll():
-            self._pending[announcement.key] = announcement
+        try:
+            self._pending.update({announcement.key: announcement for announcement in self._feed.poll()})
+        except ServiceUnavailableError:
+            return False
         for announcement in sorted(self._pending.values(), key=lambda item: _ORDER.index(item.kind)):
             try:
                 self._apply(announcement)

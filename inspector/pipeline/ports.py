@@ -157,6 +157,9 @@ class ConfigFeed(Protocol):
         """Return the announcements that arrived since the last call, oldest first; never waits for more.
 
         The first call returns the live version of everything announced so far.
+
+        Raises:
+            ServiceUnavailableError: the brokers cannot be reached.
         """
         ...
 

@@ -1,0 +1,323 @@
+"""The loop against a broker and a store in memory that play every fault."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inspector.adapters.memory.log import CommitFault, MemoryBroker, MemoryConfigFeed, MemoryFrameLog, announce
+from inspector.adapters.memory.store import MemoryArtefactStore, MemoryResultStore
+from inspector.domain.artefact import Announcement, ArtefactKind
+from inspector.domain.errors import BadInputError, FrameRejectedError
+from inspector.domain.frame import Frame
+from inspector.domain.outcome import RejectReason
+from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.records import to_json
+from inspector.domain.result import PredLabel, ScoreMode
+from inspector.pipeline import alert_record
+from inspector.pipeline.config_applier import ConfigApplier
+from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.ports import DecodedFrame, FencedError, OutRecord, Verdict
+
+GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"
+
+
+@dataclass
+class FakeEngine:
+    """Sees a defect where the bytes say so, and remembers what it was given."""
+
+    weights_version: str = "w1"
+    model_name: str = "fake"
+    batches: list[list[str]] = field(default_factory=list)
+    banks: dict[str, bytes] = field(default_factory=dict)
+    cameras: dict[str, CameraSettings] = field(default_factory=dict)
+    hold: threading.Event | None = None
+
+    def find_camera(self, camera_id: str) -> CameraSettings | None:
+        return self.cameras.get(camera_id, CameraSettings())
+
+    def decode(self, frame: Frame) -> DecodedFrame:
+        if frame.image == BROKEN:
+            raise FrameRejectedError(RejectReason.UNDECODABLE, "broken on purpose")
+        return DecodedFrame(frame, frame.image, 4, 3)
+
+    def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
+        if self.hold is not None:
+            assert self.hold.wait(20)
+        self.batches.append([decoded.frame.meta.frame_id for decoded in frames])
+        return [self._verdict(decoded.pixels == DEFECT) for decoded in frames]
+
+    def _verdict(self, anomalous: bool) -> Verdict:
+        label = PredLabel.ANOMALOUS if anomalous else PredLabel.NORMAL
+        return Verdict(0.9 if anomalous else 0.1, label, 0.5, ScoreMode.ZERO_SHOT)
+
+    def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
+        if data == b"bad bank":
+            raise BadInputError("a bank", "bad", "enrol again")
+        self.banks[camera_id] = data
+
+    def set_calibration(self, version: str, data: bytes) -> None:
+        raise AssertionError("no test announces one")
+
+    def set_product(self, name: str, settings: ProductSettings) -> None:
+        raise AssertionError("no test announces one")
+
+    def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
+        self.cameras[camera_id] = settings
+
+
+@dataclass
+class World:
+    """One broker, one store, and as many loops as a test makes."""
+
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    store: MemoryResultStore = field(default_factory=MemoryResultStore)
+    artefacts: MemoryArtefactStore = field(default_factory=MemoryArtefactStore)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    reports: list[CommitReport] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    refused: list[Announcement] = field(default_factory=list)
+    logs: list[MemoryFrameLog] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.broker.create_topic("frames", 3)
+        for topic in ("alerts", "dead", "config"):
+            self.broker.create_topic(topic)
+
+    def publish(self, images: Sequence[bytes], frame_ids: Sequence[str] | None = None) -> None:
+        for number, image in enumerate(images):
+            frame_id = frame_ids[number] if frame_ids else f"f{number:04}"
+            key = f"cam{number % 4}".encode()
+            self.broker.append(OutRecord("frames", key, image, (("frame_id", frame_id.encode()),)))
+
+    def loop(self, replica: str = "r1", **limits: float) -> InspectionLoop:
+        log = MemoryFrameLog(self.broker, group_id="g", replica=replica, frames_topic="frames")
+        self.logs.append(log)
+        defaults = {"batch_max_size": 4, "batch_max_wait_s": 0.002, "retry_s": 0.01, "config_poll_s": 0.0}
+        return InspectionLoop(
+            log,
+            self.store,
+            self.engine,
+            ConfigApplier(
+                MemoryConfigFeed(self.broker, "config"),
+                self.artefacts,
+                self.engine,
+                lambda _: None,
+                lambda announcement, _: self.refused.append(announcement),
+            ),
+            OutTopics("alerts", "dead"),
+            LoopLimits(**{**defaults, **limits}),  # type: ignore[arg-type]
+            LoopEvents(self.reports.append, lambda what, _: self.troubles.append(what)),
+        )
+
+    def drained(self) -> bool:
+        if self.broker.down:
+            return False
+        done = self.broker.committed_offsets("g")
+        return all(done.get(("frames", n), 0) == self.broker.end_offset(("frames", n)) for n in range(3))
+
+    def alerts(self) -> list[str]:
+        return [alert_record.decode(r.value or b"").frame_id for r in self.broker.committed_records("alerts")]
+
+    def dead(self) -> list[tuple[str, str]]:
+        letters = [dict(record.headers) for record in self.broker.committed_records("dead")]
+        return [(headers["frame_id"].decode(), headers["reason"].decode()) for headers in letters]
+
+    def run(self, loop: InspectionLoop, until: Callable[[], bool] | None = None) -> None:
+        deadline = time.monotonic() + 20
+
+        def stop() -> bool:
+            assert time.monotonic() < deadline, "the loop did not get there"
+            return (until or self.drained)()
+
+        loop.run(stop)
+
+
+def test_every_frame_has_one_outcome_and_alerts_are_the_anomalous_ones() -> None:
+    world = World()
+    images = [DEFECT if n % 5 == 0 else BROKEN if n % 7 == 0 else GOOD for n in range(40)]
+    world.publish(images)
+    world.run(world.loop())
+    defects = [f"f{n:04}" for n in range(40) if images[n] == DEFECT]
+    broken = [(f"f{n:04}", "undecodable") for n in range(40) if images[n] == BROKEN]
+    assert sorted(world.alerts()) == defects
+    assert sorted(world.dead()) == broken
+    assert len(world.store.arrivals) == 40 - len(broken)
+    totals = [(r.counts.taken, r.counts.inspected + r.counts.rejected) for r in world.reports]
+    assert all(taken == settled for taken, settled in totals)
+    assert sum(taken for taken, _ in totals) == 40
+
+
+def test_a_batch_mixes_cameras_and_holds_no_more_than_asked() -> None:
+    world = World()
+    world.publish([GOOD] * 30)
+    world.run(world.loop(batch_max_size=8))
+    assert max(len(batch) for batch in world.engine.batches) <= 8
+    assert sum(len(batch) for batch in world.engine.batches) == 30
+
+
+def test_a_frame_id_seen_at_another_offset_is_rejected_and_the_first_result_stays() -> None:
+    world = World()
+    world.publish([DEFECT, GOOD, GOOD, GOOD, DEFECT], ["a", "b", "c", "d", "a"])
+    world.run(world.loop())
+    first = world.store.get("a")
+    assert first is not None
+    assert first.source.offset == 0
+    assert world.alerts() == ["a"]
+    assert world.dead() == [("a", "duplicate")]
+
+
+FAULTS = ("commit fails before", "commit answer lost", "rebalance", "taken for dead", "redis away", "kafka away")
+
+
+def play(world: World, fault: str) -> None:
+    if fault == "commit fails before":
+        world.broker.plan_commit_fault(CommitFault.BEFORE)
+    elif fault == "commit answer lost":
+        world.broker.plan_commit_fault(CommitFault.AFTER)
+    elif fault == "rebalance":
+        world.broker.rebalance("g")
+    elif fault == "taken for dead":
+        world.broker.expire("g", world.logs[-1].member_id or "")
+    elif fault == "redis away":
+        world.store.outage.plan(2)
+    else:
+        world.broker.down = True
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_in_the_middle_loses_nothing_and_repeats_nothing(fault: str) -> None:
+    check_faults([(5, fault)])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(FAULTS)), max_size=6))
+def test_any_sequence_of_faults_loses_nothing_and_repeats_nothing(faults: list[tuple[int, str]]) -> None:
+    check_faults(faults)
+
+
+def check_faults(faults: list[tuple[int, str]]) -> None:
+    world = World()
+    images = [DEFECT if n % 3 == 0 else BROKEN if n % 11 == 0 else GOOD for n in range(60)]
+    world.publish(images)
+    planned = sorted(faults)
+    steps = 0
+
+    def until() -> bool:
+        nonlocal steps
+        steps += 1
+        if world.broker.down and steps % 3 == 0:
+            world.broker.down = False
+        while planned and planned[0][0] <= steps:
+            play(world, planned.pop(0)[1])
+        return world.drained() and not planned
+
+    world.run(world.loop(), until)
+    assert Counter(world.alerts()) == Counter(f"f{n:04}" for n in range(60) if images[n] == DEFECT)
+    assert Counter(world.dead()) == Counter((f"f{n:04}", "undecodable") for n in range(60) if images[n] == BROKEN)
+    assert sorted(set(world.store.arrivals)) == sorted(world.store.arrivals)
+    for camera in range(4):
+        own = [frame_id for frame_id in world.alerts() if int(frame_id[1:]) % 4 == camera]
+        assert own == sorted(own)
+
+
+def test_a_replaced_inspector_stops_instead_of_going_on() -> None:
+    world = World()
+    world.publish([GOOD] * 10)
+    first = world.loop("same")
+    world.loop("same")
+    with pytest.raises(FencedError):
+        world.run(first, until=lambda: False)
+
+
+def test_results_of_a_newer_owner_are_not_overwritten() -> None:
+    world = World()
+    world.publish([GOOD] * 3)
+    newer = world.loop("newer")
+    world.run(newer)
+    for number in range(3):
+        world.store._fences["frames", number] = 1_000
+    world.publish([GOOD] * 3, ["x", "y", "z"])
+    with pytest.raises(FencedError, match="replaced"):
+        world.run(world.loop("older"))
+
+
+def test_stopping_commits_the_batch_in_hand_and_leaves_the_rest_to_the_next() -> None:
+    world = World()
+    world.engine.hold = threading.Event()
+    world.publish([GOOD] * 40)
+    loop = world.loop(max_queued_frames=20)
+
+    def until() -> bool:
+        if loop._in_flight:
+            world.engine.hold.set()
+            return True
+        return False
+
+    world.run(loop, until)
+    committed = sum(world.broker.committed_offsets("g").values())
+    assert 0 < committed < 40
+    assert committed == len(world.store.arrivals)
+    world.logs[-1].close()
+    world.run(world.loop())
+    assert len(world.store.arrivals) == 40
+
+
+def test_while_redis_is_away_frames_wait_within_bounds_and_the_group_is_kept() -> None:
+    world = World()
+    world.publish([GOOD] * 60)
+    world.store.outage.plan(10)
+    loop = world.loop(max_queued_frames=12)
+    most, generations = 0, set()
+
+    def until() -> bool:
+        nonlocal most
+        most = max(most, loop._ledger.open_frames())
+        generations.add(world.broker._group("g").generation)
+        return world.drained()
+
+    world.run(loop, until)
+    assert world.troubles.count("redis is away") == 10
+    assert most <= 12
+    assert len(generations) == 1
+    assert len(world.store.arrivals) == 60
+
+
+@contextmanager
+def announced(world: World, kind: ArtefactKind, subject: str, data: bytes) -> Iterator[None]:
+    version = world.artefacts.put(data)
+    announce(world.broker, "config", Announcement(kind, subject, version, datetime.now(UTC)))
+    yield
+
+
+def test_configuration_is_taken_while_running_and_a_bad_one_leaves_the_last_good() -> None:
+    world = World()
+    loop = world.loop()
+    with announced(world, ArtefactKind.BANK, "cam1", b"first"):
+        world.run(loop, until=lambda: "cam1" in world.engine.banks)
+    loop = world.loop()
+    with announced(world, ArtefactKind.BANK, "cam1", b"bad bank"):
+        world.run(loop, until=lambda: bool(world.refused))
+    assert world.engine.banks == {"cam1": b"first"}
+    loop = world.loop()
+    with announced(world, ArtefactKind.CAMERA, "cam9", to_json(CameraSettings(line_id="line-5"))):
+        world.run(loop, until=lambda: "cam9" in world.engine.cameras)
+    assert world.engine.cameras["cam9"].line_id == "line-5"
+
+
+def test_configuration_waits_for_an_absent_store_and_then_comes() -> None:
+    world = World()
+    loop = world.loop()
+    with announced(world, ArtefactKind.BANK, "cam1", b"late"):
+        world.artefacts.outage.plan(3)
+        world.run(loop, until=lambda: "cam1" in world.engine.banks)
+    assert world.engine.banks["cam1"] == b"late"
