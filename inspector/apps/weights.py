@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from inspector.apps import console, wiring
-from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.weights_file import load_weights, save_weights, verify_weights
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.records import to_json
 from inspector.domain.weights import WeightsManifest
 from inspector.settings import Settings
@@ -22,9 +20,7 @@ def init(settings: Settings, path: Path, overwrite: bool, as_json: bool) -> None
     """
     if path.exists() and not overwrite:
         raise BadInputError("a new file", f"{path}, which exists", "choose another name, or add --force")
-    weights, manifest = init_prompt_weights(
-        wiring.model_spec(settings), Vocabulary(_words(settings)), settings.model.seed
-    )
+    weights, manifest = wiring.fresh_weights(settings)
     try:
         sealed = save_weights(path, weights, manifest)
     except OSError as error:
@@ -52,12 +48,6 @@ def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
     console.lines([f"ok {where} version {manifest.version}"])
 
 
-def _words(settings: Settings) -> tuple[str, ...]:
-    """Return every defect type that the configured products look for, each once, in order."""
-    products = [p.to_domain() for p in settings.products.values()] or [ProductSettings()]
-    return tuple(dict.fromkeys(defect.name for product in products for defect in product.defects))
-
-
 def _path(settings: Settings, path: Path | None) -> Path:
     chosen = path or settings.model.weights
     if chosen is None:
@@ -77,7 +67,7 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "model": f"{manifest.model} / {manifest.pretrained} at {manifest.image_size_px} px",
         "text side": "trained" if manifest.trained else "NOT trained: scores mean something on enrolled cameras only",
         "text mode": manifest.text_mode,
-        "vocabulary": ", ".join(manifest.vocabulary),
+        "vocabulary": ", ".join(manifest.vocabulary) or "-",
         "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",
         "layer tokens": f"{manifest.text_layer_tokens} text, {manifest.visual_layer_tokens} visual",
         "tapped layers": ", ".join(str(tap) for tap in manifest.taps),

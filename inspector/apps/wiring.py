@@ -5,12 +5,16 @@ Each function imports what it makes: a command that reads Redis should not wait 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inspector.apps.file_names import camera_folder
 from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.product import CameraSettings, ProductSettings, Vocabulary
+from inspector.domain.weights import WeightsManifest
 from inspector.settings import KafkaSecurity, Settings
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from inspector.adapters.redis.artefacts import RedisArtefactStore
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
+    from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
+    from inspector.vision.engine import InspectionEngine
 
 UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
 
@@ -141,6 +147,65 @@ def model_spec(settings: Settings) -> ModelSpec:
         precision=model.precision,
         device=model.device,
     )
+
+
+def engine(settings: Settings) -> InspectionEngine:
+    """Return the engine of the configured model, products and cameras; it takes seconds.
+
+    Without ``model.weights`` the prompt weights are freshly initialised from ``model.seed``, so that every process
+    has the same ones, and a warning says what that means.
+
+    Raises:
+        BadInputError: the model or its weights are not what they should be.
+    """
+    return engine_for(settings, settings.domain_products(), settings.domain_cameras(), settings.cameras.allow_unknown)
+
+
+def engine_for(
+    settings: Settings,
+    products: Mapping[str, ProductSettings],
+    cameras: Mapping[str, CameraSettings],
+    allow_unknown: bool,
+) -> InspectionEngine:
+    """Return an engine for these products and cameras. Raises as ``engine``."""
+    import torch
+
+    from inspector.vision.decode import DecodeLimits
+    from inspector.vision.engine import InspectionEngine
+
+    if settings.model.threads is not None:
+        torch.set_num_threads(settings.model.threads)
+    if settings.model.device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInputError("a usable GPU", f"none, and model.device is {settings.model.device}", "set it to cpu")
+    weights, manifest = prompt_weights(settings)
+    if not manifest.trained:
+        logging.getLogger(__name__).warning(UNTRAINED)
+    limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
+    return InspectionEngine(model_spec(settings), weights, manifest, products, cameras, allow_unknown, limits)
+
+
+def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
+    """Return the configured prompt weights, or fresh ones where none are configured. Raises as ``engine``."""
+    from inspector.dapo.weights_file import load_weights
+
+    if settings.model.weights is not None:
+        return load_weights(settings.model.weights, model_spec(settings))
+    return fresh_weights(settings)
+
+
+def fresh_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
+    """Return untrained weights, of the same version in every process with the same ``model.*`` settings.
+
+    Their vocabulary is empty, as nothing was seen in training: a version that hung on the configured products would
+    part an inspector from its banks with every new product.
+
+    Raises:
+        BadInputError: the model is not what it should be.
+    """
+    from inspector.dapo.prompt_weights import init_prompt_weights, seal
+
+    weights, manifest = init_prompt_weights(model_spec(settings), Vocabulary(()), settings.model.seed)
+    return weights, seal(weights, replace(manifest, text_mode=settings.model.text_mode))
 
 
 def _password(security: KafkaSecurity) -> str | None:

@@ -47,7 +47,7 @@ class FolderSource:
         """
         self._folder, self._clock, self._report = folder, clock, report
         self._closed = threading.Event()
-        self._files = _list_images(folder)
+        self._files = list_images(folder)
         if not self._files:
             raise BadInputError(
                 "a folder with images (JPEG, PNG, BMP, TIFF or WebP)",
@@ -65,7 +65,7 @@ class FolderSource:
                 return
             name = printable(path.relative_to(self._folder))
             try:
-                image, content_type = _load(path)
+                image, content_type = load_image(path)
             except (OSError, ValueError, cv2.error) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 self._report(f"{name}: left out: {reason}")
@@ -83,7 +83,8 @@ def printable(path: Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files below ``folder`` in sorted order, by the rules of ``FolderSource``."""
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
@@ -108,9 +109,17 @@ def _sniff(head: bytes) -> str | None:
     return next((kind for start, kind in _SIGNATURES.items() if head.startswith(start)), None)
 
 
-def _load(path: Path) -> tuple[bytes, str]:
+def load_image(path: Path) -> tuple[bytes, str]:
+    """Return (encoded image, media type): JPEG and PNG bytes as they are, other formats as PNG.
+
+    A file that is no image by its first bytes and extension passes as JPEG, for a decoder to refuse with its reason.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: its pixels cannot be read or do not fit into a PNG.
+    """
     data = path.read_bytes()
-    kind = _sniff(data[:12]) or _EXTENSIONS[path.suffix.lower()]
+    kind = _sniff(data[:12]) or _EXTENSIONS.get(path.suffix.lower(), JPEG)
     if kind in (JPEG, PNG):
         return data, kind
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None

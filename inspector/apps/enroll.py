@@ -1,0 +1,137 @@
+"""``inspector enroll`` and ``inspector calibrate``: normal frames of a camera -> its bank and its thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from inspector.adapters.kafka.config_feed import KafkaConfigFeed, announce
+from inspector.apps import console, wiring
+from inspector.apps.sources import open_source
+from inspector.domain.artefact import Announcement, ArtefactKind, Calibration
+from inspector.domain.errors import BadInputError, FrameRejectedError
+from inspector.domain.frame import Frame, FrameMeta, FrameSource
+from inspector.domain.records import to_json
+from inspector.pipeline.ports import ArtefactStore, DecodedFrame
+from inspector.settings import Settings
+from inspector.vision.engine import InspectionEngine
+
+
+def enroll(
+    settings: Settings, camera_id: str, source: str, shots: int, false_alarm_rate: float | None, as_json: bool
+) -> None:
+    """Build a bank from normal frames and thresholds from the same frames, each left out of the bank for its own.
+
+    Raises:
+        BadInputError: too few usable frames, or the camera is unknown.
+        InspectorError: Kafka or Redis cannot be used.
+    """
+    artefacts = wiring.artefacts(settings)  # before the work: an absent Redis should not cost a minute
+    engine = _engine(settings, camera_id)
+    frames = _decoded(engine, camera_id, source, shots)
+    rate = false_alarm_rate or settings.calibration.false_alarm_rate
+    bank = engine.enroll([frame.pixels for frame in frames], rate)
+    bank_version = artefacts.put(bank)
+    engine.set_bank(camera_id, bank_version, bank)
+    calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
+    # The calibration first: no frame may meet the bank without it.
+    calibration_version = _publish_calibration(settings, artefacts, calibration)
+    _announce(settings, ArtefactKind.BANK, camera_id, bank_version)
+    _report(calibration, calibration_version, bank_version, len(bank), as_json)
+
+
+def calibrate(
+    settings: Settings, camera_id: str, source: str, shots: int, false_alarm_rate: float | None, as_json: bool
+) -> None:
+    """Set thresholds anew from normal frames, for the bank announced for the camera, if any. Raises as ``enroll``."""
+    artefacts = wiring.artefacts(settings)
+    engine = _engine(settings, camera_id)
+    bank_version = _announced_bank(settings, camera_id)
+    if bank_version is not None:
+        engine.set_bank(camera_id, bank_version, artefacts.get(bank_version))
+    frames = _decoded(engine, camera_id, source, shots)
+    rate = false_alarm_rate or settings.calibration.false_alarm_rate
+    calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
+    calibration_version = _publish_calibration(settings, artefacts, calibration)
+    _report(calibration, calibration_version, bank_version, None, as_json)
+
+
+def _engine(settings: Settings, camera_id: str) -> InspectionEngine:
+    if camera_id not in settings.cameras.by_id() and not settings.cameras.allow_unknown:
+        raise BadInputError(
+            "a camera of the settings, as cameras.allow_unknown is false", repr(camera_id), "add it under cameras"
+        )
+    return wiring.engine(settings)
+
+
+def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) -> Sequence[DecodedFrame]:
+    """Take the first ``shots`` usable frames; a damaged one is reported and passed over."""
+    frames: list[DecodedFrame] = []
+    camera = engine.find_camera(camera_id)
+    product = camera.product if camera is not None else "default"
+    source = open_source(text, report=lambda line: console.remark(line, "yellow"))
+    try:
+        with console.progress(f"{camera_id}: normal frames", shots) as meter:
+            for number, image in enumerate(source):
+                meta = FrameMeta(
+                    image.name, camera_id, "", product, image.captured_at, image.content_type, view=image.view
+                )
+                try:
+                    frames.append(engine.decode(Frame(meta, FrameSource(text, 0, number), image.image)))
+                except FrameRejectedError as error:
+                    console.remark(f"{image.name}: left out: {error}", "yellow")
+                    continue
+                meter.advance()
+                if len(frames) == shots:
+                    break
+    finally:
+        source.close()
+    return frames
+
+
+def _announced_bank(settings: Settings, camera_id: str) -> str | None:
+    feed = KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic)
+    try:
+        live = [a.version for a in feed.poll() if a.kind is ArtefactKind.BANK and a.subject == camera_id]
+    finally:
+        feed.close()
+    return live[-1] if live else None
+
+
+def _publish_calibration(settings: Settings, artefacts: ArtefactStore, calibration: Calibration) -> str:
+    version = artefacts.put(to_json(calibration))
+    _announce(settings, ArtefactKind.CALIBRATION, calibration.camera_id, version)
+    return version
+
+
+def _announce(settings: Settings, kind: ArtefactKind, camera_id: str, version: str) -> None:
+    announcement = Announcement(kind, camera_id, version, datetime.now(UTC))
+    announce(wiring.kafka_connection(settings), settings.kafka.config_topic, announcement)
+
+
+def _report(
+    calibration: Calibration, calibration_version: str, bank_version: str | None, bank_bytes: int | None, as_json: bool
+) -> None:
+    if as_json:
+        console.print_json(
+            {
+                "camera_id": calibration.camera_id,
+                "mode": calibration.mode.value,
+                "frames": calibration.frames,
+                "false_alarm_rate": calibration.target_false_alarm_rate,
+                "weights_version": calibration.weights_version,
+                "bank_version": bank_version,
+                "calibration_version": calibration_version,
+            }
+        )
+        return
+    size = "" if bank_bytes is None else f", {bank_bytes / 2**20:.1f} MiB"
+    console.lines(
+        [
+            f"{calibration.camera_id}: {calibration.mode.value} from {calibration.frames} normal frames, "
+            f"aiming at {calibration.target_false_alarm_rate:.2%} false alarms",
+            f"bank        {bank_version or '-'}{size}",
+            f"calibration {calibration_version}",
+            f"weights     {calibration.weights_version}",
+        ]
+    )

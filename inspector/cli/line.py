@@ -1,0 +1,130 @@
+"""Verbs of the running line: frames in, alerts and results out, cameras set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inspector.cli.options import Camera, Config, FalseAlarmRate, Json, load_settings
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: inspector produce sim:plate --camera cam1 --rate 5 --limit 100")
+def produce(
+    source: Annotated[
+        str, typer.Argument(help="A folder, a video file, rtsp://..., usb:0 or sim:NAME (plate, belt, board).")
+    ],
+    camera: Annotated[str, typer.Option(metavar="ID", help="The camera's id.")],
+    rate: Annotated[
+        float | None, typer.Option(metavar="FPS", min=1e-3, max=1e4, help="Frames per second; default: as they come.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Stop after this many frames.")] = None,
+    loop: Annotated[bool, typer.Option(help="Start a folder or video again when it ends.")] = False,
+    start: Annotated[int, typer.Option(min=0, help="Leave out this many frames first.")] = 0,
+    product: Annotated[str, typer.Option(help="Product on the frames; default: the camera's.")] = "",
+    line: Annotated[str, typer.Option(help="Line the camera stands at; default: the camera's.")] = "",
+    truth_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where a sim: source writes what is wrong with its frames.")
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Publish frames; while Kafka is away they wait on disk."""
+    settings = load_settings(config)
+    from inspector.apps import produce as verb
+
+    verb.run(settings, verb.Request(source, camera, rate, limit, loop, start, product, line, truth_dir, as_json))
+
+
+@app.command("inspect", epilog="Example: inspector inspect -c inspector.yaml")
+def inspect_frames(
+    config: Config = None, worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False
+) -> None:
+    """Inspect frames until SIGTERM: results to Redis, alerts and dead letters to Kafka."""
+    settings = load_settings(config, kafka_log=True)  # before the worker starts: a typo should end the parent
+    from inspector.apps import inspect as verb
+
+    if worker:
+        raise typer.Exit(verb.work(settings))
+    raise typer.Exit(verb.supervise(["inspect", "--worker", *(["-c", str(config)] if config else [])]))
+
+
+@app.command(epilog="Example: inspector alerts --since 10m --follow")
+def alerts(
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="10m, 8h, or a time as 2026-11-24T06:00:00Z.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    last: Annotated[int | None, typer.Option(min=1, help="Only the last N.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    config: Config = None,
+) -> None:
+    """Read the committed alerts, as a subscriber would."""
+    if follow and last is not None:
+        raise typer.BadParameter("--follow and --last exclude each other")
+    settings = load_settings(config)
+    from inspector.apps import alerts as verb
+
+    verb.run(settings, since, follow, last, as_json)
+
+
+@app.command(epilog="Example: inspector results cam1 --last 20 --defects-only --overlay-dir out/")
+def results(
+    camera: Camera,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 20,
+    defects_only: Annotated[bool, typer.Option("--defects-only", help="Only frames judged anomalous.")] = False,
+    overlay_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Save their overlays there.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Print a camera's last results."""
+    settings = load_settings(config)
+    from inspector.apps import results as verb
+
+    verb.run(settings, camera, last, defects_only, overlay_dir, as_json)
+
+
+@app.command(epilog="Example: inspector cameras --json")
+def cameras(as_json: Json = False, config: Config = None) -> None:
+    """List the cameras that have results."""
+    settings = load_settings(config)
+    from inspector.apps import results as verb
+
+    verb.cameras(settings, as_json)
+
+
+@app.command(epilog="Example: inspector enroll cam1 photos/good --shots 24")
+def enroll(
+    camera: Camera,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Normal frames: a folder, a video file, or sim:NAME?normal=1.")
+    ],
+    shots: Annotated[int, typer.Option(min=8, max=10_000, help="How many normal frames to take.")] = 32,
+    false_alarm_rate: FalseAlarmRate = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Give a camera a reference bank and thresholds from normal frames; running inspectors take both."""
+    settings = load_settings(config)
+    from inspector.apps import enroll as verb
+
+    verb.enroll(settings, camera, source, shots, false_alarm_rate, as_json)
+
+
+@app.command(epilog="Example: inspector calibrate cam1 photos/more-good --false-alarm-rate 0.005")
+def calibrate(
+    camera: Camera,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Normal frames that are not in the bank.")],
+    shots: Annotated[int, typer.Option("--shots", min=8, max=100_000, help="At most how many to take.")] = 1000,
+    false_alarm_rate: FalseAlarmRate = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Set an enrolled camera's thresholds anew from more normal frames; the bank stays."""
+    settings = load_settings(config)
+    from inspector.apps import enroll as verb
+
+    verb.calibrate(settings, camera, source, shots, false_alarm_rate, as_json)

@@ -1,0 +1,161 @@
+"""Verbs beside the line: score without a broker, check and set up what the line needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inspector.cli.options import Config, Json, load_settings
+
+app = typer.Typer()
+topics = typer.Typer(
+    no_args_is_help=True, help="Create or check the Kafka topics.", epilog="Example: inspector topics create"
+)
+config_topic = typer.Typer(
+    no_args_is_help=True,
+    help="Announce products and cameras of inspector.yaml to running inspectors.",
+    epilog="Example: inspector config push",
+)
+weights = typer.Typer(
+    no_args_is_help=True,
+    help="Make, show and verify weights files.",
+    epilog="Example: inspector weights show w.safetensors",
+)
+app.add_typer(topics, name="topics")
+app.add_typer(config_topic, name="config")
+app.add_typer(weights, name="weights")
+
+WeightsFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: model.weights of the settings.")]
+
+
+@app.command(epilog="Example: inspector score photos/ --reference photos/good --out out/ --format csv")
+def score(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images or folders of images.")],
+    defects: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Defect types to look for, as in scratch,dent.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Normal images of the same part.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, overlays and masks there.")] = None,
+    file_format: Annotated[
+        Literal["json", "jsonl", "csv"], typer.Option("--format", help="Of the results file in --out.")
+    ] = "json",
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Masks by TYPE/STEM_mask.png, for the AUROC; default: `ground_truth` beside `test`."
+        ),
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Score images or folders, without Kafka or Redis."""
+    settings = load_settings(config)
+    from inspector.apps import score as verb
+
+    names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
+    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format, truth, as_json))
+
+
+@app.command(epilog="Example: inspector doctor --settings")
+def doctor(
+    show_settings: Annotated[
+        bool, typer.Option("--settings", help="Print the effective settings, secrets masked.")
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Check Kafka, topics, Redis, device, model and weights, and say what to do."""
+    settings = load_settings(config)
+    from inspector.apps import doctor as verb
+
+    if show_settings:
+        verb.show_settings(settings, as_json)
+    elif not verb.run(settings, as_json):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: inspector schema result")
+def schema(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A record: see --list.")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the records.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the JSON Schema of a record."""
+    if (name is None) is not list_all:
+        raise typer.BadParameter("give a NAME or --list")
+    from inspector.apps import schema as verb
+
+    if name is None:
+        verb.names(as_json)
+    else:
+        verb.show(name)
+
+
+@topics.command("create", epilog="Example: inspector topics create")
+def topics_create(as_json: Json = False, config: Config = None) -> None:
+    """Create the topics that are missing."""
+    settings = load_settings(config)
+    from inspector.apps import topics as verb
+
+    verb.create(settings, as_json)
+
+
+@topics.command("check", epilog="Example: inspector topics check --json")
+def topics_check(as_json: Json = False, config: Config = None) -> None:
+    """Compare the topics with the settings."""
+    settings = load_settings(config)
+    from inspector.apps import topics as verb
+
+    verb.check(settings, as_json)
+
+
+@config_topic.command("push", epilog="Example: inspector config push -c inspector.yaml")
+def config_push(as_json: Json = False, config: Config = None) -> None:
+    """Announce the products and cameras of the settings; inspectors take them between two batches."""
+    settings = load_settings(config)
+    from inspector.apps import config as verb
+
+    verb.push(settings, as_json)
+
+
+@config_topic.command("list", epilog="Example: inspector config list --json")
+def config_list(as_json: Json = False, config: Config = None) -> None:
+    """List the announced banks, calibrations, products and cameras."""
+    settings = load_settings(config)
+    from inspector.apps import config as verb
+
+    verb.show(settings, as_json)
+
+
+@weights.command("init", epilog="Example: inspector weights init untrained.safetensors")
+def weights_init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Write fresh, untrained weights for the configured model."""
+    settings = load_settings(config)
+    from inspector.apps import weights as verb
+
+    verb.init(settings, file, force, as_json)
+
+
+@weights.command("show", epilog="Example: inspector weights show prompts.safetensors --json")
+def weights_show(file: WeightsFile = None, as_json: Json = False, config: Config = None) -> None:
+    """Print what a weights file was made for."""
+    settings = load_settings(config)
+    from inspector.apps import weights as verb
+
+    verb.show(settings, file, as_json)
+
+
+@weights.command("verify", epilog="Example: inspector weights verify prompts.safetensors")
+def weights_verify(file: WeightsFile = None, as_json: Json = False, config: Config = None) -> None:
+    """Verify a weights file: structure, hash, shapes, finite numbers, and the configured model."""
+    settings = load_settings(config)
+    from inspector.apps import weights as verb
+
+    verb.verify(settings, file, as_json)
