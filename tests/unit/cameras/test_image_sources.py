@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from inspector.adapters.cameras import live
 from inspector.adapters.cameras.folder import FolderSource
 from inspector.adapters.cameras.live import LiveSource, redacted
 from inspector.adapters.cameras.video import VideoSource
@@ -219,7 +220,9 @@ def test_a_camera_that_opens_but_gives_nothing_is_never_asked_in_a_tight_loop():
     assert world.waits == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_closing_ends_a_wait_for_the_camera_at_once():
+@pytest.mark.timeout(20)
+def test_closing_ends_a_wait_for_the_camera_at_once(monkeypatch):
+    monkeypatch.setattr(live, "_FIRST_WAIT_S", 3600.0)
     source = LiveSource("usb:0", lambda: FakeCapture(0), noon, lambda _: source.close())
 
     assert list(source) == []  # with the real wait, which close() cuts short
