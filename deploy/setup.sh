@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes this machine able to run the demo and the tests: system packages (Debian, Ubuntu), then .venv/ at the root of
 # the project, exactly as locked. Does only what is missing; a second run takes a fraction of a second.
+# setup.sh [PROGRAM...] installs these programs' packages of the same name as well.
 #
 # With KAFKA_BOOTSTRAP and REDIS_URL set, others provide the servers, and only .venv/ is made.
 # Package managers are used as the user has configured them, mirrors and proxies included.
@@ -18,7 +19,7 @@ main() {
   flock 9 # two runs in one checkout take turns
   local python
   python=$(find_python)
-  install_system_packages "$python"
+  install_system_packages "$python" "$@"
   make_environment "$python"
 }
 
@@ -74,6 +75,10 @@ install_system_packages() {
     [[ -d .cache/kafka-4.3.0/lib ]] || command -v mvn >/dev/null || missing+=(maven)
     command -v redis-server >/dev/null || { missing+=(redis-server) had_redis=no; }
   fi
+  local program
+  for program in "${@:2}"; do
+    command -v "$program" >/dev/null || missing+=("$program")
+  done
   ((${#missing[@]})) || return 0
 
   command -v apt-get >/dev/null ||
@@ -172,4 +177,4 @@ make_environment() {
   echo "$want" >"$STAMP"
 }
 
-main
+main "$@"

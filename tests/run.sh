@@ -13,7 +13,7 @@ if [[ ${1:-} == --long ]]; then
   shift
 fi
 
-deploy/setup.sh
+deploy/setup.sh kcat # a stranger's producer, in tests/integration
 
 check() {
   local report

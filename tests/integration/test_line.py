@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,3 +154,14 @@ def test_a_running_inspector_takes_a_bank_between_two_batches_without_a_restart(
     assert {results[f"f{s}"].mode for s in range(10, 20)} == {ScoreMode.BANK}
     assert all(results[f"f{s}"].calibration_version for s in range(10, 20))
     assert process.poll() is None
+
+
+def test_kcat_is_producer_enough(line: Line) -> None:
+    picture = line.dir / "part.jpg"
+    picture.write_bytes(frames.jpeg(frames.part(5)))
+    command = ["kcat", "-P", "-b", line.services.kafka_bootstrap, "-t", line.frames_topic, "-k", "cam-kcat"]
+    subprocess.run([*command, "-X", "partitioner=murmur2_random", str(picture)], check=True, timeout=60)
+    line.start_inspector("a")
+    line.wait_drained()
+    (result,) = line.results().values()
+    assert (result.camera_id, result.width_px, result.height_px) == ("cam-kcat", 320, 240)
