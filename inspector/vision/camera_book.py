@@ -1,0 +1,154 @@
+"""What is in use for each camera now: settings, product, bank and calibrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inspector.domain.artefact import Calibration, ScoreMap
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
+from inspector.domain.records import from_json
+from inspector.domain.result import ScoreMode
+from inspector.domain.weights import WeightsManifest
+from inspector.vision.bank_file import parse_bank
+from inspector.vision.reference_bank import BankInfo, ReferenceBank
+
+
+@dataclass(frozen=True, slots=True)
+class BankInUse:
+    """A verified bank and its version (SHA-256 of its bytes)."""
+
+    version: str
+    bank: ReferenceBank = field(repr=False)
+    info: BankInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one camera's frames are scored and judged in this batch.
+
+    Score maps are None where the raw score is the score (zero-shot without a calibration).
+    """
+
+    camera: CameraSettings
+    product: ProductSettings
+    mode: ScoreMode
+    bank: BankInUse | None
+    image_map: ScoreMap | None
+    pixel_map: ScoreMap | None
+    image_threshold: float
+    pixel_threshold: float
+    calibration_version: str | None
+
+
+class CameraBook:
+    """Looked up and changed on the thread that scores; ``find_camera`` alone may be called from any."""
+
+    def __init__(
+        self,
+        manifest: WeightsManifest,
+        products: Mapping[str, ProductSettings],
+        cameras: Mapping[str, CameraSettings],
+        allow_unknown: bool,
+        level_widths: Mapping[str, int],
+    ) -> None:
+        """``products`` has one named ``default``; ``level_widths`` are the features of a patch on each bank level."""
+        self._manifest = manifest
+        self._products = dict(products)
+        self._cameras = dict(cameras)
+        self._allow_unknown = allow_unknown
+        self._level_widths = dict(level_widths)
+        self._banks: dict[str, BankInUse] = {}
+        self._calibrations: dict[tuple[str, ScoreMode, str | None], tuple[str, Calibration]] = {}
+
+    def find_camera(self, camera_id: str) -> CameraSettings | None:
+        """Return a camera's settings; the default ones for a new camera, None if new cameras may not be served."""
+        found = self._cameras.get(camera_id)
+        return CameraSettings() if found is None and self._allow_unknown else found
+
+    def plan(self, camera_id: str, product_name: str) -> Plan:
+        """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
+
+        A product without settings is inspected as ``default``. Mode ``bank`` without a bank falls back to zero-shot,
+        and the result says so.
+        """
+        camera = self._cameras.get(camera_id, CameraSettings())
+        product = self._products.get(product_name, self._products["default"])
+        bank = None if camera.mode is CameraMode.ZERO_SHOT else self._banks.get(camera_id)
+        mode = ScoreMode.ZERO_SHOT if bank is None else ScoreMode.BANK
+        bank_version = None if bank is None else bank.version
+        calibrated = self._calibrations.get((camera_id, mode, bank_version))
+        image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
+        return Plan(
+            camera=camera,
+            product=product,
+            mode=mode,
+            bank=bank,
+            image_map=image_map,
+            pixel_map=pixel_map,
+            image_threshold=_first(
+                camera.image_threshold, 0.5 if image_map is not None else self._manifest.image_threshold
+            ),
+            pixel_threshold=_first(
+                camera.pixel_threshold, 0.5 if pixel_map is not None else self._manifest.pixel_threshold
+            ),
+            calibration_version=None if calibrated is None else calibrated[0],
+        )
+
+    def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
+        """Use these settings for a camera."""
+        # A new dict instead of a change in place, so that threads that look cameras up see the old or the new one.
+        self._cameras = {**self._cameras, camera_id: settings}
+
+    def set_product(self, name: str, settings: ProductSettings) -> None:
+        """Use these settings for a product."""
+        self._products[name] = settings
+
+    def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
+        """Use a bank for a camera.
+
+        Raises:
+            BadInputError: not a bank, or made with another model or other weights.
+        """
+        bank, info = parse_bank(data)
+        expected = (self._manifest.model, self._manifest.image_size_px, self._manifest.version)
+        got = (info.model, info.image_size_px, info.weights_version)
+        if got != expected:
+            raise BadInputError(
+                "a bank made with {} at {} px, weights {:.12}".format(*expected),
+                "{} at {} px, weights {:.12}".format(*got),
+                f"enrol camera {camera_id} again with the weights in use",
+            )
+        widths = {name: len(level.spread) for name, level in bank.levels.items()}
+        if widths != self._level_widths:
+            raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
+        self._banks[camera_id] = BankInUse(version, bank, info)
+
+    def set_calibration(self, version: str, data: bytes) -> None:
+        """Use a calibration (JSON) for its camera, mode and bank.
+
+        Raises:
+            BadInputError: not a calibration, or made with other weights.
+        """
+        calibration = from_json(Calibration, data)
+        if min(calibration.image.scale, calibration.pixel.scale) <= 0:
+            raise BadInputError("a calibration with scales above 0", "one at or below 0", "calibrate the camera again")
+        if calibration.weights_version != self._manifest.version:
+            raise BadInputError(
+                f"a calibration made with weights {self._manifest.version:.12}",
+                f"weights {calibration.weights_version:.12}",
+                f"calibrate camera {calibration.camera_id} again with the weights in use",
+            )
+        key = (calibration.camera_id, calibration.mode, calibration.bank_version)
+        self._calibrations[key] = (version, calibration)
+
+    @staticmethod
+    def _maps(bank: BankInUse | None, calibration: Calibration | None) -> tuple[ScoreMap | None, ScoreMap | None]:
+        if calibration is not None:
+            return calibration.image, calibration.pixel
+        return (None, None) if bank is None else (bank.info.image, bank.info.pixel)
+
+
+def _first(override: float | None, value: float) -> float:
+    return value if override is None else override

@@ -1,0 +1,145 @@
+"""The engine that serves: decode, score and judge, with banks and settings that change between two batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from inspector.dapo.prompt_weights import PromptWeights
+from inspector.dapo.spec import ModelSpec, TextMode
+from inspector.domain.artefact import Calibration
+from inspector.domain.errors import BadInputError
+from inspector.domain.frame import Frame
+from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.weights import WeightsManifest
+from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
+from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.vision import enrolment
+from inspector.vision.camera_book import CameraBook, Plan
+from inspector.vision.decode import DecodeLimits, decode
+from inspector.vision.judge import RawScores, judge
+from inspector.vision.raw_scorer import Pixels, RawScorer
+
+
+class InspectionEngine:
+    """Implements ``pipeline.ports.Engine``. ``decode`` and ``find_camera`` are thread-safe, the rest is one thread's.
+
+    Builds both towers of ``spec`` (the text tower only until the vocabularies of ``products`` are encoded).
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: PromptWeights,
+        manifest: WeightsManifest,
+        products: Mapping[str, ProductSettings],
+        cameras: Mapping[str, CameraSettings],
+        allow_unknown: bool = True,
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        self._manifest = manifest
+        self._limits = limits or DecodeLimits()
+        known_products = {"default": ProductSettings(), **products}
+        vocabularies = [product.vocabulary for product in known_products.values()]
+        self._scorer = RawScorer(spec, weights, _text_mode(manifest), vocabularies)
+        level_widths = self._scorer.level_widths()
+        self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths)
+
+    @property
+    def weights_version(self) -> str:
+        """Version of the weights in use."""
+        return self._manifest.version
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model, as in ``model.name``."""
+        return self._manifest.model
+
+    @property
+    def image_size_px(self) -> int:
+        """Side S of the decoded pixels."""
+        return self._scorer.image_size_px
+
+    def find_camera(self, camera_id: str) -> CameraSettings | None:
+        """See ``pipeline.ports.Engine``."""
+        return self._book.find_camera(camera_id)
+
+    def decode(self, frame: Frame) -> DecodedFrame:
+        """Decode one frame to uint8 [S, S, 3] RGB. Thread-safe. Raises as ``vision.decode.decode``."""
+        started = time.perf_counter()
+        decoded = decode(frame.image, frame.meta.content_type, self._limits, self.image_size_px)
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        return DecodedFrame(frame, decoded.pixels, decoded.width_px, decoded.height_px, elapsed_ms)
+
+    def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
+        """Score and judge one batch; ``timings_ms`` of shared stages are the batch's time divided by its frames."""
+        if not frames:
+            return []
+        plans = [self._plan(frame) for frame in frames]
+        raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans)
+        return [
+            judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms})
+            for frame, scores, plan in zip(frames, raw, plans, strict=True)
+        ]
+
+    def score_raw(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
+        """Score one batch without judging it; a frame of the camera's own bank is left out of the bank."""
+        return self._scorer.score([frame.pixels for frame in frames], [self._plan(frame) for frame in frames])[0]
+
+    def enroll(self, pixels: Sequence[Pixels], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> bytes:
+        """Return a bank file from decoded normal frames. Raises BadInputError below 8 different frames."""
+        return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate)
+
+    def calibrate(
+        self,
+        camera_id: str,
+        frames: Sequence[DecodedFrame],
+        created_at: datetime,
+        false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
+        batch: int = 16,
+    ) -> Calibration:
+        """Return a calibration for the camera's present mode and bank, from normal frames of that camera.
+
+        Raises:
+            BadInputError: fewer than 8 frames, or a frame of another camera.
+        """
+        others = {frame.frame.meta.camera_id for frame in frames} - {camera_id}
+        if others:
+            raise BadInputError(f"frames of camera {camera_id}", f"frames of {sorted(others)}", "give its own frames")
+        raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
+        settings = self._book.find_camera(camera_id) or CameraSettings()
+        plan = self._book.plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
+        return enrolment.calibrate(camera_id, raw, plan, self.weights_version, false_alarm_rate, created_at)
+
+    def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
+        """See ``pipeline.ports.Engine``."""
+        self._book.set_bank(camera_id, version, data)
+
+    def set_calibration(self, version: str, data: bytes) -> None:
+        """See ``pipeline.ports.Engine``."""
+        self._book.set_calibration(version, data)
+
+    def set_product(self, name: str, settings: ProductSettings) -> None:
+        """See ``pipeline.ports.Engine``.
+
+        Raises:
+            BadInputError: words that cannot be encoded; the settings in use stay.
+        """
+        self._scorer.learn_words([settings.vocabulary])
+        self._book.set_product(name, settings)
+
+    def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
+        """See ``pipeline.ports.Engine``."""
+        self._book.set_camera(camera_id, settings)
+
+    def _plan(self, frame: DecodedFrame) -> Plan:
+        return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)
+
+
+def _text_mode(manifest: WeightsManifest) -> TextMode:
+    match manifest.text_mode:
+        case "causal" | "bidirectional" as text_mode:
+            return text_mode
+        case other:
+            raise BadInputError("text mode causal or bidirectional", other, "use weights written by `inspector train`")

@@ -1,0 +1,92 @@
+"""Raw scores of one frame -> its verdict: calibrated score, label, defects, pictures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.domain.artefact import ScoreMap
+from inspector.domain.outcome import Evidence
+from inspector.domain.result import PredLabel
+from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.vision.camera_book import Plan
+from inspector.vision.decode import decode_full
+from inspector.vision.opencv import cv2
+from inspector.vision.overlay import draw_mask, draw_overlay
+from inspector.vision.regions import FrameSize, Regions, find_regions
+from inspector.vision.score_map import apply_score_map
+
+
+@dataclass(frozen=True, slots=True)
+class RawScores:
+    """One frame before it is judged.
+
+    ``image_score`` in the mode's own unit; ``anomaly_map`` float32 [S, S] likewise; ``type_grid`` float32 [K, gh, gw],
+    probability of each type of the product's vocabulary at each patch.
+    """
+
+    image_score: float
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    type_grid: NDArray[np.float32] = field(repr=False)
+
+
+def judge(frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str, float]) -> Verdict:
+    """Judge one frame; adds ``regions`` and, for an anomalous frame, ``overlay`` to ``timings_ms``.
+
+    Defects are listed whatever the verdict: a frame can be normal as a whole and still have a region above the pixel
+    threshold, or the reverse. Pictures are made only of anomalous frames.
+    """
+    started = time.perf_counter()
+    image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
+    anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
+    size = FrameSize(frame.width_px, frame.height_px)
+    regions = _regions(anomaly_map, raw.type_grid, plan, size)
+    timings_ms["regions"] = _ms_since(started)
+    label = PredLabel.ANOMALOUS if image_score >= plan.image_threshold else PredLabel.NORMAL
+    evidence = Evidence()
+    if label is PredLabel.ANOMALOUS:
+        started = time.perf_counter()
+        evidence = _evidence(frame, regions, image_score, plan.image_threshold)
+        timings_ms["overlay"] = _ms_since(started)
+    return Verdict(
+        anomaly_score=image_score,
+        pred_label=label,
+        image_threshold=plan.image_threshold,
+        mode=plan.mode,
+        defects=regions.defects,
+        evidence=evidence,
+        timings_ms=timings_ms,
+        bank_version=None if plan.bank is None else plan.bank.version,
+        calibration_version=plan.calibration_version,
+    )
+
+
+def _regions(anomaly_map: NDArray[np.float32], type_grid: NDArray[np.float32], plan: Plan, size: FrameSize) -> Regions:
+    own = (spec.threshold for spec in plan.product.defects if spec.threshold is not None)
+    lowest = min((plan.pixel_threshold, *own))
+    if anomaly_map.max() < lowest:  # most frames: spare them the upsampling of every type
+        return Regions((), 0, np.zeros(anomaly_map.shape, np.bool_))
+    side = anomaly_map.shape[::-1]
+    type_map = np.stack([cv2.resize(grid, side, interpolation=cv2.INTER_LINEAR) for grid in type_grid])
+    return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
+
+
+def _evidence(frame: DecodedFrame, regions: Regions, score: float, threshold: float) -> Evidence:
+    pixels = decode_full(frame.frame.image)
+    caption = f"{frame.frame.meta.camera_id}  {frame.frame.meta.captured_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Evidence(
+        frame=frame.frame.image,
+        overlay=draw_overlay(pixels, regions.defects, PredLabel.ANOMALOUS, score, threshold, caption, regions.omitted),
+        mask=draw_mask(regions.mask, frame.width_px, frame.height_px),
+    )
+
+
+def _mapped(score_map: ScoreMap | None, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    return raw if score_map is None else apply_score_map(score_map, raw)
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3

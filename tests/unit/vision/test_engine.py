@@ -1,0 +1,168 @@
+"""The engine as the pipeline uses it: what it finds, and what a change of bank, calibration or words does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from engine_kit import BOARD, NOW, PLATE, SPEC, engine, frame, version_of, weights
+
+from inspector.domain.artefact import Calibration, ScoreMap
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
+from inspector.domain.records import to_json
+from inspector.domain.result import PredLabel, ScoreMode
+from inspector.pipeline.ports import Engine
+from inspector.vision.engine import InspectionEngine
+from inspector.vision.opencv import cv2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def bank() -> bytes:
+    made = engine()
+    return made.enroll([made.decode(frame(seed)).pixels for seed in range(12)])
+
+
+@pytest.fixture
+def enrolled(bank: bytes) -> InspectionEngine:
+    made = engine()
+    made.set_bank("cam1", version_of(bank), bank)
+    return made
+
+
+def test_it_is_the_engine_the_pipeline_asks_for() -> None:
+    served: Engine = engine()
+    assert served.model_name == SPEC.name
+    assert served.weights_version == weights()[1].version
+
+
+def test_an_enrolled_camera_finds_the_defect_where_it_is_and_shows_it(enrolled: InspectionEngine, bank: bytes) -> None:
+    bad = enrolled.decode(frame(100, defect=True))
+    normal, anomalous = enrolled.inspect([enrolled.decode(frame(101)), bad])
+    assert anomalous.anomaly_score > normal.anomaly_score
+    assert anomalous.pred_label is PredLabel.ANOMALOUS
+    assert anomalous.mode is ScoreMode.BANK
+    assert anomalous.bank_version == version_of(bank)
+    x, y, w, h = anomalous.defects[0].box
+    assert x < 170 < x + w
+    assert y < 55 < y + h
+    assert anomalous.evidence.frame == bad.frame.image
+    overlay = cv2.imdecode(np.frombuffer(anomalous.evidence.overlay or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert overlay.shape[0] > 192
+    mask = cv2.imdecode(np.frombuffer(anomalous.evidence.mask or b"", np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask.shape == (192, 240)
+    assert mask[55, 170] == 255
+    assert set(anomalous.timings_ms) == {"decode", "preprocess", "score", "bank", "regions", "overlay"}
+
+
+def test_a_normal_frame_keeps_no_pictures(enrolled: InspectionEngine) -> None:
+    enrolled.set_camera("cam1", CameraSettings("plate", image_threshold=1.0))
+    (verdict,) = enrolled.inspect([enrolled.decode(frame(101))])
+    assert verdict.pred_label is PredLabel.NORMAL
+    assert (verdict.evidence.frame, verdict.evidence.overlay, verdict.evidence.mask) == (None, None, None)
+    assert "overlay" not in verdict.timings_ms
+
+
+def test_a_mixed_batch_scores_each_frame_as_it_would_be_scored_alone(enrolled: InspectionEngine) -> None:
+    frames = [
+        enrolled.decode(frame(1, "cam1", "plate", defect=True)),
+        enrolled.decode(frame(2, "cam2", "board")),
+        enrolled.decode(frame(3, "stranger", "unheard-of")),
+        enrolled.decode(frame(4, "cam2", "plate")),
+    ]
+    together = enrolled.score_raw(frames)
+    for mixed, single in zip(together, (enrolled.score_raw([one])[0] for one in frames), strict=True):
+        np.testing.assert_allclose(mixed.anomaly_map, single.anomaly_map, atol=1e-3)
+        np.testing.assert_allclose(mixed.type_grid, single.type_grid, atol=1e-4)
+        assert mixed.image_score == pytest.approx(single.image_score, abs=1e-3)
+    sizes = [len(raw.type_grid) for raw in together]
+    assert sizes == [len(PLATE.defects), len(BOARD.defects), len(ProductSettings().defects), len(PLATE.defects)]
+
+
+def test_without_a_bank_the_thresholds_of_the_weights_judge() -> None:
+    prompt_weights, manifest = weights()
+    strict = dataclasses.replace(manifest, image_threshold=0.0, pixel_threshold=1.0)
+    served = InspectionEngine(SPEC, prompt_weights, strict, {"plate": PLATE}, {})
+    (verdict,) = served.inspect([served.decode(frame(1))])
+    assert verdict.mode is ScoreMode.ZERO_SHOT
+    assert verdict.image_threshold == 0.0
+    assert verdict.pred_label is PredLabel.ANOMALOUS
+    assert verdict.defects == ()
+
+
+def test_a_camera_in_zero_shot_mode_leaves_its_bank_alone(enrolled: InspectionEngine) -> None:
+    enrolled.set_camera("cam1", CameraSettings("plate", mode=CameraMode.ZERO_SHOT))
+    (verdict,) = enrolled.inspect([enrolled.decode(frame(1))])
+    assert verdict.mode is ScoreMode.ZERO_SHOT
+    assert verdict.bank_version is None
+
+
+def test_a_frame_of_the_bank_is_scored_without_itself(enrolled: InspectionEngine) -> None:
+    inside, outside = enrolled.score_raw([enrolled.decode(frame(0)), enrolled.decode(frame(50))])
+    assert inside.image_score > outside.image_score - 3  # not the far lower score of a frame that meets itself
+    assert inside.anomaly_map.mean() > -0.7
+
+
+def test_a_calibration_of_the_bank_in_use_replaces_the_banks_own(enrolled: InspectionEngine, bank: bytes) -> None:
+    frames = [enrolled.decode(frame(seed)) for seed in range(20, 32)]
+    calibration = enrolled.calibrate("cam1", frames, NOW)
+    assert calibration.bank_version == version_of(bank)
+    data = to_json(calibration)
+    enrolled.set_calibration("cal-1", data)
+    verdicts = enrolled.inspect(frames)
+    assert {verdict.calibration_version for verdict in verdicts} == {"cal-1"}
+    assert np.median([verdict.anomaly_score for verdict in verdicts]) == pytest.approx(0.1, abs=0.02)
+    of_another_bank = dataclasses.replace(calibration, bank_version="0" * 64)
+    enrolled.set_calibration("cal-2", to_json(of_another_bank))
+    assert enrolled.inspect(frames[:1])[0].calibration_version == "cal-1"
+
+
+def test_new_words_are_encoded_and_bad_ones_change_nothing() -> None:
+    served = engine()
+    served.set_product("plate", ProductSettings("plate", (DefectSpec("burr"), DefectSpec("rust"), DefectSpec("pit"))))
+    assert len(served.score_raw([served.decode(frame(1))])[0].type_grid) == 3
+    with pytest.raises(BadInputError):
+        served.set_product("plate", ProductSettings("plate", (DefectSpec("  "),)))
+    assert len(served.score_raw([served.decode(frame(1))])[0].type_grid) == 3
+
+
+def test_unknown_cameras_are_served_only_where_allowed() -> None:
+    assert engine().find_camera("stranger") == CameraSettings()
+    closed = engine(allow_unknown=False)
+    assert closed.find_camera("stranger") is None
+    closed.set_camera("stranger", CameraSettings("board"))
+    assert closed.find_camera("stranger") == CameraSettings("board")
+
+
+def test_a_bank_or_calibration_of_other_weights_is_refused_and_the_one_in_use_stays(
+    enrolled: InspectionEngine, bank: bytes
+) -> None:
+    other = engine(seed=1)
+    with pytest.raises(BadInputError, match="again with the weights in use"):
+        other.set_bank("cam1", version_of(bank), bank)
+    foreign = Calibration("cam1", ScoreMode.BANK, "f" * 64, ScoreMap(1, 1), ScoreMap(1, 1), 9, 0.01, NOW)
+    with pytest.raises(BadInputError, match="calibrate camera cam1 again"):
+        enrolled.set_calibration("v", to_json(foreign))
+    for junk in (b"", b"junk", bank[:-100], bank[:8] + b"[" + bank[9:], bank.replace(b"late.patches", b"lost.patches")):
+        with pytest.raises(BadInputError):
+            enrolled.set_bank("cam1", "junk", junk)
+    assert enrolled.inspect([enrolled.decode(frame(1))])[0].bank_version == version_of(bank)
+
+
+def test_too_few_frames_cannot_be_enrolled_even_if_one_is_repeated() -> None:
+    made = engine()
+    pixels = [made.decode(frame(seed % 7)).pixels for seed in range(20)]
+    with pytest.raises(BadInputError, match="at least 8 different normal frames, got 7"):
+        made.enroll(pixels)
+
+
+def test_the_same_frames_give_the_same_bank(bank: bytes) -> None:
+    made = engine()
+    assert made.enroll([made.decode(frame(seed)).pixels for seed in range(12)]) == bank
