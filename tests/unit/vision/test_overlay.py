@@ -1,0 +1,73 @@
+"""The overlay shows the frame as it is, outlines defects where they are, and keeps labels apart and inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from inspector.domain.defect import Box, Defect, Point
+from inspector.domain.result import PredLabel
+from inspector.vision.label_layout import Rect, place_label
+from inspector.vision.opencv import cv2
+from inspector.vision.overlay import draw_mask, draw_overlay
+
+
+def defect(x: int, y: int, w: int, h: int, name: str = "scratch") -> Defect:
+    corners = (Point(x, y), Point(x + w, y), Point(x + w, y + h), Point(x, y + h))
+    return Defect(name, 0.9, 500, w * h, 0.1, Box(x, y, w, h), corners, "")
+
+
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def test_the_part_is_shown_unpainted_but_for_outlines_and_labels() -> None:
+    frame = np.full((800, 1000, 3), 120, np.uint8)
+    plain = decoded(draw_overlay(frame, [], PredLabel.NORMAL, 0.1, 0.5, "cam1"))
+    assert plain.shape[0] > 800
+    assert plain.shape[1] == 1000
+    np.testing.assert_allclose(plain[:780], 120, atol=3)
+    marked = decoded(draw_overlay(frame, [defect(300, 300, 200, 100)], PredLabel.ANOMALOUS, 0.9, 0.5))
+    changed = np.abs(marked[:780].astype(int) - 120).max(axis=2) > 25
+    assert changed[295:306, 400].any()
+    assert not changed[320:380, 320:480].any()
+    assert not changed[:200].any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 48), (256, 256), (300, 2000)])
+def test_any_size_of_frame_and_a_crowd_of_defects_can_be_drawn(size: tuple[int, int]) -> None:
+    width, height = size
+    frame = np.zeros((height, width, 3), np.uint8)
+    crowd = [defect(0, 0, max(1, width - 1), max(1, height - 1), "a very long defect type name")] * 40
+    picture = decoded(draw_overlay(frame, crowd, PredLabel.ANOMALOUS, 0.9, 0.5, "camera " * 40, omitted=7))
+    assert picture.shape[1] % width == 0
+
+
+def test_the_mask_has_the_frames_size_and_two_values() -> None:
+    mask = np.zeros((64, 64), np.bool_)
+    mask[:32] = True
+    grown = decoded(draw_mask(mask, 500, 301))
+    assert grown.shape == (301, 500)
+    assert set(np.unique(grown)) == {0, 255}
+    assert (grown[:149] == 255).all()
+
+
+@given(
+    st.lists(st.builds(Rect, st.integers(0, 400), st.integers(0, 300), st.integers(1, 400), st.integers(1, 300))),
+    st.tuples(st.integers(1, 500), st.integers(1, 60)),
+)
+def test_labels_stay_inside_the_picture_and_off_each_other(boxes: list[Rect], size: tuple[int, int]) -> None:
+    taken: list[Rect] = []
+    for box in boxes:
+        spot = place_label(size, box, (400, 300), taken, gap=4)
+        if spot is None:
+            continue
+        assert spot.x >= 0
+        assert spot.y >= 0
+        assert spot.x + spot.w <= 400
+        assert spot.y + spot.h <= 300
+        assert not any(spot.overlaps(other) for other in taken)
+        taken.append(spot)
