@@ -156,18 +156,24 @@ def engine(settings: Settings) -> InspectionEngine:
     has the same ones, and a warning says what that means.
 
     Raises:
-        BadInputError: the model or its weights are not what they should be.
+        BadInputError: the model, its weights or the device are not what they should be.
     """
-    return engine_for(settings, settings.domain_products(), settings.domain_cameras(), settings.cameras.allow_unknown)
+    weights, manifest = prompt_weights(settings)
+    if not manifest.trained:
+        logging.getLogger(__name__).warning(UNTRAINED)
+    cameras = settings.domain_cameras()
+    return engine_of(settings, weights, manifest, settings.domain_products(), cameras, settings.cameras.allow_unknown)
 
 
-def engine_for(
+def engine_of(
     settings: Settings,
+    weights: PromptWeights,
+    manifest: WeightsManifest,
     products: Mapping[str, ProductSettings],
     cameras: Mapping[str, CameraSettings],
     allow_unknown: bool,
 ) -> InspectionEngine:
-    """Return an engine for these products and cameras. Raises as ``engine``."""
+    """Return an engine with these weights, products and cameras. Raises as ``engine``."""
     import torch
 
     from inspector.vision.decode import DecodeLimits
@@ -177,9 +183,6 @@ def engine_for(
         torch.set_num_threads(settings.model.threads)
     if settings.model.device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInputError("a usable GPU", f"none, and model.device is {settings.model.device}", "set it to cpu")
-    weights, manifest = prompt_weights(settings)
-    if not manifest.trained:
-        logging.getLogger(__name__).warning(UNTRAINED)
     limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
     return InspectionEngine(model_spec(settings), weights, manifest, products, cameras, allow_unknown, limits)
 
