@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, unknown_topic
+from inspector.adapters.kafka.join_keeper import keep_finished_joins
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def group_consumer(
     max_poll_interval_ms: int,
 ) -> Any:
     """Return a consumer that is a group member, not subscribed yet."""
-    return KafkaConsumer(
+    consumer = KafkaConsumer(
         **_reader_options(connection, max_record_bytes),
         group_id=group_id,
         auto_offset_reset="earliest",
@@ -47,6 +48,8 @@ def group_consumer(
         heartbeat_interval_ms=min(3_000, session_timeout_ms // 3),
         max_poll_interval_ms=max_poll_interval_ms,
     )
+    keep_finished_joins(consumer)
+    return consumer
 
 
 def lone_consumer(connection: KafkaConnection, *, max_record_bytes: int) -> Any:

@@ -87,7 +87,10 @@ class KafkaFrameLog:
             raise
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
-        """See ``ports.FrameLog``. While the brokers are away after a ``rebuild``, tries to connect at most once a call.
+        """See ``ports.FrameLog``.
+
+        While the brokers are away after a ``rebuild``, tries to connect at most once a call, which may take some
+        seconds longer than ``timeout_s``.
 
         Raises:
             ServiceUnavailableError: the brokers cannot be reached.

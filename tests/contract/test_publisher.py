@@ -1,0 +1,152 @@
+"""The publisher on real Kafka: acknowledged frames, outages, a full spool, another start."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client
+from inspector.adapters.kafka.lag import group_lag
+from inspector.adapters.kafka.publisher import FramePublisher
+from inspector.adapters.kafka.readers import read_committed
+from inspector.adapters.kafka.spool import Spool, SpooledFrame
+from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.frame import FrameMeta
+
+CAPTURED = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def meta(number: int) -> FrameMeta:
+    return FrameMeta(f"{number:06d}", f"cam{number % 3}", "line-1", "plate", CAPTURED, "image/jpeg")
+
+
+def away() -> KafkaConnection:
+    """An address that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return KafkaConnection(f"127.0.0.1:{probe.getsockname()[1]}")
+
+
+@pytest.fixture
+def connection(request: pytest.FixtureRequest) -> KafkaConnection:
+    return KafkaConnection(request.getfixturevalue("services").kafka_bootstrap)
+
+
+@pytest.fixture
+def topic(connection: KafkaConnection) -> str:
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    with admin_client(connection) as admin:
+        admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
+    return name
+
+
+def ids(connection: KafkaConnection, topic: str) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for record in read_committed(connection, topic):
+        found.setdefault(record.source.partition, []).append(dict(record.headers)["frame_id"].decode())
+    return found
+
+
+@pytest.mark.services
+def test_frames_are_acknowledged_where_they_are(connection: KafkaConnection, topic: str, tmp_path: Path) -> None:
+    acked: dict[str, tuple[int, int]] = {}
+    publisher = FramePublisher(
+        connection, topic, tmp_path, 1_000_000, on_ack=lambda frame, *place: acked.update({frame: place})
+    )
+    for number in range(40):
+        publisher.publish(b"image %d" % number, meta(number))
+    assert publisher.flush(30)
+    publisher.close()
+    records = list(read_committed(connection, topic))
+    assert {
+        dict(record.headers)["frame_id"].decode(): (record.source.partition, record.source.offset) for record in records
+    } == acked
+    assert len({(record.key, record.source.partition) for record in records}) == 3
+    assert all(found == sorted(found) for found in ids(connection, topic).values())
+    assert publisher.counts.acked == 40
+    assert sum(group_lag(connection, "nobody", topic).values()) == 40
+
+
+@pytest.mark.services
+def test_what_an_outage_left_goes_out_first_at_the_next_start(
+    connection: KafkaConnection, topic: str, tmp_path: Path
+) -> None:
+    cut_off = FramePublisher(away(), topic, tmp_path, 1_000_000)
+    for number in range(20):
+        cut_off.publish(b"image", meta(number))
+    assert not cut_off.flush(0.1)
+    cut_off.close(0)
+    assert cut_off.counts.acked == 0
+    assert cut_off.counts.refused == 0
+    publisher = FramePublisher(connection, topic, tmp_path, 1_000_000)
+    for number in range(20, 30):
+        publisher.publish(b"image", meta(number))
+    assert publisher.flush(30)
+    publisher.close()
+    found = ids(connection, topic)
+    assert all(numbers == sorted(numbers) for numbers in found.values())
+    assert sorted(sum(found.values(), [])) == [f"{number:06d}" for number in range(30)]
+
+
+@pytest.mark.services
+def test_an_unknown_topic_is_said_so(connection: KafkaConnection, tmp_path: Path) -> None:
+    publisher = FramePublisher(connection, "no-such-topic", tmp_path, 1_000_000)
+    publisher.publish(b"image", meta(1))
+    with pytest.raises(BadInputError, match="inspector topics create"):
+        publisher.flush(30)
+    publisher.close(0)
+    kept = Spool(tmp_path, 1_000_000)
+    assert [frame.frame_id for _, frame in kept.peek(0, 10)] == ["000001"]
+    kept.close()
+
+
+def test_a_full_spool_holds_the_camera_up_and_then_says_so(tmp_path: Path) -> None:
+    publisher = FramePublisher(away(), "frames", tmp_path, 1_000, full_wait_s=0.05, window_bytes=100)
+    taken = 0
+    with pytest.raises(ServiceUnavailableError, match="room in the spool"):
+        for number in range(50):
+            publisher.publish(b"x" * 100, meta(number))
+            taken += 1
+    counts = publisher.counts
+    assert counts.refused == 1
+    assert counts.waiting + counts.spooled == taken
+    publisher.close(0)
+
+
+def test_a_frame_over_the_limit_is_not_taken(tmp_path: Path) -> None:
+    publisher = FramePublisher(away(), "frames", tmp_path, 1_000, max_record_bytes=10)
+    with pytest.raises(BadInputError, match="at most 10 bytes"):
+        publisher.publish(b"x" * 11, meta(1))
+    assert publisher.counts.refused == 1
+    publisher.close(0)
+
+
+def frame(number: int, size: int = 10) -> SpooledFrame:
+    return SpooledFrame(str(number), b"cam", (("h", bytes(range(256))),), b"x" * size)
+
+
+def test_a_spool_keeps_order_bound_and_bytes_over_a_restart(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 45)
+    accepted: Callable[[int], bool] = lambda number: spool.append([frame(number)])  # noqa: E731  one word below
+    assert [accepted(number) for number in range(5)] == [True, True, True, True, False]
+    assert spool.append([frame(9)], force=True)
+    first = spool.peek(0, 1)[0][0]
+    spool.remove(first)
+    spool.remove(first)
+    spool.close()
+    again = Spool(tmp_path, 45)
+    assert (len(again), again.used_bytes) == (4, 40)
+    assert [kept for _, kept in again.peek(0, 10)] == [frame(1), frame(2), frame(3), frame(9)]
+    again.close()
+
+
+def test_a_spool_has_one_owner(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 45)
+    with pytest.raises(BadInputError, match="of this producer's own"):
+        Spool(tmp_path, 45)
+    spool.close()
