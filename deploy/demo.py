@@ -25,7 +25,7 @@ from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.lag import group_lag
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.results import RedisResults
-from inspector.domain.errors import InspectorError
+from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.result import PredLabel
 from inspector.simulator.catalogue import NAMES, product_settings
 
@@ -182,7 +182,7 @@ def show(
         while True:
             # Asked before the lag: a camera that ends in between has published everything by then.
             done = all(camera.poll() is not None for camera in cameras)
-            lag = sum(group_lag(connection, GROUP, FRAMES_TOPIC).values())
+            lag = waiting_frames(connection)
             rows = [row(name, results, rates[name], watch) for name in NAMES]
             view = live(rows, published=published, lag=lag, watch=watch, elapsed_s=time.monotonic() - began_s)
             finished = done and lag == 0
@@ -196,6 +196,14 @@ def show(
             if any(process.poll() not in (None, 0) for process in demo.processes):
                 raise SystemExit(f"demo: a process ended early; its words are in {demo.state}/*.log")
             time.sleep(REDRAW_S)
+
+
+def waiting_frames(connection: KafkaConnection) -> int | None:
+    """Return the consumer lag; None while the fresh broker is still making its group coordinator."""
+    try:
+        return sum(group_lag(connection, GROUP, FRAMES_TOPIC).values())
+    except ServiceUnavailableError:
+        return None
 
 
 def row(name: str, results: RedisResults, rate: Rate, watch: AlertWatch) -> CameraRow:

@@ -90,7 +90,7 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
-def live(rows: Sequence[CameraRow], *, published: int, lag: int, watch: AlertWatch, elapsed_s: float) -> Group:
+def live(rows: Sequence[CameraRow], *, published: int, lag: int | None, watch: AlertWatch, elapsed_s: float) -> Group:
     """Return the live view: a line of totals and a row a camera."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("camera", "frames", "frames/s", "defective"):
@@ -104,7 +104,8 @@ def live(rows: Sequence[CameraRow], *, published: int, lag: int, watch: AlertWat
     latency = f"{p50:.0f} ms, 99% below {p99:.0f} ms" if p50 is not None and p99 is not None else "no alert yet"
     totals = Text(
         f"{elapsed_s:4.0f} s   {sum(row.frames for row in rows)} of {published} frames"
-        f"   {sum(row.frames_per_s for row in rows):.1f} frames/s   lag {lag}   capture to alert: {latency}"
+        f"   {sum(row.frames_per_s for row in rows):.1f} frames/s   lag {'?' if lag is None else lag}"
+        f"   capture to alert: {latency}"
     )
     return Group(totals, table)
 

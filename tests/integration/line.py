@@ -24,6 +24,7 @@ from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.results import RedisResults
 from inspector.domain.alert import Alert
+from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.result import InspectionResult
 from inspector.pipeline import alert_record
 from inspector.pipeline.ports import LogRecord
@@ -58,13 +59,14 @@ class Line:
     def connection(self) -> KafkaConnection:
         return KafkaConnection(self.services.kafka_bootstrap)
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "inspector", *arguments, "-c", str(self.config)],
             capture_output=True,
             text=True,
             timeout=240,
+            env={**os.environ, **environment},
         )
         assert not check or done.returncode == 0, done.stderr
         return done
@@ -100,12 +102,20 @@ class Line:
         producer.close()
         return [Published(meta.partition, meta.offset) for meta in placed]
 
-    def lag(self) -> int:
-        return sum(group_lag(self.connection, f"{self.prefix}group", self.frames_topic).values())
+    def lag(self) -> int | None:
+        """Return how many published frames are not committed; None while a fresh broker makes its group coordinator."""
+        try:
+            return sum(group_lag(self.connection, f"{self.prefix}group", self.frames_topic).values())
+        except ServiceUnavailableError:
+            return None
 
     def wait_drained(self, timeout_s: float = 180.0) -> None:
         """Wait until every published frame's offset is committed."""
-        wait_for(lambda: self.lag() == 0, timeout_s, lambda: self.logs())
+        self.wait_lag(0, timeout_s)
+
+    def wait_lag(self, at_most: int, timeout_s: float = 180.0) -> None:
+        """Wait until at most so many published frames are not committed."""
+        wait_for(lambda: (lag := self.lag()) is not None and lag <= at_most, timeout_s, self.logs)
 
     def alerts(self) -> list[Alert]:
         return [alert_record.decode(record.value or b"") for record in self._committed("alerts")]
@@ -166,7 +176,8 @@ def running_line(services: Services, directory: Path, prefix: str, **settings: A
     client = redis.Redis.from_url(redis_url)
     client.flushdb()
     try:
-        line.run("topics", "create")
+        # A topic that takes more than the inspector does: what is too large arrives and must be rejected.
+        line.run("topics", "create", INSPECTOR_LIMITS__MAX_FRAME_BYTES=str(2**24))
         yield line
         line.stop()
     finally:
