@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from torch import Tensor
 from torch.nn import functional
 
 from inspector.vision.texture import TextureFeatures
 
-LEVELS = ("early", "late", "texture")
+# Share of each level in the score: half for what the tower sees, half for what it needs no training to see.
+LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.25, "late": 0.25, "texture": 0.5})
+LEVELS = tuple(LEVEL_SHARES)
 
 
 def bank_features(taps: tuple[Tensor, ...], images: Tensor, texture: TextureFeatures) -> Mapping[str, Tensor]:

@@ -131,7 +131,7 @@ def _font(size_px: float) -> ImageFont.FreeTypeFont:
 
 
 def _font_px(picture: Image.Image) -> int:
-    return max(13, round(max(picture.size) / 60))
+    return max(15, round(max(picture.size) / 60))
 
 
 def _encode(picture: Image.Image) -> bytes:

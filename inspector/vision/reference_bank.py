@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
-from inspector.vision.bank_features import LEVELS
+from inspector.vision.bank_features import LEVEL_SHARES, LEVELS
 from inspector.vision.coreset import coreset
 
 MIN_FRAMES = 2
@@ -64,14 +64,14 @@ class ReferenceBank:
         0 is as far from the references as normals are on average, and the unit is the spread of the normals.
 
         Each level's distance to its nearest reference patch is standardised by what the normals show among
-        themselves, so that levels of different scale may be averaged. ``leave_out`` [B] int64 names for each image
-        the normal frame whose patches do not count for it (-1: none).
+        themselves, so that levels of different scale may be added up (``LEVEL_SHARES``). ``leave_out`` [B] int64
+        names for each image the normal frame whose patches do not count for it (-1: none).
         """
-        standardised = [
-            (nearest_distance(features[name], level, leave_out) - level.mean) / level.std
+        shares = [
+            LEVEL_SHARES[name] * (nearest_distance(features[name], level, leave_out) - level.mean) / level.std
             for name, level in self.levels.items()
         ]
-        return torch.stack(standardised).mean(0)
+        return torch.stack(shares).sum(0)
 
     def to(self, device: torch.device) -> ReferenceBank:
         """Return the bank with its tensors on ``device``."""

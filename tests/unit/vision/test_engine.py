@@ -15,8 +15,8 @@ from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, Pro
 from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.ports import Engine
+from inspector.vision.decode import decode_full
 from inspector.vision.engine import InspectionEngine
-from inspector.vision.opencv import cv2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,9 +54,8 @@ def test_an_enrolled_camera_finds_the_defect_where_it_is_and_shows_it(enrolled: 
     assert x < 170 < x + w
     assert y < 55 < y + h
     assert anomalous.evidence.frame == bad.frame.image
-    overlay = cv2.imdecode(np.frombuffer(anomalous.evidence.overlay or b"", np.uint8), cv2.IMREAD_COLOR)
-    assert overlay.shape[0] > 192
-    mask = cv2.imdecode(np.frombuffer(anomalous.evidence.mask or b"", np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert decode_full(anomalous.evidence.overlay or b"").shape[0] > 192
+    mask = decode_full(anomalous.evidence.mask or b"")[..., 0]
     assert mask.shape == (192, 240)
     assert mask[55, 170] == 255
     assert set(anomalous.timings_ms) == {"decode", "preprocess", "score", "bank", "regions", "overlay"}
