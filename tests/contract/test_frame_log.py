@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,7 +13,16 @@ from inspector.adapters.memory.broker import CommitFault
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.pipeline.ports import CommitFailedError, FencedError, LogRecord, OutRecord
 
+# kafka-python leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning")
+
 CAMERAS = [f"cam{n}" for n in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def refused_sockets_are_collected_here() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.services)])

@@ -9,6 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from inspector.adapters.kafka.build import build
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, unknown_topic
 from inspector.adapters.kafka.join_keeper import keep_finished_joins
 
@@ -39,7 +40,8 @@ def group_consumer(
     max_poll_interval_ms: int,
 ) -> Any:
     """Return a consumer that is a group member, not subscribed yet."""
-    consumer = KafkaConsumer(
+    consumer = build(
+        KafkaConsumer,
         **_reader_options(connection, max_record_bytes),
         group_id=group_id,
         auto_offset_reset="earliest",
@@ -54,7 +56,7 @@ def group_consumer(
 
 def lone_consumer(connection: KafkaConnection, *, max_record_bytes: int) -> Any:
     """Return a consumer without a group: it reads what it is told to and leaves no trace at the broker."""
-    return KafkaConsumer(**_reader_options(connection, max_record_bytes), auto_offset_reset="earliest")
+    return build(KafkaConsumer, **_reader_options(connection, max_record_bytes), auto_offset_reset="earliest")
 
 
 def _reader_options(connection: KafkaConnection, max_record_bytes: int) -> dict[str, Any]:
@@ -80,7 +82,8 @@ def transactional_producer(
     delivery_timeout_ms: int,
 ) -> Any:
     """Return a producer of this identity, before ``init_transactions``."""
-    return KafkaProducer(
+    return build(
+        KafkaProducer,
         **_writer_options(connection, max_record_bytes),
         transactional_id=transactional_id,
         transaction_timeout_ms=transaction_timeout_ms,
@@ -95,7 +98,8 @@ def idempotent_producer(
     connection: KafkaConnection, *, max_record_bytes: int, delivery_timeout_ms: int, max_block_ms: int
 ) -> Any:
     """Return a producer whose own retries neither repeat nor reorder records of a partition."""
-    return KafkaProducer(
+    return build(
+        KafkaProducer,
         **_writer_options(connection, max_record_bytes),
         enable_idempotence=True,
         delivery_timeout_ms=delivery_timeout_ms,

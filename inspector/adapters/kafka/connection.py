@@ -10,6 +10,7 @@ from typing import Any
 from kafka import errors
 from kafka.admin import KafkaAdminClient
 
+from inspector.adapters.kafka.build import build
 from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
 
 # The client's own default waits up to 30 s between two attempts: too long to be back within a minute of an outage.
@@ -89,7 +90,8 @@ def check(connection: KafkaConnection, timeout_s: float) -> ClusterFacts:
 @contextmanager
 def admin_client(connection: KafkaConnection, timeout_s: float = 10.0) -> Iterator[Any]:
     """Yield a kafka-python admin client, closed afterwards; it raises Kafka's own errors."""
-    admin = KafkaAdminClient(
+    admin = build(
+        KafkaAdminClient,
         **connection.client_options(),
         bootstrap_timeout_ms=int(timeout_s * 1000),
         request_timeout_ms=max(1000, int(timeout_s * 1000)),
