@@ -16,15 +16,15 @@ def keep_finished_joins(consumer: Any) -> None:
     """
     coordinator = consumer._coordinator
     join = coordinator._do_join_and_sync_async
-    finished: list[tuple[object, bytes]] = []
+    finished: list[tuple[Any, bytes]] = []
 
     async def use_or_join() -> bytes:
         if finished and coordinator.state == MemberState.REBALANCING:
-            generation, assignment = finished.pop()
+            generation, kept = finished.pop()
             if coordinator._generation == generation:
-                return assignment
+                return kept
         finished.clear()
-        assignment = await join()
+        assignment: bytes = await join()
         finished.append((coordinator._generation, assignment))
         return assignment
 
