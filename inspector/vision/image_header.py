@@ -1,7 +1,8 @@
 """Format, size and completeness of an encoded image, read from its bytes without decoding a pixel.
 
 Sizes are needed before the decoder allocates for them, and completeness because OpenCV fills what a cut JPEG lacks
-with grey and reports success (damage inside a PNG it does notice: chunks carry checksums). Formats: JPEG (ITU-T T.81, annex B) and PNG (W3C PNG, third edition, section 5).
+with grey and reports success (damage inside a PNG it does notice: chunks carry checksums). Formats: JPEG (ITU-T T.81,
+annex B) and PNG (W3C PNG, third edition, section 5).
 """
 
 from __future__ import annotations
