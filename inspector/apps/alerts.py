@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def run(settings: Settings, since: str | None, follow: bool, last: int | None, a
     start = None if since is None else parse_since(since, datetime.now(UTC))
     alerts = _alerts(settings, start, follow)
     if last is not None:
-        alerts = iter(sorted(deque(alerts, maxlen=last), key=lambda alert: alert.captured_at))
+        alerts = reversed(heapq.nlargest(last, alerts, key=lambda alert: alert.captured_at))
     out = console.stdout()
     count = 0
     for alert in alerts:

@@ -17,7 +17,7 @@ from inspector.apps import console, wiring
 from inspector.domain.errors import InspectorError
 from inspector.settings import Settings
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 
 
 class Status(StrEnum):
@@ -45,11 +45,16 @@ _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
 
 def run(settings: Settings, as_json: bool) -> bool:
     """Run all checks and print what they found; return whether none failed."""
-    findings = []
+    findings: list[Finding] = []
     with console.progress("checking", len(_CHECKS)) as meter:
         for name, check in _CHECKS.items():
             meter.describe(name)
-            findings += _guarded(name, check, settings)
+            failed = {finding.check for finding in findings if finding.status is Status.FAIL}
+            if (needed := _NEEDS.get(name)) in failed:
+                # Asking again would only wait for the same silence.
+                findings.append(Finding(name, Status.FAIL, f"not checked without {needed}", f"mend {needed} first"))
+            else:
+                findings += _guarded(name, check, settings)
             meter.advance()
     healthy = all(finding.status is not Status.FAIL for finding in findings)
     if as_json:
@@ -182,3 +187,4 @@ _CHECKS: dict[str, Check] = {
     "weights": _weights,
     "spool": _spool,
 }
+_NEEDS = {"topics": "kafka"}

@@ -61,6 +61,8 @@ def run(settings: Settings, request: Request) -> None:
         OSError: the output folder cannot be written.
     """
     inputs = find_inputs(request.paths, request.out)
+    if request.out is not None:
+        request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
     engine = _engine(settings, request)
     truth, tally = TruthMeter(request.truth), _Tally()
     with ExitStack() as stack:

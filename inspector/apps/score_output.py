@@ -140,12 +140,11 @@ class OutputFolder:
 
 @contextmanager
 def output_folder(folder: Path, file_format: Format) -> Iterator[OutputFolder]:
-    """Yield an output folder whose results file appears whole when the block ends well, or not at all.
+    """Yield an existing folder as output; its results file appears whole when the block ends well, or not at all.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".results.{file_format}.{os.getpid()}"
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,160 @@
+"""``inspector score`` end to end, on images made here, with a tiny untrained model and a reference."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from command_line import one_line_problem, run
+
+SIDE = 96
+
+
+def part(seed: int, mark: tuple[int, int] | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A grey plate with some noise, and a bright square where it is marked."""
+    pixels = np.random.default_rng(seed).normal(90, 4, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+    if mark is not None:
+        pixels[mark[1] : mark[1] + 24, mark[0] : mark[0] + 24] = (30, 240, 250)
+    return pixels
+
+
+def write(path: Path, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
+def photos(tiny_settings: Path) -> Path:
+    """MVTec's layout in the current folder: train/good, test/{good,spot}, ground_truth/spot."""
+    root = tiny_settings.parent / "set"
+    for number in range(12):
+        write(root / "train" / "good" / f"{number:03}.png", part(number))
+    for number in range(3):
+        write(root / "test" / "good" / f"{number:03}.png", part(100 + number))
+        corner = (10 + 20 * number, 30)
+        write(root / "test" / "spot" / f"{number:03}.png", part(200 + number, corner))
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[corner[1] : corner[1] + 24, corner[0] : corner[0] + 24] = 255
+        write(root / "ground_truth" / "spot" / f"{number:03}_mask.png", mask)
+    return root
+
+
+def test_a_dataset_with_a_reference(photos: Path) -> None:
+    result = run("score", "set/test", "--reference", "set/train/good", "--out", "out", "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    printed = json.loads(result.stdout)
+    assert json.loads(Path("out/results.json").read_text()) == printed
+    labels = {row["file"]: row["pred_label"] for row in printed["results"]}
+    assert labels == {
+        **{f"set/test/good/{number:03}.png": "normal" for number in range(3)},
+        **{f"set/test/spot/{number:03}.png": "anomalous" for number in range(3)},
+    }
+    truth = printed["summary"]["truth"]
+    assert truth["images"] == 6
+    assert truth["image_auroc"] == 1.0
+    assert truth["pixel_auroc"] > 0.9
+    assert printed["summary"] | {"truth": None} == {"images": 6, "anomalous": 3, "failed": 0, "truth": None}
+    for row in printed["results"]:
+        if row["pred_label"] == "anomalous":
+            assert cv2.imread(f"out/{row['overlay']}") is not None
+            mask = cv2.imread(f"out/{row['mask']}", cv2.IMREAD_GRAYSCALE)
+            assert mask is not None
+            assert mask.shape == (SIDE, SIDE)
+            assert row["defects"]
+    assert "types are a guess" in result.stderr
+
+
+def test_the_table_and_the_auroc_for_people(photos: Path) -> None:
+    result = run("score", "set/test", "--reference", "set/train/good")
+    assert result.exit_code == 0
+    assert "image AUROC 1.0000" in result.stdout
+    assert "6 images, 3 anomalous" in result.stdout
+    assert result.stdout.count("anomalous") == 4
+
+
+def test_masks_may_stand_elsewhere(photos: Path) -> None:
+    (photos / "ground_truth").rename(photos.parent / "masks")
+    result = run("score", "set/test", "--reference", "set/train/good", "--truth", "masks", "--json")
+    assert json.loads(result.stdout)["summary"]["truth"]["pixel_auroc"] > 0.9
+
+
+def test_without_masks_there_is_an_image_auroc_and_the_reason_why_no_pixel_auroc(photos: Path) -> None:
+    (photos / "ground_truth").rename(photos.parent / "elsewhere")
+    result = run("score", "set/test", "--reference", "set/train/good", "--json")
+    truth = json.loads(result.stdout)["summary"]["truth"]
+    assert truth["image_auroc"] == 1.0
+    assert truth["pixel_auroc"] is None
+    assert truth["without_mask"] == 3
+    assert truth["notes"]
+
+
+def test_untrained_and_without_a_reference_it_says_that_scores_mean_nothing(photos: Path) -> None:
+    result = run("score", "set/test/good/000.png")
+    assert result.exit_code == 0
+    assert "mean nothing; give --reference" in result.stderr
+
+
+def test_damaged_images_are_named_counted_and_the_rest_is_scored(photos: Path) -> None:
+    whole = (photos / "test" / "good" / "000.png").read_bytes()
+    (photos / "test" / "good" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "test" / "good" / "text.jpg").write_text("no image")
+    result = run("score", "set/test", "--reference", "set/train/good", "--out", "out", "--format", "jsonl", "--json")
+    assert result.exit_code == 1
+    problem = result.stderr.splitlines()[-1]
+    assert problem.startswith(
+        "error: expected images that can be scored, got 2 of 8 that cannot, the first set/test/good/"
+    )
+    rows = [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
+    assert {row["file"] for row in rows if row["error"]} == {"set/test/good/cut.png", "set/test/good/text.jpg"}
+    assert len(rows) == 8
+    assert json.loads(result.stdout)["summary"]["failed"] == 2
+
+
+def test_hostile_names_are_shown_escaped_and_write_inside_the_output_folder(photos: Path) -> None:
+    evil = photos.parent / "evil"
+    names = ["\x1b[2Jwipe.png", "[red]bold[/red].png", "a b.png", "=cmd.png"]
+    for name in names:
+        write(evil / name, part(1, (20, 20)))
+    for folder in ("one", "two"):
+        write(evil / folder / "same.png", part(2, (20, 20)))
+    result = run("score", "evil", "--reference", "set/train/good", "--out", "deep/out", "--format", "csv")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "\x1b" not in result.output
+    assert "[red]bold[/red].png" in result.stdout
+    with Path("deep/out/results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pictures = [row["overlay"] for row in rows]
+    assert len(set(pictures)) == len(names) + 2
+    for picture in pictures:
+        assert Path("deep/out", picture).resolve().is_relative_to(Path("deep/out").resolve())
+        assert Path("deep/out", picture).is_file()
+
+
+def test_overlays_of_an_earlier_run_are_no_input(photos: Path) -> None:
+    for _ in range(2):
+        result = run("score", "set/test", "--reference", "set/train/good", "--out", "set/test/out", "--json")
+    assert json.loads(result.stdout)["summary"]["images"] == 6
+
+
+def test_the_asked_for_defects_are_the_ones_reported(photos: Path) -> None:
+    result = run("score", "set/test/spot", "--reference", "set/train/good", "--defects", "yellow spot, hole", "--json")
+    types = {defect["defect_type"] for row in json.loads(result.stdout)["results"] for defect in row["defects"]}
+    assert types
+    assert types <= {"yellow spot", "hole"}
+
+
+def test_too_small_a_reference_is_refused(photos: Path) -> None:
+    assert "8" in one_line_problem(run("score", "set/test/spot", "--reference", "set/test/good"))
+
+
+def test_an_unfinished_run_leaves_no_results_file(photos: Path) -> None:
+    (photos / "ground_truth" / "spot" / "000_mask.png").write_text("no image")
+    result = run("score", "set/test", "--reference", "set/train/good", "--out", "out")
+    assert result.exit_code == 1
+    assert list(Path("out").glob("*results*")) == []
+    assert list(Path("out").glob(".*")) == []
