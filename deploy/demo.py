@@ -32,6 +32,7 @@ from inspector.simulator.catalogue import NAMES, product_settings
 FRAMES_TOPIC = "inspection.frames"
 ALERTS_TOPIC = "inspection.alerts"
 GROUP = "inspectors"
+SEED = 7
 NORMAL_FRAMES = 24
 DEFECT_RATE = 0.15
 REDRAW_S = 0.5
@@ -123,7 +124,8 @@ def prepare(demo: Demo) -> None:
     for number in (1, 2):
         demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=f"demo-{number}")
     for name in NAMES:
-        source = f"sim:{name}?normal=1&seed=1000"
+        # The same line at another time: its seed is its product's design, its frame numbers are its parts.
+        source = f"sim:{name}?normal=1&seed={SEED}&start=100000"
         arguments = ("enroll", camera_of(name), source, "--shots", str(NORMAL_FRAMES))
         demo.finish(demo.start(f"enroll-{name}", *arguments), f"enroll-{name}")
     wait_ready(demo)
@@ -148,7 +150,7 @@ def run_line(demo: Demo, frames: int, rate: float) -> None:
     shutil.rmtree(truth, ignore_errors=True)
     cameras = [
         demo.start(
-            camera_of(name), "produce", f"sim:{name}?seed=7&rate={DEFECT_RATE}",
+            camera_of(name), "produce", f"sim:{name}?seed={SEED}&rate={DEFECT_RATE}",
             "--camera", camera_of(name), "--product", name, "--rate", str(rate), "--limit", str(per_camera),
             "--truth-dir", str(truth / name),
         )
@@ -245,7 +247,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the demo; returns the exit code."""
     given = arguments()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     demo = Demo(console, given.state, given.out, os.environ["KAFKA_BOOTSTRAP"], os.environ["REDIS_URL"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -112,7 +112,8 @@ def live(rows: Sequence[CameraRow], *, published: int, lag: int | None, watch: A
 
 def summary(scores: Mapping[str, CameraScore]) -> Table:
     """Return verdicts against the truth, a row a camera."""
-    table = Table(title="Verdicts against what the lines really made", title_justify="left", header_style="bold")
+    title = "\nVerdicts against what the lines really made"
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     table.add_column("camera")
     for name in ("good parts", "false alarms", "defective", "found", "recall"):
         table.add_column(name, justify="right")

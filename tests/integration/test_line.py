@@ -157,12 +157,21 @@ def test_a_running_inspector_takes_a_bank_between_two_batches_without_a_restart(
     assert process.poll() is None
 
 
-def test_kcat_is_producer_enough(line: Line) -> None:
-    picture = line.dir / "part.jpg"
-    picture.write_bytes(frames.jpeg(frames.part(5)))
+def kcat(line: Line, picture: bytes, *options: str | bytes) -> None:
+    path = line.dir / "part.jpg"
+    path.write_bytes(picture)
     command = ["kcat", "-P", "-b", line.services.kafka_bootstrap, "-t", line.frames_topic, "-k", "cam-kcat"]
-    subprocess.run([*command, "-X", "partitioner=murmur2_random", str(picture)], check=True, timeout=60)
+    subprocess.run([*command, "-X", "partitioner=murmur2_random", *options, str(path)], check=True, timeout=60)
+
+
+def test_kcat_is_producer_enough_and_a_header_that_is_no_text_stops_nothing(line: Line) -> None:
+    kcat(line, frames.jpeg(frames.part(5)))
+    kcat(line, frames.jpeg(frames.part(6)), "-H", b"\xff\xfename=1")
+    kcat(line, frames.jpeg(frames.part(7)), "-H", b"lot=\xff\xfe")
+    kcat(line, frames.jpeg(frames.part(8)))
     line.start_inspector("a")
     line.wait_drained()
-    (result,) = line.results().values()
-    assert (result.camera_id, result.width_px, result.height_px) == ("cam-kcat", 320, 240)
+    results = line.results().values()
+    assert [(result.camera_id, result.width_px) for result in results] == [("cam-kcat", 320)] * 3
+    (letter,) = line.dead_letters()
+    assert dict(letter.headers)["reason"] == b"malformed_header"
