@@ -57,19 +57,22 @@ def work(settings: Settings) -> int:
 
 
 def _work(settings: Settings, stop: threading.Event) -> int:
+    # The services first: one that is away should be told in a second, not after a model was loaded.
+    store = wiring.result_store(settings)
+    artefacts = wiring.artefacts(settings)
+    feed = KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic)
     engine = wiring.engine(settings)
     structlog.contextvars.bind_contextvars(weights_version=engine.weights_version[:12], replica=settings.replica)
-    store = wiring.result_store(settings)
     config = ConfigApplier(
-        KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic),
-        wiring.artefacts(settings),
+        feed,
+        artefacts,
         engine,
         _config_applied,
         _config_refused,
     )
     if not _configured(config, stop):
         return EXIT_OK
-    log = _frame_log(settings)
+    log = frame_log(settings)
     try:
         reporter = _Reporter(log, engine)
         loop = InspectionLoop(
@@ -91,7 +94,8 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     return EXIT_OK
 
 
-def _frame_log(settings: Settings) -> KafkaFrameLog:
+def frame_log(settings: Settings) -> KafkaFrameLog:
+    """Return the line's frame log, connected. Raises as ``KafkaFrameLog``."""
     return KafkaFrameLog(
         wiring.kafka_connection(settings),
         group_id=settings.kafka.group,
