@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inspector.apps.file_names import camera_folder
 from inspector.domain.errors import BadInputError, InspectorError
@@ -18,8 +18,6 @@ from inspector.domain.weights import WeightsManifest
 from inspector.settings import KafkaSecurity, Settings
 
 if TYPE_CHECKING:
-    import redis
-
     from inspector.adapters.kafka.connection import KafkaConnection
     from inspector.adapters.kafka.publisher import FramePublisher
     from inspector.adapters.kafka.topics import TopicPlan
@@ -98,7 +96,7 @@ def publisher(settings: Settings, camera_id: str, on_refused: Callable[[str, Ins
     )
 
 
-def redis_client(settings: Settings) -> redis.Redis:
+def redis_client(settings: Settings) -> Any:  # redis.Redis, which only adapters may name
     """Return a connected client. Raises as ``adapters.redis.connection.connect``."""
     from inspector.adapters.redis.connection import connect
 
