@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +25,10 @@ FalseAlarmRate = Annotated[
 ]
 
 
-def load_settings(config: Path | None, *, kafka_log: bool = False) -> Settings:
+def load_settings(config: Path | None, *, kafka_log: bool = False, flags: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings and set up logging; ``kafka_log`` lets Kafka's client speak for itself.
+
+    ``flags`` (nested as the settings are) win over everything.
 
     Raises:
         BadInputError: as ``settings.load``.
@@ -35,7 +38,7 @@ def load_settings(config: Path | None, *, kafka_log: bool = False) -> Settings:
     from inspector import settings
     from inspector.adapters.telemetry import configure_logging
 
-    loaded = settings.load(config)
+    loaded = settings.load(config, flags)
     configure_logging(level=loaded.log_level)
     if not kafka_log:
         # A command that meets no broker says so in one line of its own; the client's retries would bury it.

@@ -76,6 +76,37 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: inspector bench --model inspector-s --image-size 256 --out bench.json")
+def bench(
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Default: model.name of the settings.")] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="PX", min=32, max=2048, help="Default: model.image_size_px, or the model's own."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="Default: model.precision of the settings.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=96, max=1_000_000, help="Frames end to end; growth of memory needs 5000.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A glance instead of a measurement.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON document there.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Measure each stage, the whole line and the bare model on this machine, against the Kafka and Redis configured."""
+    chosen = {"name": model, "image_size_px": image_size, "precision": precision}
+    settings = load_settings(
+        config, flags={"model": {key: value for key, value in chosen.items() if value is not None}}
+    )
+    from dataclasses import replace
+
+    from inspector.apps.bench import run as verb
+
+    effort = verb.QUICK if quick else verb.Effort()
+    verb.run(settings, config, effort if frames is None else replace(effort, frames=frames), out, as_json)
+
+
 @app.command(epilog="Example: inspector schema result")
 def schema(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A record: see --list.")] = None,

@@ -13,6 +13,8 @@ from inspector.adapters.kafka.topics import TopicPlan, create_topics
 
 _log = logging.getLogger(__name__)
 
+_DELETED = ("OK", errors.GroupIdNotFoundError.__name__)
+
 
 @contextmanager
 def scratch_topics(connection: KafkaConnection, plan: TopicPlan, groups: Collection[str]) -> Iterator[None]:
@@ -31,13 +33,10 @@ def scratch_topics(connection: KafkaConnection, plan: TopicPlan, groups: Collect
         try:
             with translated_errors(connection), admin_client(connection) as admin:
                 admin.delete_topics([spec.name for spec in plan.specs()], raise_errors=False)
-                left = [(g, e) for g, e in admin.delete_groups(list(groups)) if not _gone(e)]
+                left = admin.delete_groups(list(groups))
         except Exception as error:  # must not replace the block's own error
             _log.warning("scratch topics were not deleted: %s", error)
         else:
-            for group, problem in left:
-                _log.warning("scratch group %s was not deleted: %s", group, problem.__name__)
-
-
-def _gone(error: type[BaseException]) -> bool:
-    return error in (errors.NoError, errors.GroupIdNotFoundError)
+            for group, answer in left.items():
+                if answer not in _DELETED:
+                    _log.warning("scratch group %s was not deleted: %s", group, answer)
