@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -123,11 +124,10 @@ def prepare(demo: Demo) -> None:
     )
     for number in (1, 2):
         demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=f"demo-{number}")
-    for name in NAMES:
-        # The same line at another time: its seed is its product's design, its frame numbers are its parts.
-        source = f"sim:{name}?normal=1&seed={SEED}&start=100000"
-        arguments = ("enroll", camera_of(name), source, "--shots", str(NORMAL_FRAMES))
-        demo.finish(demo.start(f"enroll-{name}", *arguments), f"enroll-{name}")
+    # The same lines at another time: the seed is the product's design, the frame numbers are its parts.
+    sources = [(camera_of(name), f"sim:{name}?normal=1&seed={SEED}&start=100000") for name in NAMES]
+    enroll = demo.start("enroll", "enroll", *itertools.chain(*sources), "--shots", str(NORMAL_FRAMES))
+    demo.finish(enroll, "enroll")
     wait_ready(demo)
     demo.console.print(f"Ready after {time.monotonic() - began_s:.0f} s.")
 

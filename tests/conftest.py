@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from local_services import ROOT, Services, running
+from local_services import PHOTOGRAPHS, Services, running
 
-PHOTOGRAPHS = ROOT.parent / "shared" / "datasets"
 LEFT_OUT = pytest.StashKey[int]()
 
 

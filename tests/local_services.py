@@ -1,4 +1,4 @@
-"""Real Kafka and Redis for tests, by the same scripts that a person uses."""
+"""Real Kafka and Redis for tests, by the same scripts that a person uses; and where real photographs are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "deploy" / "local"
+PHOTOGRAPHS = ROOT.parent / "shared" / "datasets"
 
 
 @dataclass(frozen=True)

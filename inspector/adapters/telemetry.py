@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
+from inspector.domain.text import printable
+
 # structlog costs a third of a second to import, which `inspector --help` does not have; hence the late imports.
 
 _CHATTY = ("kafka", "redis")
@@ -83,13 +85,3 @@ def _escape_values(_logger: object, _method: str, event: MutableMapping[str, Any
         printable(str(key)): printable(value if isinstance(value, str) else repr(value), keep_lines=key in _TRACEBACKS)
         for key, value in event.items()
     }
-
-
-def printable(text: str, *, keep_lines: bool = False) -> str:
-    r"""Return ``text`` with whatever is not printable written as an escape (``\x1b``, ``\u202e``)."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or (keep_lines and char == "\n") else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )

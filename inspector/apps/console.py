@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from inspector.domain.text import printable
+
 # Where no terminal tells its width, lines go to a file or a pipe: wide enough that nothing there is cut at 80.
 _PIPE_WIDTH = 200
 
@@ -40,7 +42,7 @@ def safe(text: object) -> str:
 
     Names of files, cameras and defects come from others; raw, they could move the cursor or rewrite a verdict.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return printable(str(text))
 
 
 def cell(text: object, style: str = "") -> Text:

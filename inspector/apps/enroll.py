@@ -18,18 +18,34 @@ from inspector.vision.engine import InspectionEngine
 
 
 def enroll(
-    settings: Settings, camera_id: str, source: str, shots: int, false_alarm_rate: float | None, as_json: bool
+    settings: Settings,
+    cameras: Sequence[tuple[str, str]],
+    shots: int,
+    false_alarm_rate: float | None,
+    as_json: bool,
 ) -> None:
-    """Build a bank from normal frames and thresholds from the same frames, each left out of the bank for its own.
+    """Build a bank for each (camera id, source of normal frames), and thresholds from the same frames, left one out.
 
     Raises:
-        BadInputError: too few usable frames, or the camera is unknown.
+        BadInputError: too few usable frames, or a camera is unknown; the cameras before it are enrolled.
         InspectorError: Kafka or Redis cannot be used.
     """
     artefacts = wiring.artefacts(settings)  # before the work: an absent Redis should not cost a minute
-    engine = _engine(settings, camera_id)
-    frames = _decoded(engine, camera_id, source, shots)
+    engine = _engine(settings, [camera_id for camera_id, _ in cameras])
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
+    for camera_id, source in cameras:
+        _enroll(settings, artefacts, engine, camera_id, _decoded(engine, camera_id, source, shots), rate, as_json)
+
+
+def _enroll(
+    settings: Settings,
+    artefacts: ArtefactStore,
+    engine: InspectionEngine,
+    camera_id: str,
+    frames: Sequence[DecodedFrame],
+    rate: float,
+    as_json: bool,
+) -> None:
     bank = engine.enroll([frame.pixels for frame in frames], rate)
     bank_version = artefacts.put(bank)
     engine.set_bank(camera_id, bank_version, bank)
@@ -45,7 +61,7 @@ def calibrate(
 ) -> None:
     """Set thresholds anew from normal frames, for the bank announced for the camera, if any. Raises as ``enroll``."""
     artefacts = wiring.artefacts(settings)
-    engine = _engine(settings, camera_id)
+    engine = _engine(settings, [camera_id])
     bank_version = _announced_bank(settings, camera_id)
     if bank_version is not None:
         engine.set_bank(camera_id, bank_version, artefacts.get(bank_version))
@@ -56,10 +72,11 @@ def calibrate(
     _report(calibration, calibration_version, bank_version, None, as_json)
 
 
-def _engine(settings: Settings, camera_id: str) -> InspectionEngine:
-    if camera_id not in settings.cameras.by_id() and not settings.cameras.allow_unknown:
+def _engine(settings: Settings, camera_ids: Sequence[str]) -> InspectionEngine:
+    unknown = [camera_id for camera_id in camera_ids if camera_id not in settings.cameras.by_id()]
+    if unknown and not settings.cameras.allow_unknown:
         raise BadInputError(
-            "a camera of the settings, as cameras.allow_unknown is false", repr(camera_id), "add it under cameras"
+            "a camera of the settings, as cameras.allow_unknown is false", repr(unknown[0]), "add it under cameras"
         )
     return wiring.engine(settings)
 

@@ -21,11 +21,7 @@ def init(settings: Settings, path: Path, overwrite: bool, as_json: bool) -> None
     if path.exists() and not overwrite:
         raise BadInputError("a new file", f"{path}, which exists", "choose another name, or add --force")
     weights, manifest = wiring.fresh_weights(settings)
-    try:
-        sealed = save_weights(path, weights, manifest)
-    except OSError as error:
-        raise BadInputError("a file that can be written", f"{path}: {error.strerror}", "check the folder") from error
-    _print(sealed, path, as_json)
+    _print(save_weights(path, weights, manifest), path, as_json)
 
 
 def show(settings: Settings, path: Path | None, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from inspector.domain.errors import InspectorError
+from inspector.domain.text import printable
 
 
 class Verbs(TyperGroup):
@@ -37,5 +38,5 @@ class Verbs(TyperGroup):
 def _failed(problem: str) -> typer.Exit:
     # One line whatever was in it: names of files and records are quoted in problems, and line breaks by libraries.
     one_line = " ".join(problem.split())
-    print("error:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in one_line), file=sys.stderr)
+    print("error:", printable(one_line), file=sys.stderr)
     return typer.Exit(1)

@@ -98,20 +98,26 @@ def cameras(as_json: Json = False, config: Config = None) -> None:
 
 @app.command(epilog="Example: inspector enroll cam1 photos/good --shots 24")
 def enroll(
-    camera: Camera,
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Normal frames: a folder, a video file, or sim:NAME?normal=1.")
+    cameras: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CAMERA SOURCE [CAMERA SOURCE]...",
+            help="A camera and its normal frames: a folder, a video file, or sim:NAME?normal=1.",
+        ),
     ],
     shots: Annotated[int, typer.Option(min=8, max=10_000, help="How many normal frames to take.")] = 32,
     false_alarm_rate: FalseAlarmRate = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Give a camera a reference bank and thresholds from normal frames; running inspectors take both."""
+    """Give cameras a reference bank and thresholds from normal frames; running inspectors take both."""
+    if len(cameras) % 2:
+        raise typer.BadParameter(f"expected pairs of CAMERA and SOURCE, got {len(cameras)} words")
+    pairs = list(zip(cameras[::2], cameras[1::2], strict=True))
     settings = load_settings(config)
     from inspector.apps import enroll as verb
 
-    verb.enroll(settings, camera, source, shots, false_alarm_rate, as_json)
+    verb.enroll(settings, pairs, shots, false_alarm_rate, as_json)
 
 
 @app.command(epilog="Example: inspector calibrate cam1 photos/more-good --false-alarm-rate 0.005")

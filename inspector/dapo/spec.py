@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["fp32", "bf16"]
-TextMode = Literal["causal", "bidirectional"]
 
 RANDOM = "random"
 

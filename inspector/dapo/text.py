@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.spec import ModelSpec, TextMode
+from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text_tower import TextTower, load_text_tower
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
+from inspector.domain.weights import TextMode
 
 
 def encode_vocabularies(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.layer_tokens import run_with_layer_tokens
-from inspector.dapo.spec import ModelSpec, TextMode
+from inspector.dapo.spec import ModelSpec
 from inspector.domain.errors import BadInputError
+from inspector.domain.weights import TextMode
 
 
 class TextTower(nn.Module):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 WEIGHTS_SCHEMA = "inspection.weights/1"
+
+TextMode = Literal["causal", "bidirectional"]
+"""Whether the text tower keeps CLIP's causal mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class WeightsManifest:
     visual_layer_tokens: int
     taps: tuple[int, ...]
     vocabulary: tuple[str, ...]
-    text_mode: str = "causal"
+    text_mode: TextMode = "causal"
     trained: bool = False
     image_threshold: float = 0.5
     pixel_threshold: float = 0.5

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PHOTOGRAPHS
 from line import Line, running_line
-from local_services import Services
+from local_services import PHOTOGRAPHS, Services
 
 from inspector.domain.result import PredLabel, ScoreMode
 

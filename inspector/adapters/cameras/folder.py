@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from inspector.adapters.cameras.image import JPEG, PNG, CapturedImage, Clock, Report
+from inspector.domain import text
 from inspector.domain.errors import BadInputError
 
 _SIGNATURES = {
@@ -79,8 +80,7 @@ class FolderSource:
 
 def printable(path: Path) -> str:
     """Return ``path`` as text that can be logged: undecodable bytes and control characters are escaped."""
-    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return text.printable(os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace"))
 
 
 def list_images(folder: Path) -> list[Path]:

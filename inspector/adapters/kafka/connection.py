@@ -145,5 +145,5 @@ def unknown_topic(topic: str, connection: KafkaConnection) -> BadInputError:
     return BadInputError(
         f"topic {topic} at {connection.bootstrap_servers}",
         "no such topic",
-        "run `inspector topics create`, or correct kafka.topics.* if it has another name",
+        "run `inspector topics create`, or correct kafka.*_topic if it has another name",
     )

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import structlog
 
-from inspector.adapters.telemetry import configure_logging, printable
+from inspector.adapters.telemetry import configure_logging
+from inspector.domain.text import printable
 
 HOSTILE = "cam\x1b]0;owned\x07\n2026 forged line\u202e"
 
