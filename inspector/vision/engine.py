@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.spec import ModelSpec, TextMode
+from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame
@@ -42,7 +42,7 @@ class InspectionEngine:
         self._limits = limits or DecodeLimits()
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
-        self._scorer = RawScorer(spec, weights, _text_mode(manifest), vocabularies)
+        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies)
         level_widths = self._scorer.level_widths()
         self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths)
 
@@ -135,11 +135,3 @@ class InspectionEngine:
 
     def _plan(self, frame: DecodedFrame) -> Plan:
         return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)
-
-
-def _text_mode(manifest: WeightsManifest) -> TextMode:
-    match manifest.text_mode:
-        case "causal" | "bidirectional" as text_mode:
-            return text_mode
-        case other:
-            raise BadInputError("text mode causal or bidirectional", other, "use weights written by `inspector train`")

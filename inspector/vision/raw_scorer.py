@@ -13,9 +13,10 @@ from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
-from inspector.dapo.spec import ModelSpec, TextMode
+from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.domain.product import Vocabulary
+from inspector.domain.weights import TextMode
 from inspector.vision.bank_features import bank_features
 from inspector.vision.camera_book import BankInUse, Plan
 from inspector.vision.judge import RawScores
