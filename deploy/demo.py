@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import os
 import shutil
@@ -14,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo_truth import compare, read_truth
@@ -28,8 +27,9 @@ from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.results import RedisResults
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.result import PredLabel
-from inspector.simulator.catalogue import NAMES, product_settings
+from inspector.simulator.catalogue import NAMES
 
+CONFIG = Path(__file__).with_name("demo.yaml")
 FRAMES_TOPIC = "inspection.frames"
 ALERTS_TOPIC = "inspection.alerts"
 GROUP = "inspectors"
@@ -53,36 +53,24 @@ class Demo:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
-    def config(self) -> Path:
-        """Settings file of every command."""
-        return self.state / "inspector.yaml"
-
-    def write_config(self) -> None:
-        """Write the settings every command of the demo uses; JSON is YAML."""
-        products = {}
-        for name in NAMES:
-            settings = asdict(product_settings(name))
-            settings["object"] = settings.pop("object_word")
-            products[name] = settings
-        content = {
-            "kafka": {"bootstrap_servers": self.bootstrap},
-            "redis": {"url": self.redis_url},
-            "products": products,
-            "cameras": {camera_of(name): {"product": name} for name in NAMES},
-            "spool": {"dir": str(self.state / "spool")},
+    def addresses(self) -> dict[str, str]:
+        """What ``demo.yaml`` leaves open."""
+        return {
+            "INSPECTOR_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+            "INSPECTOR_REDIS__URL": self.redis_url,
+            "INSPECTOR_SPOOL__DIR": str(self.state / "spool"),
         }
-        self.config.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start one command of the inspector in the background, its words in a log of its own."""
         with (self.state / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "inspector", *arguments, "-c", str(self.config)],
+                [sys.executable, "-m", "inspector", *arguments, "-c", str(CONFIG)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is ours: we stop them in order
-                env={**os.environ, **environment},
+                env={**os.environ, **self.addresses, **environment},
             )
         self.processes.append(process)
         return process
@@ -115,7 +103,6 @@ def camera_of(product: str) -> str:
 def prepare(demo: Demo) -> None:
     """Create topics, start inspectors, enrol the cameras with normal frames; return when all of it is ready."""
     began_s = time.monotonic()
-    demo.write_config()
     demo.finish(demo.start("topics", "topics", "create"), "topics")
     demo.console.print(
         f"Enrolling {len(NAMES)} cameras with {NORMAL_FRAMES} normal frames each, and starting two inspectors. "
