@@ -14,15 +14,6 @@ from local_services import Services
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
-TINY = {
-    "model_cfg": {
-        "embed_dim": 32,
-        "vision_cfg": {"image_size": 64, "layers": 4, "width": 64, "head_width": 32, "patch_size": 8},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-    },
-    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-}
-
 
 def keys_of(services: Services) -> set[bytes]:
     with redis.Redis.from_url(services.redis_url) as client:
@@ -30,17 +21,16 @@ def keys_of(services: Services) -> set[bytes]:
         return {*client.scan_iter("inspection:*"), *members}
 
 
-def test_quick_bench_measures_every_part_and_leaves_nothing_behind(services: Services, tmp_path: Path) -> None:
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(TINY))
+def test_quick_bench_measures_every_part_and_leaves_nothing_behind(
+    services: Services, tmp_path: Path, tiny_model: str
+) -> None:
     config = tmp_path / "inspector.yaml"
     kafka = {"bootstrap_servers": services.kafka_bootstrap, "partitions": 3}
     config.write_text(json.dumps({"kafka": kafka, "redis": {"url": services.redis_url}}))
     out = tmp_path / "bench.json"
     before = keys_of(services)
     command = [sys.executable, "-m", "inspector", "bench", "--quick", "--json", "-c", str(config), "--out", str(out)]
-    done = subprocess.run(
-        [*command, "--model", f"local-dir:{tmp_path}"], capture_output=True, text=True, timeout=240, check=False
-    )
+    done = subprocess.run([*command, "--model", tiny_model], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
 
     document = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Commands in this process: a tiny model, an empty folder to stand in, and logging as it was afterwards."""
+"""Commands in this process: an empty folder to stand in, and logging as it was afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import TINY_CLIP
 
 
 @pytest.fixture(autouse=True)
@@ -33,17 +32,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Name of a randomly initialised model that builds in no time."""
-    folder = tmp_path_factory.mktemp("tiny-clip")
-    (folder / "open_clip_config.json").write_text(json.dumps(TINY_CLIP))
-    return f"local-dir:{folder}"
-
-
 @pytest.fixture
-def tiny_settings(here: Path, tiny_clip: str) -> Path:
+def tiny_settings(here: Path, tiny_model: str) -> Path:
     """``inspector.yaml`` of the current folder, with the tiny model."""
     file = here / "inspector.yaml"
-    file.write_text(json.dumps({"model": {"name": tiny_clip, "threads": 1}}))
+    file.write_text(json.dumps({"model": {"name": tiny_model, "threads": 1}}))
     return file
