@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -40,7 +39,6 @@ class Request:
     rate: float | None = None
     limit: int | None = None
     loop: bool = False
-    start: int = 0
     product: str = ""
     line: str = ""
     truth_dir: Path | None = None
@@ -79,19 +77,14 @@ def run(settings: Settings, request: Request) -> None:
         truth = None if request.truth_dir is None else TruthWriter(request.truth_dir, request.camera_id)
         if truth is not None:
             stack.callback(truth.close)
-        total = None if request.limit is None else request.limit + request.start
-        source = open_source(request.source, loop=request.loop, limit=total, truth=truth)
+        source = open_source(request.source, loop=request.loop, limit=request.limit, truth=truth)
         stack.callback(source.close)
         refusals: list[str] = []
         publisher = wiring.publisher(settings, request.camera_id, lambda frame_id, error: _refused(refusals, error))
         stack.callback(publisher.close, 0.0)
         threading.Thread(target=_close_when_told, args=(stop, source), name="stop-watch", daemon=True).start()
         with console.progress(f"{request.camera_id}: publishing", request.limit) as meter:
-            pacer = Pacer(request.rate)
-            for image in islice(iter(source), request.start, None):
-                pacer.wait(stop)
-                if stop.is_set():
-                    break
+            for image in _paced(source, Pacer(request.rate), stop):
                 _publish(publisher, image, request, settings.limits.max_frame_bytes, refusals, stop)
                 meter.advance()
                 counts = publisher.counts
@@ -112,6 +105,17 @@ def run(settings: Settings, request: Request) -> None:
         raise BadInputError(
             "frames that Kafka takes", f"{len(refusals)} refused, the first: {refusals[0]}", "see the log"
         )
+
+
+def _paced(source: ImageSource, pacer: Pacer, stop: threading.Event) -> Iterator[CapturedImage]:
+    """Yield images at their times. It waits before it takes one: an image is captured when it is taken."""
+    images = iter(source)
+    while not stop.is_set():
+        pacer.wait(stop)
+        image = None if stop.is_set() else next(images, None)
+        if image is None:
+            return
+        yield image
 
 
 def _close_when_told(stop: threading.Event, source: ImageSource) -> None:

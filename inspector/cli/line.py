@@ -23,7 +23,6 @@ def produce(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after this many frames.")] = None,
     loop: Annotated[bool, typer.Option(help="Start a folder or video again when it ends.")] = False,
-    start: Annotated[int, typer.Option(min=0, help="Leave out this many frames first.")] = 0,
     product: Annotated[str, typer.Option(help="Product on the frames; default: the camera's.")] = "",
     line: Annotated[str, typer.Option(help="Line the camera stands at; default: the camera's.")] = "",
     truth_dir: Annotated[
@@ -36,7 +35,7 @@ def produce(
     settings = load_settings(config)
     from inspector.apps import produce as verb
 
-    verb.run(settings, verb.Request(source, camera, rate, limit, loop, start, product, line, truth_dir, as_json))
+    verb.run(settings, verb.Request(source, camera, rate, limit, loop, product, line, truth_dir, as_json))
 
 
 @app.command("inspect", epilog="Example: inspector inspect -c inspector.yaml")
