@@ -26,6 +26,7 @@ class RejectReason(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema"
     DUPLICATE = "duplicate"
     DECODER_CRASH = "decoder_crash"
+    ENGINE_FAILURE = "engine_failure"
 
 
 @dataclass(frozen=True, slots=True)

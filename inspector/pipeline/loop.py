@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from inspector.domain.errors import FrameRejectedError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
@@ -24,7 +23,6 @@ from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ledger import Counts, OffsetLedger
 from inspector.pipeline.ports import (
     CommitFailedError,
-    DecodedFrame,
     Engine,
     FencedError,
     FrameLog,
@@ -34,6 +32,7 @@ from inspector.pipeline.ports import (
     ResultStore,
     StoreStatus,
 )
+from inspector.pipeline.scoring import BatchScorer, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +76,9 @@ class LoopEvents:
     on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    record: LogRecord
-    taken_s: float
-    work: Future[DecodedFrame] | Rejected
-
-
 @dataclass(slots=True)
 class _Batch:
-    slots: list[_Slot]
+    slots: list[Slot]
     ownership: Ownership
     scored: Future[list[Outcome]]
     retry_at_s: float = 0.0
@@ -114,7 +106,8 @@ class InspectionLoop:
         self._events = events
         self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._scorer = ThreadPoolExecutor(1, "score")
-        self._batcher: Batcher[_Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
+        self._batches = BatchScorer(engine)
+        self._batcher: Batcher[Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
         self._ledger = OffsetLedger()
         self._in_flight: deque[_Batch] = deque()
         self._ownership: Ownership | None = None
@@ -196,39 +189,16 @@ class InspectionLoop:
         try:
             frame = parse(record, self._engine.find_camera, self._limits.max_frame_bytes)
         except FrameRejectedError as error:
-            self._batcher.add(_Slot(record, now_s, outcomes.rejected(record, error)), now_s)
+            self._batcher.add(Slot(record, now_s, outcomes.rejected(record, error)), now_s)
         else:
-            self._batcher.add(_Slot(record, now_s, self._decoders.submit(self._engine.decode, frame)), now_s)
+            self._batcher.add(Slot(record, now_s, self._decoders.submit(self._engine.decode, frame)), now_s)
 
     def _dispatch(self) -> None:
         while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:
             slots = self._batcher.take(time.monotonic())
             if not slots:
                 return
-            self._in_flight.append(_Batch(slots, self._ownership, self._scorer.submit(self._score, slots)))
-
-    def _score(self, slots: list[_Slot]) -> list[Outcome]:
-        ready: list[tuple[int, DecodedFrame]] = []
-        results: dict[int, Outcome] = {}
-        for index, slot in enumerate(slots):
-            decoded = _decoded(slot)
-            if isinstance(decoded, Rejected):
-                results[index] = decoded
-            else:
-                ready.append((index, decoded))
-        if ready:
-            started_s = time.monotonic()
-            verdicts = self._engine.inspect([decoded for _, decoded in ready])
-            for (index, decoded), verdict in zip(ready, verdicts, strict=True):
-                results[index] = outcomes.inspected(
-                    decoded,
-                    verdict,
-                    weights_version=self._engine.weights_version,
-                    model=self._engine.model_name,
-                    inspected_at=datetime.now(UTC),
-                    queue_ms=1000 * (started_s - slots[index].taken_s),
-                )
-        return [results[index] for index in range(len(slots))]
+            self._in_flight.append(_Batch(slots, self._ownership, self._scorer.submit(self._batches.score, slots)))
 
     def _settle_head(self) -> None:
         if not self._in_flight or not self._in_flight[0].scored.done():
@@ -300,12 +270,3 @@ class InspectionLoop:
         while self._in_flight and not self._must_rebuild and time.monotonic() < stop_after_s:
             wait([self._in_flight[0].scored], timeout=0.1)
             self._settle_head()
-
-
-def _decoded(slot: _Slot) -> DecodedFrame | Rejected:
-    if isinstance(slot.work, Rejected):
-        return slot.work
-    try:
-        return slot.work.result()
-    except FrameRejectedError as error:
-        return outcomes.rejected(slot.record, error)

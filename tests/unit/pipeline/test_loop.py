@@ -29,6 +29,7 @@ from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, Lo
 from inspector.pipeline.ports import DecodedFrame, FencedError, OutRecord, Verdict
 
 GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"
+CURSED, SNEAKY = b"\xff\xd8\xff breaks the engine", b"\xff\xd8\xff breaks the decoder"
 
 
 @dataclass
@@ -41,6 +42,7 @@ class FakeEngine:
     banks: dict[str, bytes] = field(default_factory=dict)
     cameras: dict[str, CameraSettings] = field(default_factory=dict)
     hold: threading.Event | None = None
+    out_of_order: bool = False
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
         return self.cameras.get(camera_id, CameraSettings())
@@ -48,11 +50,15 @@ class FakeEngine:
     def decode(self, frame: Frame) -> DecodedFrame:
         if frame.image == BROKEN:
             raise FrameRejectedError(RejectReason.UNDECODABLE, "broken on purpose")
+        if frame.image == SNEAKY:
+            raise ValueError("nobody foresaw this")
         return DecodedFrame(frame, frame.image, 4, 3)
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         if self.hold is not None:
             assert self.hold.wait(20)
+        if self.out_of_order or any(decoded.pixels == CURSED for decoded in frames):
+            raise RuntimeError("the engine failed")
         self.batches.append([decoded.frame.meta.frame_id for decoded in frames])
         return [self._verdict(decoded.pixels == DEFECT) for decoded in frames]
 
@@ -163,6 +169,42 @@ def test_a_batch_mixes_cameras_and_holds_no_more_than_asked() -> None:
     world.run(world.loop(batch_max_size=8))
     assert max(len(batch) for batch in world.engine.batches) <= 8
     assert sum(len(batch) for batch in world.engine.batches) == 30
+
+
+def test_a_frame_that_breaks_the_engine_is_rejected_alone_and_its_batch_is_served() -> None:
+    world = World()
+    world.publish([GOOD, DEFECT, CURSED, GOOD, SNEAKY, GOOD, DEFECT, GOOD])
+    world.run(world.loop(batch_max_size=8))
+    assert sorted(world.dead()) == [("f0002", "engine_failure"), ("f0004", "undecodable")]
+    assert sorted(world.alerts()) == ["f0001", "f0006"]
+    assert len(world.store.arrivals) == 6
+
+
+def test_a_frame_that_breaks_the_engine_is_told_from_a_broken_engine_also_when_it_comes_alone() -> None:
+    world = World()
+    world.publish([GOOD])
+    loop = world.loop()
+    published = False
+
+    def until() -> bool:
+        nonlocal published
+        if world.drained() and not published:
+            published = True
+            world.publish([CURSED], ["cursed"])
+        return world.drained() and bool(world.dead())
+
+    world.run(loop, until)
+    assert world.dead() == [("cursed", "engine_failure")]
+
+
+def test_a_broken_engine_stops_the_inspector_and_costs_no_frame() -> None:
+    world = World()
+    world.publish([GOOD] * 5)
+    world.engine.out_of_order = True
+    with pytest.raises(RuntimeError, match="the engine failed"):
+        world.run(world.loop(), until=lambda: False)
+    assert world.dead() == []
+    assert world.broker.committed_offsets("g") == {}
 
 
 def test_a_frame_id_seen_at_another_offset_is_rejected_and_the_first_result_stays() -> None:

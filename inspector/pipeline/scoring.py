@@ -1,0 +1,98 @@
+"""From the slots of a batch to their outcomes: wait for decoding, score, judge, and isolate a frame that breaks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from inspector.domain.errors import FrameRejectedError
+from inspector.domain.outcome import Outcome, Rejected, RejectReason
+from inspector.pipeline import outcomes
+from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One record taken: its decoding under way, or already rejected. ``taken_s`` is on the monotonic clock."""
+
+    record: LogRecord
+    taken_s: float
+    work: Future[DecodedFrame] | Rejected
+
+
+class BatchScorer:
+    """Runs on the scoring thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known_good: DecodedFrame | None = None
+
+    def score(self, slots: Sequence[Slot]) -> list[Outcome]:
+        """Return one outcome for each slot, in order.
+
+        Raises:
+            Exception: the engine fails on every frame; the fault is its own, and no frame may pay for it.
+        """
+        decoded = [_decoded(slot) for slot in slots]
+        started_s = time.monotonic()
+        ready = [frame for frame in decoded if isinstance(frame, DecodedFrame)]
+        verdicts = iter(self._verdicts(ready) if ready else ())
+        return [
+            frame if isinstance(frame, Rejected) else self._outcome(slot, frame, next(verdicts), started_s)
+            for slot, frame in zip(slots, decoded, strict=True)
+        ]
+
+    def _verdicts(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict | Exception]:
+        try:
+            verdicts = self._engine.inspect(frames)
+        except Exception as error:
+            return self._one_by_one(frames, error)
+        self._known_good = frames[-1]
+        return verdicts
+
+    def _one_by_one(self, frames: Sequence[DecodedFrame], error: Exception) -> Sequence[Verdict | Exception]:
+        found = [self._alone(frame) for frame in frames]
+        if all(isinstance(each, Exception) for each in found) and self._engine_is_broken():
+            raise error
+        return found
+
+    def _engine_is_broken(self) -> bool:
+        """Tell a broken engine from frames that break it: the broken one fails on a frame it could score before."""
+        return self._known_good is None or isinstance(self._alone(self._known_good), Exception)
+
+    def _alone(self, frame: DecodedFrame) -> Verdict | Exception:
+        try:
+            return self._engine.inspect([frame])[0]
+        except Exception as error:
+            return error
+
+    def _outcome(self, slot: Slot, frame: DecodedFrame, verdict: Verdict | Exception, started_s: float) -> Outcome:
+        if isinstance(verdict, Exception):
+            detail = f"the engine fails on this frame alone: {type(verdict).__name__}: {verdict}"
+            return outcomes.rejected(slot.record, FrameRejectedError(RejectReason.ENGINE_FAILURE, detail))
+        return outcomes.inspected(
+            frame,
+            verdict,
+            weights_version=self._engine.weights_version,
+            model=self._engine.model_name,
+            inspected_at=datetime.now(UTC),
+            queue_ms=1000 * (started_s - slot.taken_s),
+        )
+
+
+def _decoded(slot: Slot) -> DecodedFrame | Rejected:
+    if isinstance(slot.work, Rejected):
+        return slot.work
+    try:
+        return slot.work.result()
+    except FrameRejectedError as error:
+        return outcomes.rejected(slot.record, error)
+    except MemoryError:
+        raise  # ours, not the frame's
+    except Exception as error:
+        # Hostile bytes may find a way to fail that the decoder does not foresee; retried, it would fail for ever.
+        detail = f"decoding failed: {type(error).__name__}: {error}"
+        return outcomes.rejected(slot.record, FrameRejectedError(RejectReason.UNDECODABLE, detail))
