@@ -10,19 +10,26 @@ from torch.nn import functional
 
 from inspector.vision.texture import TextureFeatures
 
-# Share of each level in the score: half for what the tower sees, half for what it needs no training to see.
-LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.25, "late": 0.25, "texture": 0.5})
+TEXTURE = "texture"
+# Share of each level in the score. Mostly texture, which needs no training: see deploy/decisions/0004.
+LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.1, "late": 0.1, TEXTURE: 0.8})
 LEVELS = tuple(LEVEL_SHARES)
 
 
-def bank_features(taps: tuple[Tensor, ...], images: Tensor, texture: TextureFeatures) -> Mapping[str, Tensor]:
-    """Return each level's features, float32 [B, P, D_level], of a batch.
+def bank_features(
+    taps: tuple[Tensor, ...], grid: tuple[int, int], images: Tensor, texture: TextureFeatures
+) -> Mapping[str, Tensor]:
+    """Return each level's features, float32 [B, rows, columns, D_level], of a batch; ``grid`` is that of the taps.
 
     Early and late are the first and the last tap, L2-normalised, so that their distances are those of cosines;
-    texture is raw here and divided by its spread over the normal frames in the bank.
+    texture has a grid of its own, and the bank whitens it.
     """
     return {
-        "early": functional.normalize(taps[0].float(), dim=-1),
-        "late": functional.normalize(taps[-1].float(), dim=-1),
-        "texture": texture(images),
+        "early": _on_grid(taps[0], grid),
+        "late": _on_grid(taps[-1], grid),
+        TEXTURE: texture(images),
     }
+
+
+def _on_grid(tap: Tensor, grid: tuple[int, int]) -> Tensor:
+    return functional.normalize(tap.float(), dim=-1).reshape(len(tap), *grid, -1)

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
-from inspector.vision.bank_features import LEVELS
+from inspector.vision.bank_features import LEVELS, TEXTURE
+from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank
+from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/1"
+BANK_SCHEMA = "inspection.bank/2"
 _INFO = "info"
 _MAX_BYTES = 256 * 2**20
 _MAX_HEADER_BYTES = 2**20
@@ -24,9 +26,13 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
     """Return the bank's file; the same bank gives the same bytes."""
     tensors: dict[str, Tensor] = {}
     for name, level in bank.levels.items():
-        tensors[f"{name}.patches"] = level.patches.half().contiguous()
-        tensors[f"{name}.frames"] = level.frames.to(torch.int32)
-        tensors[f"{name}.spread"] = level.spread
+        patches = level.matcher.patches
+        # Whitened features reach hundreds, where half precision is coarser than normals differ.
+        tensors[f"{name}.patches"] = patches.half().contiguous() if level.whitening is None else patches
+        tensors[f"{name}.frames"] = level.matcher.frames.to(torch.int32)
+        if level.whitening is not None:
+            tensors[f"{name}.centre"] = level.whitening.centre
+            tensors[f"{name}.whitening"] = level.whitening.matrix.contiguous()
         tensors[f"{name}.normal"] = torch.tensor([level.mean, level.std])
     # One metadata key only: safetensors does not promise an order for several, and the bytes are hashed.
     return save(tensors, {_INFO: f"{BANK_SCHEMA}\n{to_json(info).decode()}"})
@@ -68,15 +74,27 @@ def _parse_info(data: bytes) -> BankInfo:
 def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
     try:
         patches, frames = tensors[f"{name}.patches"].float(), tensors[f"{name}.frames"].long()
-        spread, normal = tensors[f"{name}.spread"], tensors[f"{name}.normal"]
+        normal = tensors[f"{name}.normal"].float()
+        whitening = _parse_whitening(tensors, patches.shape[-1]) if name == TEXTURE else None
     except KeyError as error:
         raise _bad(f"no tensor {error}") from error
-    fits = patches.ndim == 2 and len(patches) > 0 and frames.shape == patches.shape[:1]
-    if not (fits and spread.shape == patches.shape[1:] and normal.shape == (2,)):
+    if not (patches.ndim in (2, 4) and patches.numel() > 0 and frames.shape == patches.shape[:1]):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if not (patches.isfinite().all() and (spread > 0).all() and normal.isfinite().all() and normal[1] > 0):
+    if normal.shape != (2,):
+        raise _bad(f"level {name} with shapes that do not fit together")
+    if not (patches.isfinite().all() and normal.isfinite().all() and normal[1] > 0):
         raise _bad(f"level {name} with numbers out of range")
-    return Level(patches, frames, spread, float(normal[0]), float(normal[1]))
+    matcher = InPlace(patches, frames) if patches.ndim == 4 else Anywhere(patches, frames)
+    return Level(matcher, whitening, float(normal[0]), float(normal[1]))
+
+
+def _parse_whitening(tensors: dict[str, Tensor], width: int) -> Whitening:
+    centre, matrix = tensors[f"{TEXTURE}.centre"].float(), tensors[f"{TEXTURE}.whitening"].float()
+    if centre.shape != (width,) or matrix.shape != (width, width):
+        raise _bad("a whitening that does not fit the texture")
+    if not (centre.isfinite().all() and matrix.isfinite().all()):
+        raise _bad("a whitening with numbers out of range")
+    return Whitening(centre, matrix)
 
 
 def _bad(got: str) -> BadInputError:

@@ -120,7 +120,7 @@ class CameraBook:
                 "{} at {} px, weights {:.12}".format(*got),
                 f"enrol camera {camera_id} again with the weights in use",
             )
-        widths = {name: len(level.spread) for name, level in bank.levels.items()}
+        widths = {name: level.width for name, level in bank.levels.items()}
         if widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
         self._banks[camera_id] = BankInUse(version, bank, info)

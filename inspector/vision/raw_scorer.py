@@ -45,7 +45,10 @@ class RawScorer:
         self._text: dict[Vocabulary, Tensor] = {}
         self.learn_words(vocabularies)
         self._visual = VisualScorer.load(spec, weights)
-        self._texture = TextureFeatures(self._visual.grid).to(self._visual.device)
+        rows, columns = self._visual.grid
+        # Finer than the tower's patches: small defects fill a cell of half the side.
+        texture = TextureFeatures((2 * rows, 2 * columns), self._visual.mean, self._visual.std)
+        self._texture = texture.to(self._visual.device)
 
     @property
     def image_size_px(self) -> int:
@@ -90,19 +93,18 @@ class RawScorer:
         return raw, {stage: span * 1e3 / len(pixels) for stage, span in spans.items()}
 
     def features(self, pixels: Sequence[Pixels], batch: int = 16) -> Mapping[str, Tensor]:
-        """Return each bank level's features [F, P, D_level] on the CPU, of frames of any camera."""
+        """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of any camera."""
         any_text = next(iter(self._text))
         parts = []
         for start in range(0, len(pixels), batch):
             images = self._images(pixels[start : start + batch])
             taps = self._forward(images, [any_text] * len(images)).taps
-            parts.append(bank_features(taps, images, self._texture))
+            parts.append(bank_features(taps, self._visual.grid, images, self._texture))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
 
     def to_maps(self, patch_scores: Tensor) -> NDArray[np.float32]:
-        """Return maps float32 [B, S, S] of patch scores [B, P]."""
-        grid = patch_scores.reshape(len(patch_scores), 1, *self._visual.grid)
-        maps: NDArray[np.float32] = upsample(grid, self.image_size_px)[:, 0].cpu().numpy()
+        """Return maps float32 [B, S, S] of patch scores [B, rows, columns]."""
+        maps: NDArray[np.float32] = upsample(patch_scores[:, None], self.image_size_px)[:, 0].cpu().numpy()
         return maps
 
     def _images(self, pixels: Sequence[Pixels]) -> Tensor:
@@ -123,7 +125,7 @@ class RawScorer:
                 users.setdefault(plan.bank.version, (plan.bank, []))[1].append(i)
         if not users:
             return {}
-        features = bank_features(scores.taps, images, self._texture)
+        features = bank_features(scores.taps, self._visual.grid, images, self._texture)
         maps: dict[int, NDArray[np.float32]] = {}
         for in_use, positions in users.values():
             known = {digest: frame for frame, digest in enumerate(in_use.info.frame_digests)}

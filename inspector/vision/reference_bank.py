@@ -7,33 +7,48 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
-from inspector.vision.bank_features import LEVEL_SHARES, LEVELS
+from inspector.vision.bank_features import LEVEL_SHARES, LEVELS, TEXTURE
 from inspector.vision.coreset import coreset
+from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.whitening import Whitening, fit_whitening
 
 MIN_FRAMES = 2
-# Matching costs 2 x P x N x D operations a level: with N = 1024, about a fifteenth of a 6 M tower at 256 px for both
-# tower levels together.
+# Matching anywhere costs 2 x P x N x D operations a level: with N = 1024, about a fifteenth of a 6 M tower at 256 px
+# for both tower levels together.
 MAX_PATCHES = 1024
-# Queries matched at once: bounds the distance matrix to 1024 x 1024 floats, 4 MB.
-_CHUNK = 1024
+# Matching in place reads 9 x F x P x D floats a frame, and keeps them: 17 MB at 256 px.
+MAX_FRAMES_IN_PLACE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of a bank.
+    """One level of a bank: references, the whitening they have been through (if any), and what is usual.
 
-    ``patches`` [N, D] float32, already divided by ``spread`` [D]; ``frames`` [N] int64 says which normal frame each
-    came from; ``mean`` and ``std`` are those of the normals' own distances, left one out.
+    ``mean`` and ``std`` are those of the normals' own distances, left one out.
     """
 
-    patches: Tensor = field(repr=False)
-    frames: Tensor = field(repr=False)
-    spread: Tensor = field(repr=False)
+    matcher: Anywhere | InPlace
+    whitening: Whitening | None = None
     mean: float = 0.0
     std: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Features of a patch."""
+        return self.matcher.patches.shape[-1]
+
+    def distance(self, features: Tensor, leave_out: Tensor | None = None) -> Tensor:
+        """Return the distance [B, rows, columns] of features [B, rows, columns, D] to the nearest reference."""
+        return self.matcher.distance(features if self.whitening is None else self.whitening(features), leave_out)
+
+    def to(self, device: torch.device) -> Level:
+        """Return the level with its tensors on ``device``."""
+        whitening = None if self.whitening is None else self.whitening.to(device)
+        return Level(self.matcher.to(device), whitening, self.mean, self.std)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +71,10 @@ class BankInfo:
 class ReferenceBank:
     """Levels by name, in the order of ``LEVELS``."""
 
-    levels: Mapping[str, Level]
+    levels: Mapping[str, Level] = field(repr=False)
 
     def score(self, features: Mapping[str, Tensor], leave_out: Tensor | None = None) -> Tensor:
-        """Return raw anomaly scores [B, P] of features [B, P, D_level] by level.
+        """Return raw anomaly scores on the texture's grid, from features [B, rows, columns, D] by level.
 
         0 is as far from the references as normals are on average, and the unit is the spread of the normals.
 
@@ -67,58 +82,60 @@ class ReferenceBank:
         themselves, so that levels of different scale may be added up (``LEVEL_SHARES``). ``leave_out`` [B] int64
         names for each image the normal frame whose patches do not count for it (-1: none).
         """
-        shares = [
-            LEVEL_SHARES[name] * (nearest_distance(features[name], level, leave_out) - level.mean) / level.std
-            for name, level in self.levels.items()
-        ]
+        grid = features[TEXTURE].shape[1:3]
+        shares = []
+        for name, level in self.levels.items():
+            unusual = (level.distance(features[name], leave_out) - level.mean) / level.std
+            shares.append(LEVEL_SHARES[name] * _resize(unusual, grid))
         return torch.stack(shares).sum(0)
 
     def to(self, device: torch.device) -> ReferenceBank:
-        """Return the bank with its tensors on ``device``."""
-        moved = {
-            name: Level(v.patches.to(device), v.frames.to(device), v.spread.to(device), v.mean, v.std)
-            for name, v in self.levels.items()
-        }
-        return ReferenceBank(moved)
+        """Return the bank with its tensors on ``device``; itself if they are there."""
+        if all(level.matcher.patches.device == device for level in self.levels.values()):
+            return self
+        return ReferenceBank({name: level.to(device) for name, level in self.levels.items()})
 
 
 @torch.inference_mode()
 def build_bank(features: Mapping[str, Tensor], max_patches: int = MAX_PATCHES) -> ReferenceBank:
-    """Build a bank from the features [F, P, D_level] of F normal frames.
+    """Build a bank from the features [F, rows, columns, D] by level of F normal frames.
 
     Raises:
         BadInputError: fewer than 2 frames.
     """
-    frames = len(features[LEVELS[0]])
+    frames = len(features[TEXTURE])
     if frames < MIN_FRAMES:
         raise BadInputError(f"at least {MIN_FRAMES} normal frames", str(frames), "enrol more normal frames")
-    return ReferenceBank({name: _build_level(name, features[name], max_patches) for name in LEVELS})
+    levels = {
+        name: _texture_level(features[name], max_patches)
+        if name == TEXTURE
+        else _measured(features[name], _anywhere(features[name], max_patches), None)
+        for name in LEVELS
+    }
+    return ReferenceBank(levels)
 
 
-def _build_level(name: str, features: Tensor, max_patches: int) -> Level:
-    frames, patches, width = features.shape
-    # Cosine features keep their lengths; hand-made ones have units of their own, which their spread takes away.
-    spread = features.flatten(0, 1).std(0).clamp_min(1e-6) if name == "texture" else torch.ones(width)
-    scaled = (features / spread).flatten(0, 1)
-    origin = torch.arange(frames).repeat_interleave(patches)
-    kept = coreset(scaled, max_patches)
-    level = Level(scaled[kept].contiguous(), origin[kept], spread)
-    left_out = nearest_distance(features, level, torch.arange(frames))
-    return Level(level.patches, level.frames, spread, float(left_out.mean()), max(float(left_out.std()), 1e-6))
+def _texture_level(features: Tensor, max_patches: int) -> Level:
+    """Match in place or anywhere, whichever explains the left-out normals better: a fixed camera, or parts that lie."""
+    whitening = fit_whitening(features)
+    white = whitening(features)
+    chosen = torch.linspace(0, len(white) - 1, min(len(white), MAX_FRAMES_IN_PLACE)).round().long()
+    in_place = _measured(white, InPlace(white[chosen].contiguous(), chosen), whitening)
+    anywhere = _measured(white, _anywhere(white, max_patches), whitening)
+    return min(in_place, anywhere, key=lambda level: level.mean)
 
 
-def nearest_distance(features: Tensor, level: Level, leave_out: Tensor | None = None) -> Tensor:
-    """Return the Euclidean distance [B, P] of each patch [B, P, D] to its nearest reference patch."""
-    queries = (features / level.spread).flatten(0, 1)
-    lengths = level.patches.square().sum(1)
-    excluded = None if leave_out is None else leave_out.repeat_interleave(features.shape[1])
-    nearest = []
-    for start in range(0, len(queries), _CHUNK):
-        chunk = queries[start : start + _CHUNK]
-        # |q - r|^2 = |q|^2 + (|r|^2 - 2 q.r), and |q|^2 does not change which r is nearest.
-        partial = torch.addmm(lengths, chunk, level.patches.T, alpha=-2)
-        if excluded is not None:
-            own = excluded[start : start + _CHUNK, None] == level.frames
-            partial = partial.masked_fill(own, torch.inf)
-        nearest.append((partial.amin(1) + chunk.square().sum(1)).clamp_min(0).sqrt())
-    return torch.cat(nearest).reshape(features.shape[:2])
+def _anywhere(features: Tensor, max_patches: int) -> Anywhere:
+    patches = features.flatten(0, 2)
+    frames = torch.arange(len(features)).repeat_interleave(len(patches) // len(features))
+    kept = coreset(patches, max_patches)
+    return Anywhere(patches[kept].contiguous(), frames[kept])
+
+
+def _measured(features: Tensor, matcher: Anywhere | InPlace, whitening: Whitening | None) -> Level:
+    left_out = matcher.distance(features, torch.arange(len(features)))
+    return Level(matcher, whitening, float(left_out.mean()), max(float(left_out.std()), 1e-6))
+
+
+def _resize(scores: Tensor, grid: tuple[int, ...]) -> Tensor:
+    return functional.interpolate(scores[:, None], grid, mode="bilinear", align_corners=False)[:, 0]

@@ -1,4 +1,4 @@
-"""Hand-made texture features of each patch: local colour and the energy of a Gabor filter bank.
+"""Hand-made texture features: local colour, local contrast and the energy of a Gabor filter bank, all as logarithms.
 
 They need no training and see fine texture that a transformer's patches average away; with an untrained tower they
 are the strongest level of the reference bank.
@@ -7,6 +7,7 @@ are the strongest level of the reference bank.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,34 +16,44 @@ from torch.nn import functional
 _ORIENTATIONS = 4
 _WAVELENGTHS_PX = (4.0, 8.0)
 _KERNEL_PX = 11
-# Every second pixel suffices for energies that are averaged over a patch, at a quarter of the cost.
+# Every second pixel suffices for energies that are averaged over a cell, at a quarter of the cost.
 _STRIDE = 2
+# Added before the logarithm, of pixels in 0..1: below these a camera shows noise.
+_DARKEST = 0.05
+_FAINTEST = 0.005
 
 
 class TextureFeatures(nn.Module):
-    """Mean and standard deviation of each channel (6) and Gabor energies of the luminance (8), pooled to a grid."""
+    """Mean and deviation of each channel (6) and Gabor energies of the luminance (8), pooled to a grid of cells.
+
+    Logarithms: light that brightens a place by a tenth adds the same to all of them, whatever is there, and a
+    contrast counts by its ratio to what is usual.
+    """
 
     filters: Tensor
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self, grid: tuple[int, int]) -> None:
+    def __init__(self, grid: tuple[int, int], mean: Sequence[float], std: Sequence[float]) -> None:
+        """``mean`` and ``std`` are those the images were normalised with (pixels in 0..1)."""
         super().__init__()
         self._grid = grid
         self.register_buffer("filters", _gabor_pairs())
-
-    @property
-    def channels(self) -> int:
-        """Features of a patch."""
-        return 6 + _ORIENTATIONS * len(_WAVELENGTHS_PX)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
-        """Return float32 [B, P, 14] of normalised images [B, 3, S, S]; P runs along the grid's rows."""
-        mean = functional.adaptive_avg_pool2d(images, self._grid)
-        variance = functional.adaptive_avg_pool2d(images * images, self._grid) - mean * mean
-        grey = images.mean(dim=1, keepdim=True)
+        """Return float32 [B, rows, columns, 14] of normalised images [B, 3, S, S]."""
+        pixels = torch.addcmul(self.mean, images, self.std)
+        mean = functional.adaptive_avg_pool2d(pixels, self._grid)
+        variance = functional.adaptive_avg_pool2d(pixels * pixels, self._grid) - mean * mean
+        grey = pixels.mean(dim=1, keepdim=True)
         even, odd = functional.conv2d(grey, self.filters, stride=_STRIDE, padding=_KERNEL_PX // 2).chunk(2, dim=1)
         energy = functional.adaptive_avg_pool2d(torch.hypot(even, odd), self._grid)
-        return torch.cat([mean, variance.clamp_min(0).sqrt(), energy], dim=1).flatten(2).transpose(1, 2)
+        contrast = torch.cat([variance.clamp_min(0).sqrt(), energy], dim=1)
+        features = torch.cat([(mean.clamp_min(0) + _DARKEST).log(), (contrast + _FAINTEST).log()], dim=1)
+        return features.permute(0, 2, 3, 1)
 
 
 def _gabor_pairs() -> Tensor:
