@@ -53,8 +53,8 @@ def open_source(
 
 def _open(text: str, truth: TruthWriter | None, clock: Clock, report: Report) -> ImageSource:
     if text.startswith("sim:"):
-        virtual, start = parse_sim(text)
-        return _SimulatedSource(virtual, start, truth, clock)
+        virtual, start, step = parse_sim(text)
+        return _SimulatedSource(virtual, start, step, truth, clock)
     if text.startswith(("rtsp://", "rtsps://")):
         return LiveSource(redacted(text), lambda: open_rtsp(text), clock, report)
     if text.startswith("usb:"):
@@ -75,25 +75,26 @@ def _open(text: str, truth: TruthWriter | None, clock: Clock, report: Report) ->
     raise BadInputError(_KINDS, f"{shown!r}, which does not exist", "check the path")
 
 
-def parse_sim(text: str) -> tuple[VirtualLine, int]:
-    """Return the line and the first frame that ``sim:NAME?seed=7&rate=0.1&normal=1&start=100`` names.
+def parse_sim(text: str) -> tuple[VirtualLine, int, int]:
+    """Return the line, the first frame and the step that ``sim:NAME?seed=7&rate=0.1&normal=1&start=100&step=9`` names.
 
-    ``normal=1`` makes good parts only (for enrolment); ``start`` is the index of the first frame.
+    ``normal=1`` makes good parts only (for enrolment); ``start`` is the index of the first frame, and every ``step``-th
+    is taken from there on: frames spread over a shift show more of its light and movement than as many in a row.
 
     Raises:
         BadInputError: unknown line or parameter, or a value that does not fit.
     """
     name, _, query = text.removeprefix("sim:").partition("?")
-    values = {"seed": "0", "rate": "0.1", "normal": "0", "start": "0"}
+    values = {"seed": "0", "rate": "0.1", "normal": "0", "start": "0", "step": "1"}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in values:
             raise BadInputError(f"sim parameters {', '.join(values)}", repr(key), "as in sim:plate?seed=7&rate=0.1")
         values[key] = value
-    seed, start = (_whole(key, values[key]) for key in ("seed", "start"))
+    seed, start, step = (_whole(key, values[key]) for key in ("seed", "start", "step"))
     if values["normal"] not in ("0", "1"):
         raise BadInputError("sim parameter normal to be 0 or 1", repr(values["normal"]), "as in sim:plate?normal=1")
     rate = 0.0 if values["normal"] == "1" else _share(values["rate"])
-    return line(name, seed, rate), start
+    return line(name, seed, rate), start, max(1, step)
 
 
 def _whole(key: str, text: str) -> int:
@@ -122,11 +123,12 @@ class _SimulatedSource:
 
     line: VirtualLine
     start: int
+    step: int
     truth: TruthWriter | None
     clock: Clock
 
     def __iter__(self) -> Iterator[CapturedImage]:
-        for frame in self.line.frames(self.start):
+        for frame in self.line.frames(self.start, self.step):
             frame_id = None
             if self.truth is not None:
                 frame_id = str(uuid_utils.uuid7())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,12 +64,9 @@ class VirtualLine:
     seed: int = 0
     defect_rate: float = 0.1
 
-    def frames(self, start: int = 0) -> Iterator[SimulatedFrame]:
-        """Yield frames ``start``, ``start`` + 1, ... without end."""
-        index = start
-        while True:
-            yield self.frame(index)
-            index += 1
+    def frames(self, start: int = 0, step: int = 1) -> Iterator[SimulatedFrame]:
+        """Yield frames ``start``, ``start`` + ``step``, ... without end."""
+        return (self.frame(index) for index in itertools.count(start, step))
 
     def frame(self, index: int) -> SimulatedFrame:
         """Render frame ``index`` (0 or more)."""

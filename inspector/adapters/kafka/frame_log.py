@@ -13,6 +13,7 @@ from kafka.structs import TopicPartition
 
 from inspector.adapters.kafka import clients, records, transaction
 from inspector.adapters.kafka.connection import KafkaConnection, translate, translated_errors
+from inspector.adapters.kafka.join_keeper import note_partitions
 from inspector.adapters.kafka.membership import MembershipGuard, Standing
 from inspector.adapters.kafka.reconnect import Reconnect
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
@@ -218,6 +219,7 @@ class KafkaFrameLog:
                 self._consumer = self._make_consumer()
                 clients.require_topics(self._consumer, (self._frames_topic, *self._output_topics), self._connection)
                 self._consumer.subscribe([self._frames_topic])
+                note_partitions(self._consumer)
         except BaseException as error:
             self._disconnect()
             if transaction.is_fenced(error):

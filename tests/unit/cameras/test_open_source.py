@@ -57,7 +57,7 @@ def test_a_virtual_line_takes_its_settings_from_the_query():
         ("B4-000005", "B4-LOT-0001", "top", None),
     ]
     assert parse_sim("sim:plate?normal=1")[0].defect_rate == 0
-    assert parse_sim("sim:plate") == (line("plate", 0, 0.1), 0)
+    assert parse_sim("sim:plate") == (line("plate", 0, 0.1), 0, 1)
 
 
 def test_the_truth_is_written_under_the_frames_id_and_is_not_in_what_is_published(tmp_path):
