@@ -24,9 +24,9 @@ def keep_finished_joins(consumer: Any) -> None:
 
     async def use_or_join() -> bytes:
         if finished and coordinator.state == MemberState.REBALANCING:
-            generation, assignment = finished.pop()
+            generation, unused = finished.pop()
             if coordinator._generation == generation:
-                return assignment
+                return unused
         finished.clear()
         assignment: bytes = await join()
         finished.append((coordinator._generation, assignment))
