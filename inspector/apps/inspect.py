@@ -14,12 +14,12 @@ import structlog
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.apps import wiring
-from inspector.apps.supervisor import EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
+from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
 from inspector.domain.artefact import Announcement
-from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics, StuckError
 from inspector.pipeline.partition_watch import PartitionWatch
 from inspector.pipeline.ports import Engine, FencedError, FrameLog
 from inspector.settings import Settings
@@ -53,6 +53,14 @@ def work(settings: Settings) -> int:
         _log.error("waiting for a service", problem=str(error))
     except FencedError as error:
         _log.error("fenced", problem=str(error))
+    except StuckError as error:
+        _log.error("stuck", problem=str(error))
+        os._exit(EXIT_TRY_AGAIN)  # its thread would hold up an orderly exit for ever
+    except InspectorError:
+        raise
+    except Exception:
+        _log.exception("a bug, or a device that failed: the worker starts again")
+        return EXIT_BUG
     return EXIT_TRY_AGAIN
 
 
@@ -130,8 +138,12 @@ def _config_applied(announcement: Announcement) -> None:
     _log.info("took configuration", what=announcement.key, version=announcement.version[:12])
 
 
-def _config_refused(announcement: Announcement, error: BadInputError) -> None:
-    _log.error("refused configuration, the last good one stays", what=announcement.key, problem=str(error))
+def _config_refused(announcement: Announcement, error: Exception) -> None:
+    _log.error(
+        "refused configuration, the last good one stays",
+        what=announcement.key,
+        problem=str(error) or type(error).__name__,
+    )
 
 
 def _trouble(what: str, detail: str) -> None:

@@ -17,10 +17,13 @@ from types import FrameType
 EXIT_OK = 0
 EXIT_PROBLEM = 1  # described to the person; a restart would meet it again
 EXIT_USAGE = 2
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a service is away, or we were fenced
 
 _FINAL = (EXIT_OK, EXIT_PROBLEM, EXIT_USAGE)
 _LONG_ENOUGH_S = 60.0
+# Longer than a worker takes to finish the batch in hand; shorter than the 30 s Kubernetes grants a pod by default.
+_GRACE_S = 25.0
 _STDIN = 0
 
 OnRestart = Callable[[int, float], None]
@@ -40,9 +43,11 @@ class Supervisor:
     The worker's standard input is a pipe held by us: when we die, even by SIGKILL, it reads end-of-file and stops.
     """
 
-    def __init__(self, command: Sequence[str], on_restart: OnRestart) -> None:
+    def __init__(self, command: Sequence[str], on_restart: OnRestart, grace_s: float = _GRACE_S) -> None:
+        """A worker told to stop is killed after ``grace_s``."""
         self._command = list(command)
         self._on_restart = on_restart
+        self._grace_s = grace_s
         self._stopping = threading.Event()
         self._worker: subprocess.Popen[bytes] | None = None
 
@@ -80,6 +85,12 @@ class Supervisor:
         worker = self._worker
         if worker is not None and worker.poll() is None:
             worker.terminate()
+            self._kill_later(worker)
+
+    def _kill_later(self, worker: subprocess.Popen[bytes]) -> None:
+        timer = threading.Timer(self._grace_s, worker.kill)
+        timer.daemon = True
+        timer.start()
 
 
 def stop_when_told() -> threading.Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inspector.domain.artefact import Announcement, ArtefactKind
-from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.records import from_json
 from inspector.pipeline.ports import ArtefactStore, ConfigFeed, Engine
@@ -14,7 +14,7 @@ from inspector.pipeline.ports import ArtefactStore, ConfigFeed, Engine
 _ORDER = (ArtefactKind.PRODUCT, ArtefactKind.CAMERA, ArtefactKind.CALIBRATION, ArtefactKind.BANK)
 
 OnApplied = Callable[[Announcement], None]
-OnRefused = Callable[[Announcement, BadInputError], None]
+OnRefused = Callable[[Announcement, Exception], None]
 
 
 class ConfigApplier:
@@ -44,7 +44,10 @@ class ConfigApplier:
                 self._apply(announcement)
             except ServiceUnavailableError:
                 return False
-            except BadInputError as error:
+            except CredentialsError:
+                raise  # the store's word on us, not on the artefact
+            except Exception as error:
+                # Whatever it is that an announcement breaks: raised, it would break every inspector at every start.
                 self._on_refused(announcement, error)
             else:
                 self._on_applied(announcement)

@@ -142,7 +142,7 @@ def _image(value: bytes | None, max_bytes: int) -> bytes:
 
 def _captured_at(text: str | None, timestamp_ms: int) -> datetime:
     if text is None:
-        return datetime.fromtimestamp(max(0, timestamp_ms) / 1000, UTC)
+        return _from_timestamp(timestamp_ms)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -155,6 +155,14 @@ def _captured_at(text: str | None, timestamp_ms: int) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise FrameRejectedError(RejectReason.MALFORMED_HEADER, f"captured_at: out of range: {text!r}") from error
+
+
+def _from_timestamp(timestamp_ms: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(max(0, timestamp_ms) / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        detail = f"the record's timestamp is no date: {timestamp_ms} ms"
+        raise FrameRejectedError(RejectReason.MALFORMED_HEADER, detail) from error
 
 
 def _content_type(text: str | None, image: bytes) -> str:

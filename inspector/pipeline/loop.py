@@ -23,6 +23,7 @@ from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ledger import Counts, OffsetLedger
 from inspector.pipeline.ports import (
     CommitFailedError,
+    DecodedFrame,
     Engine,
     FencedError,
     FrameLog,
@@ -37,16 +38,22 @@ from inspector.pipeline.scoring import BatchScorer, Slot
 
 @dataclass(frozen=True, slots=True)
 class LoopLimits:
-    """Bounds of one inspector. ``max_queued_frames`` bounds memory: frames taken and not yet committed."""
+    """Bounds of one inspector.
+
+    ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed.
+    ``score_timeout_s`` is how long a batch may take before the engine counts as stuck.
+    """
 
     batch_max_size: int = 8
     batch_max_wait_s: float = 0.05
     max_queued_frames: int = 48
+    max_queued_bytes: int = 256 * 2**20
     max_batches_in_flight: int = 2
     decode_threads: int = 2
     max_frame_bytes: int = 16 * 2**20
     max_dead_letter_bytes: int = 20 * 2**20
     retry_s: float = 1.0
+    score_timeout_s: float = 300.0
     config_poll_s: float = 0.5
 
 
@@ -76,12 +83,21 @@ class LoopEvents:
     on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
 
 
+class StuckError(Exception):
+    """The engine does not come back. Its thread cannot be ended, so the process must be."""
+
+
 @dataclass(slots=True)
 class _Batch:
     slots: list[Slot]
     ownership: Ownership
     scored: Future[list[Outcome]]
+    dispatched_s: float
     retry_at_s: float = 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(_size_bytes(slot.record) for slot in self.slots)
 
 
 class InspectionLoop:
@@ -113,6 +129,7 @@ class InspectionLoop:
         self._ownership: Ownership | None = None
         self._config_work: Future[bool] | None = None
         self._config_due_s = 0.0
+        self._queued_bytes = 0
         self._full = False
         self._must_rebuild = False
 
@@ -121,14 +138,15 @@ class InspectionLoop:
 
         Raises:
             FencedError: another inspector owns our name or our partitions; exit the process.
+            StuckError: the engine does not come back; exit the process, without waiting for its threads.
         """
         try:
             while not stop():
                 self.step()
             self._finish(stop_after_s=time.monotonic() + 10 * self._limits.retry_s)
         finally:
-            self._scorer.shutdown(cancel_futures=True)
-            self._decoders.shutdown(cancel_futures=True)
+            self._scorer.shutdown(wait=False, cancel_futures=True)
+            self._decoders.shutdown(wait=False, cancel_futures=True)
 
     def step(self) -> None:
         """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""
@@ -151,11 +169,12 @@ class InspectionLoop:
 
     def _take_frames(self) -> None:
         room = self._limits.max_queued_frames - self._ledger.open_frames()
-        self._hold_back(full=room <= 0)
+        self._hold_back(full=room <= 0 or self._queued_bytes >= self._limits.max_queued_bytes)
         if self._full and self._in_flight:
             wait([self._in_flight[0].scored], timeout=0.02)
         try:
-            polled = self._log.poll(self._poll_timeout_s(), max(room, 1))
+            # At most a batch at a time: what a poll brings is not known before, and must not go far beyond the bounds.
+            polled = self._log.poll(self._poll_timeout_s(), max(1, min(room, self._limits.batch_max_size)))
         except ServiceUnavailableError as error:
             self._events.on_trouble("kafka is away", str(error))
             time.sleep(self._limits.retry_s)
@@ -176,35 +195,44 @@ class InspectionLoop:
                 self._log.resume()
 
     def _poll_timeout_s(self) -> float:
-        if self._full:
-            return 0.0
+        now_s = time.monotonic()
         if self._in_flight:
-            return 0.005
-        due_s = self._batcher.due_in_s(time.monotonic())
+            if self._in_flight[0].retry_at_s > now_s:
+                return 0.05
+            return 0.0 if self._full else 0.005
+        due_s = self._batcher.due_in_s(now_s)
         return 0.1 if due_s is None else min(0.1, due_s)
 
     def _take(self, record: LogRecord) -> None:
         self._ledger.take(record.source)
+        self._queued_bytes += _size_bytes(record)
         now_s = time.monotonic()
+        self._batcher.add(Slot(record, now_s, self._work(record)), now_s)
+
+    def _work(self, record: LogRecord) -> Future[DecodedFrame] | Rejected:
         try:
             frame = parse(record, self._engine.find_camera, self._limits.max_frame_bytes)
         except FrameRejectedError as error:
-            self._batcher.add(Slot(record, now_s, outcomes.rejected(record, error)), now_s)
-        else:
-            self._batcher.add(Slot(record, now_s, self._decoders.submit(self._engine.decode, frame)), now_s)
+            return outcomes.rejected(record, error)
+        return self._decoders.submit(self._engine.decode, frame)
 
     def _dispatch(self) -> None:
         while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:
             slots = self._batcher.take(time.monotonic())
             if not slots:
                 return
-            self._in_flight.append(_Batch(slots, self._ownership, self._scorer.submit(self._batches.score, slots)))
+            scored = self._scorer.submit(self._batches.score, slots)
+            self._in_flight.append(_Batch(slots, self._ownership, scored, time.monotonic()))
 
     def _settle_head(self) -> None:
-        if not self._in_flight or not self._in_flight[0].scored.done():
+        if not self._in_flight:
             return
         batch = self._in_flight[0]
-        if time.monotonic() < batch.retry_at_s:
+        if not batch.scored.done():
+            self._check_stuck(batch)
+            return
+        # While the membership is changing, a commit would most likely fail and cost everyone another rebalance.
+        if self._ownership is None or time.monotonic() < batch.retry_at_s:
             return
         started_s = time.monotonic()
         try:
@@ -215,6 +243,14 @@ class InspectionLoop:
             batch.retry_at_s = time.monotonic() + self._limits.retry_s
             return
         self._commit(batch, settled, store_ms=1000 * (time.monotonic() - started_s))
+
+    def _check_stuck(self, batch: _Batch) -> None:
+        # The second batch in flight waits for the first, and configuration may be applied in between: hence from when
+        # the head was dispatched, with a limit far above any batch.
+        if time.monotonic() - batch.dispatched_s > self._limits.score_timeout_s:
+            raise StuckError(
+                f"a batch of {len(batch.slots)} frames was not scored in {self._limits.score_timeout_s:.0f} s"
+            )
 
     def _store_results(self, batch: _Batch) -> list[Outcome]:
         scored = batch.scored.result()
@@ -235,6 +271,7 @@ class InspectionLoop:
             self._must_rebuild = True
             return
         self._in_flight.popleft()
+        self._queued_bytes -= batch.size_bytes
         commit_ms = 1000 * (time.monotonic() - started_s)
         self._events.on_commit(CommitReport(counts, settled, store_ms, commit_ms))
 
@@ -263,10 +300,19 @@ class InspectionLoop:
                 slot.work.cancel()
         self._in_flight.clear()
         self._ledger.reset()
+        self._queued_bytes = 0
 
     def _finish(self, stop_after_s: float) -> None:
         """Settle the batches in hand, within a bound; what is left is the next owner's."""
         self._batcher.clear()
-        while self._in_flight and not self._must_rebuild and time.monotonic() < stop_after_s:
+        while self._in_flight and self._ownership and not self._must_rebuild and time.monotonic() < stop_after_s:
             wait([self._in_flight[0].scored], timeout=0.1)
             self._settle_head()
+            if self._in_flight and self._in_flight[0].retry_at_s > 0:
+                time.sleep(0.05)
+        if self._in_flight and not self._in_flight[0].scored.done():
+            raise StuckError("the batch in hand was not scored in time to stop")
+
+
+def _size_bytes(record: LogRecord) -> int:
+    return len(record.value or b"")

@@ -220,7 +220,15 @@ class Engine(Protocol):
         ...
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
-        """Score and judge one batch, which may mix cameras with different vocabularies; one verdict each."""
+        """Score and judge one batch, which may mix cameras with different vocabularies; one verdict each.
+
+        Raises:
+            MemoryError: the device has too little memory for a batch of this size.
+        """
+        ...
+
+    def is_sound(self) -> bool:
+        """Score a frame of the engine's own; False if even that fails, so that no camera's frame is to blame."""
         ...
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:

@@ -28,13 +28,13 @@ class BatchScorer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known_good: DecodedFrame | None = None
 
     def score(self, slots: Sequence[Slot]) -> list[Outcome]:
         """Return one outcome for each slot, in order.
 
         Raises:
-            Exception: the engine fails on every frame; the fault is its own, and no frame may pay for it.
+            Exception: the engine fails on its own frame too, so the fault is its own; no camera's frame pays for it.
+            MemoryError: one frame alone is too much.
         """
         decoded = [_decoded(slot) for slot in slots]
         started_s = time.monotonic()
@@ -47,25 +47,18 @@ class BatchScorer:
 
     def _verdicts(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict | Exception]:
         try:
-            verdicts = self._engine.inspect(frames)
+            return self._engine.inspect(frames)
         except Exception as error:
-            return self._one_by_one(frames, error)
-        self._known_good = frames[-1]
-        return verdicts
-
-    def _one_by_one(self, frames: Sequence[DecodedFrame], error: Exception) -> Sequence[Verdict | Exception]:
-        found = [self._alone(frame) for frame in frames]
-        if all(isinstance(each, Exception) for each in found) and self._engine_is_broken():
-            raise error
-        return found
-
-    def _engine_is_broken(self) -> bool:
-        """Tell a broken engine from frames that break it: the broken one fails on a frame it could score before."""
-        return self._known_good is None or isinstance(self._alone(self._known_good), Exception)
+            found = [self._alone(frame) for frame in frames]
+            if all(isinstance(each, Exception) for each in found) and not self._engine.is_sound():
+                raise error
+            return found
 
     def _alone(self, frame: DecodedFrame) -> Verdict | Exception:
         try:
             return self._engine.inspect([frame])[0]
+        except MemoryError:
+            raise  # ours, not the frame's
         except Exception as error:
             return error
 

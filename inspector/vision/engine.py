@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import numpy as np
+
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
@@ -82,6 +84,15 @@ class InspectionEngine:
             judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms})
             for frame, scores, plan in zip(frames, raw, plans, strict=True)
         ]
+
+    def is_sound(self) -> bool:
+        """See ``pipeline.ports.Engine``: the frame is plain grey, of a camera nobody has."""
+        side = self.image_size_px
+        try:
+            self._scorer.score([np.full((side, side, 3), 128, np.uint8)], [self._book.plan("", "default")])
+        except Exception:
+            return False
+        return True
 
     def score_raw(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
         """Score one batch without judging it; a frame of the camera's own bank is left out of the bank."""

@@ -73,7 +73,10 @@ class RawScorer:
         started = time.perf_counter()
         images = self._images(pixels)
         ready = time.perf_counter()
-        scores = self._forward(images, [plan.product.vocabulary for plan in plans])
+        try:
+            scores = self._forward(images, [plan.product.vocabulary for plan in plans])
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(f"too little device memory for {len(pixels)} frames at once") from error
         zero_shot = upsample(anomaly_grid(scores.type_grid)[:, None], self.image_size_px)[:, 0].cpu().numpy()
         grids = scores.type_grid[:, 1:].cpu().numpy()
         image_scores = scores.image_scores.cpu().tolist()

@@ -49,7 +49,7 @@ def test_a_crash_is_restarted_and_a_described_problem_is_final(tmp_path: Path, m
 PARENT = """
     import sys
     from inspector.apps.supervisor import Supervisor
-    sys.exit(Supervisor([sys.executable, "-c", sys.argv[1]], lambda code, delay_s: None).run())
+    sys.exit(Supervisor([sys.executable, "-c", sys.argv[1]], lambda code, delay_s: None, grace_s=0.5).run())
 """
 WORKER = """
     from inspector.apps.supervisor import stop_when_told
@@ -82,3 +82,20 @@ def test_a_worker_does_not_outlive_a_killed_parent() -> None:
         parent.kill()
         assert parent.stdout is not None
         assert parent.stdout.read() == "finished\n"  # end of file only when the worker is gone too
+
+
+DEAF = """
+    import signal, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ready", flush=True)
+    while True: time.sleep(60)
+"""
+
+
+def test_a_worker_that_does_not_stop_is_killed_after_its_grace() -> None:
+    command = [sys.executable, "-c", textwrap.dedent(PARENT), textwrap.dedent(DEAF)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.terminate()
+        assert parent.wait(20) == EXIT_PROBLEM

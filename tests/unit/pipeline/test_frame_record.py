@@ -96,6 +96,12 @@ def test_what_is_there_but_wrong_is_rejected_with_its_reason(rec: LogRecord, rea
     assert reason_of(rec) is reason
 
 
+@pytest.mark.parametrize("timestamp_ms", [253_402_300_800_000, 2**62])
+def test_a_timestamp_beyond_every_calendar_is_rejected(timestamp_ms: int) -> None:
+    rec = LogRecord(FrameSource("frames", 0, 0), timestamp_ms, b"cam1", JPEG)
+    assert reason_of(rec) is RejectReason.MALFORMED_HEADER
+
+
 def test_a_camera_that_may_not_be_served_is_rejected() -> None:
     with pytest.raises(FrameRejectedError) as caught:
         parse(record(), lambda _: None, max_bytes=1000)

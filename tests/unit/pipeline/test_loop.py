@@ -25,7 +25,7 @@ from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline import alert_record
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics, StuckError
 from inspector.pipeline.ports import DecodedFrame, FencedError, OutRecord, Verdict
 
 GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"
@@ -43,6 +43,7 @@ class FakeEngine:
     cameras: dict[str, CameraSettings] = field(default_factory=dict)
     hold: threading.Event | None = None
     out_of_order: bool = False
+    memory_frames: int = 1_000
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
         return self.cameras.get(camera_id, CameraSettings())
@@ -57,6 +58,8 @@ class FakeEngine:
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         if self.hold is not None:
             assert self.hold.wait(20)
+        if len(frames) > self.memory_frames:
+            raise MemoryError("too many frames for the device")
         if self.out_of_order or any(decoded.pixels == CURSED for decoded in frames):
             raise RuntimeError("the engine failed")
         self.batches.append([decoded.frame.meta.frame_id for decoded in frames])
@@ -65,6 +68,9 @@ class FakeEngine:
     def _verdict(self, anomalous: bool) -> Verdict:
         label = PredLabel.ANOMALOUS if anomalous else PredLabel.NORMAL
         return Verdict(0.9 if anomalous else 0.1, label, 0.5, ScoreMode.ZERO_SHOT)
+
+    def is_sound(self) -> bool:
+        return not self.out_of_order
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
         if data == b"bad bank":
@@ -180,21 +186,21 @@ def test_a_frame_that_breaks_the_engine_is_rejected_alone_and_its_batch_is_serve
     assert len(world.store.arrivals) == 6
 
 
-def test_a_frame_that_breaks_the_engine_is_told_from_a_broken_engine_also_when_it_comes_alone() -> None:
+def test_a_frame_that_breaks_the_engine_is_told_from_a_broken_engine_also_when_it_is_the_first_and_only_one() -> None:
     world = World()
-    world.publish([GOOD])
-    loop = world.loop()
-    published = False
+    world.publish([CURSED])
+    world.run(world.loop())
+    assert world.dead() == [("f0000", "engine_failure")]
 
-    def until() -> bool:
-        nonlocal published
-        if world.drained() and not published:
-            published = True
-            world.publish([CURSED], ["cursed"])
-        return world.drained() and bool(world.dead())
 
-    world.run(loop, until)
-    assert world.dead() == [("cursed", "engine_failure")]
+def test_a_batch_too_large_for_the_device_is_scored_in_parts() -> None:
+    world = World()
+    world.engine.memory_frames = 1
+    world.publish([GOOD, DEFECT, GOOD, GOOD])
+    world.run(world.loop(batch_max_size=4))
+    assert world.dead() == []
+    assert world.alerts() == ["f0001"]
+    assert len(world.store.arrivals) == 4
 
 
 def test_a_broken_engine_stops_the_inspector_and_costs_no_frame() -> None:
@@ -332,6 +338,35 @@ def test_while_redis_is_away_frames_wait_within_bounds_and_the_group_is_kept() -
     assert most <= 12
     assert len(generations) == 1
     assert len(world.store.arrivals) == 60
+
+
+def test_bytes_waiting_are_bounded_as_well_as_frames() -> None:
+    world = World()
+    world.publish([GOOD + bytes(10_000)] * 40)
+    world.store.outage.plan(5)
+    loop = world.loop(max_queued_bytes=60_000, max_queued_frames=1_000)
+    most = 0
+
+    def until() -> bool:
+        nonlocal most
+        most = max(most, loop._ledger.open_frames())
+        return world.drained()
+
+    world.run(loop, until)
+    assert most < 40
+    assert len(world.store.arrivals) == 40
+
+
+def test_an_engine_that_does_not_come_back_ends_the_inspector() -> None:
+    world = World()
+    world.engine.hold = threading.Event()
+    world.publish([GOOD] * 4)
+    try:
+        with pytest.raises(StuckError, match="was not scored in"):
+            world.run(world.loop(score_timeout_s=0.2), until=lambda: False)
+    finally:
+        world.engine.hold.set()
+    assert world.broker.committed_offsets("g") == {}
 
 
 @contextmanager
