@@ -106,12 +106,17 @@ class LimitSettings(_Section):
 
 
 class RetentionSettings(_Section):
-    """How long results stay in Redis: by age and by count, defects longer than good frames."""
+    """How long results stay in Redis: by age and by count, defects longer than good frames.
+
+    A frame id that comes again within ``duplicate_hours`` from elsewhere is a duplicate, whether or not its result is
+    still kept; each remembered id takes about 150 bytes of Redis.
+    """
 
     good_hours: Annotated[float, Field(gt=0)] = 24.0
     defect_hours: Annotated[float, Field(gt=0)] = 24.0 * 14
     good_per_camera: Annotated[int, Field(ge=1)] = 2_000
     defect_per_camera: Annotated[int, Field(ge=1)] = 2_000
+    duplicate_hours: Annotated[float, Field(gt=0)] = 24.0
 
 
 class SpoolSettings(_Section):

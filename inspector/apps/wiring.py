@@ -121,6 +121,7 @@ def result_store(settings: Settings) -> RedisResultStore:
         defect_s=_seconds(kept.defect_hours),
         good_per_camera=kept.good_per_camera,
         defect_per_camera=kept.defect_per_camera,
+        duplicate_s=_seconds(kept.duplicate_hours),
     )
     return RedisResultStore(redis_client(settings), group_id=settings.kafka.group, retention=retention)
 

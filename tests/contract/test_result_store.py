@@ -53,6 +53,7 @@ class Subject:
         score: float = 0.25,
         camera: str = CAMERA,
         evidence: Evidence = NO_EVIDENCE,
+        clock_ahead: timedelta = timedelta(0),
     ) -> Inspected:
         source = FrameSource("frames", partition, offset)
         result = InspectionResult(
@@ -60,7 +61,7 @@ class Subject:
             camera_id=self.prefix + camera,
             line_id="line-1",
             product="plate",
-            captured_at=START + timedelta(milliseconds=offset),
+            captured_at=START + timedelta(milliseconds=offset) + clock_ahead,
             inspected_at=START + timedelta(seconds=1),
             anomaly_score=score,
             pred_label=PredLabel.ANOMALOUS if defect else PredLabel.NORMAL,
@@ -85,8 +86,8 @@ class Subject:
         return found
 
 
-def memory_subject() -> Subject:
-    store = MemoryResultStore()
+def memory_subject(keep: int | None = None) -> Subject:
+    store = MemoryResultStore(keep)
     return Subject(store, store, lambda camera: store.arrivals, "")
 
 
@@ -122,6 +123,38 @@ def new_subject(request: pytest.FixtureRequest) -> Iterator[Callable[[], Subject
     yield make
     for subject in made:
         close(subject)
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
+def keeps_three(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """A store that keeps three results of a camera and a verdict."""
+    if request.param == "memory":
+        yield memory_subject(keep=3)
+        return
+    retention = Retention(good_per_camera=3, defect_per_camera=3)
+    subject = redis_subject(request.getfixturevalue("services").redis_url, retention)
+    yield subject
+    close(subject)
+
+
+def test_a_camera_whose_clock_is_years_ahead_pushes_no_later_result_out(keeps_three: Subject) -> None:
+    store = keeps_three.store
+    ahead = timedelta(days=73 * 365)
+    store.store([keeps_three.result(f"wrong{i}", i, clock_ahead=ahead) for i in range(3)], 1)
+    assert keeps_three.last() == ["wrong2", "wrong1", "wrong0"]
+    store.store([keeps_three.result(f"right{i}", 10 + i) for i in range(3)], 1)
+    assert keeps_three.last() == ["right2", "right1", "right0"]
+
+
+def test_a_frame_is_a_duplicate_also_when_its_first_result_is_trimmed(keeps_three: Subject) -> None:
+    store = keeps_three.store
+    store.store([keeps_three.result(f"g{i}", i) for i in range(4)], 1)
+    assert keeps_three.stored("g0") is None
+    assert list(store.store([keeps_three.result("g0", 9)], 1)) == [DUPLICATE]
+    assert keeps_three.last() == ["g3", "g2", "g1"]
+    # The same message again, as after a crash before its offset was committed, is no duplicate and no new arrival.
+    assert list(store.store([keeps_three.result("g0", 0)], 1)) == [STORED]
+    assert keeps_three.arrivals(CAMERA) == ["g0", "g1", "g2", "g3"]
 
 
 @pytest.fixture
@@ -248,7 +281,7 @@ def test_after_planned_outages_the_same_call_succeeds() -> None:
     assert list(subject.store.store([subject.result("a", 1)], 1)) == [STORED]
 
 
-SMALL = Retention(good_s=100, defect_s=1000, good_per_camera=3, defect_per_camera=2)
+SMALL = Retention(good_s=100, defect_s=1000, good_per_camera=3, defect_per_camera=2, duplicate_s=500)
 
 
 @pytest.fixture
@@ -279,7 +312,7 @@ def test_beyond_the_count_the_oldest_of_its_kind_goes_with_its_evidence(small: S
 def test_a_late_frame_is_not_trimmed_by_its_own_write(small: Subject) -> None:
     small.store.store([small.result(f"g{i}", 10 + i) for i in range(3)], 1)
     small.store.store([small.result("late", 0)], 1)
-    assert small.stored("late") is not None
+    assert small.last() == ["g2", "g1", "late"]
 
 
 @pytest.mark.services
@@ -305,7 +338,10 @@ def test_good_and_defect_age_apart_and_the_fence_ends(small: Subject) -> None:
         keys.overlay(small.prefix + "g"): SMALL.good_s,
         keys.result(small.prefix + "d"): SMALL.defect_s,
         keys.good_index(camera): SMALL.good_s,
+        keys.good_arrivals(camera): SMALL.good_s,
         keys.defect_index(camera): SMALL.defect_s,
+        keys.defect_arrivals(camera): SMALL.defect_s,
+        keys.seen(small.prefix + "g"): SMALL.duplicate_s,
         keys.stream(camera): SMALL.defect_s,
         keys.fence(f"{small.prefix}group", "frames", 0): 3600,
     }
@@ -321,17 +357,18 @@ def test_expired_members_are_skipped_and_taken_out_of_the_index(small: Subject) 
     counts = small.read.counts(camera)
     assert (counts.good, counts.defect) == (2, 0)
     assert small.last(2) == ["g2", "g0"]
-    assert client.zcard(keys.good_index(camera)) == 2
+    both = (keys.good_index(camera), keys.good_arrivals(camera))
+    assert [client.zcard(key) for key in both] == [2, 2]
     client.delete(keys.result(small.prefix + "g2"))
     small.store.store([small.result("g3", 3)], 1)  # writing cleans as well
-    assert client.zcard(keys.good_index(camera)) == 2
+    assert [client.zcard(key) for key in both] == [2, 2]
 
 
 @pytest.mark.services
 def test_trimming_spares_a_frame_id_that_another_camera_holds_by_now(small: Subject) -> None:
     client = small.store._client
     small.store.store([small.result("a", 1)], 1)
-    client.delete(keys.result(small.prefix + "a"))
+    client.delete(keys.result(small.prefix + "a"), keys.seen(small.prefix + "a"))  # both expired
     assert list(small.store.store([small.result("a", 2, camera="cam2")], 1)) == [STORED]
     assert small.last() == []
     small.store.store([small.result(f"g{i}", 10 + i) for i in range(4)], 1)

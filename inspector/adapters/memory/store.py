@@ -1,6 +1,6 @@
 """Result and artefact stores in memory: the fakes the contract suites hold to the real ones' behaviour.
 
-They keep everything (no retention) and can be away for a number of calls.
+They keep everything unless told how many, and can be away for a number of calls.
 """
 
 from __future__ import annotations
@@ -9,19 +9,26 @@ from collections.abc import Sequence
 
 from inspector.adapters.artefacts import verified, version_of
 from inspector.adapters.memory.faults import Outage
+from inspector.domain.frame import FrameSource
 from inspector.domain.outcome import Evidence, Inspected
 from inspector.domain.result import InspectionResult, PredLabel
 from inspector.pipeline.ports import StoreStatus
 
 
 class MemoryResultStore:
-    """``ports.ResultStore`` in memory, with the readers of ``RedisResults``."""
+    """``ports.ResultStore`` in memory, with the readers of ``RedisResults``.
 
-    def __init__(self) -> None:
+    ``keep_per_camera``: how many results of a camera and a verdict are kept, the first to arrive
+    going first; None: all.
+    """
+
+    def __init__(self, keep_per_camera: int | None = None) -> None:
         self.outage = Outage()
         self.arrivals: list[str] = []
         """Frame ids in the order they were first stored: the streams of all cameras in one."""
+        self._keep_per_camera = keep_per_camera
         self._held: dict[str, Inspected] = {}
+        self._seen: dict[str, FrameSource] = {}
         self._fences: dict[tuple[str, int], int] = {}
 
     def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
@@ -39,13 +46,22 @@ class MemoryResultStore:
         if self._fences.get(partition, -1) > fencing_token:
             return StoreStatus.FENCED
         self._fences[partition] = fencing_token
-        held = self._held.get(frame_id)
-        if held is None:
+        if frame_id not in self._seen:
             self.arrivals.append(frame_id)
-        elif held.result.source != source:
+        elif self._seen[frame_id] != source:
             return StoreStatus.DUPLICATE
+        self._seen[frame_id] = source
         self._held[frame_id] = inspected
+        self._trim(inspected.result)
         return StoreStatus.STORED
+
+    def _trim(self, newest: InspectionResult) -> None:
+        if self._keep_per_camera is None:
+            return
+        kind = (newest.camera_id, newest.pred_label)
+        alike = [key for key, held in self._held.items() if (held.result.camera_id, held.result.pred_label) == kind]
+        for frame_id in alike[: -self._keep_per_camera]:
+            del self._held[frame_id]
 
     def get(self, frame_id: str) -> InspectionResult | None:
         """Return one result, or None where there is none."""

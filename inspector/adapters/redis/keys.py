@@ -43,6 +43,21 @@ def defect_index(camera_id: str) -> str:
     return f"inspection:index:defect:{camera_id}"
 
 
+def good_arrivals(camera_id: str) -> str:
+    """Sorted set: frame ids judged normal, numbered as they arrived; what is trimmed goes in this order."""
+    return f"inspection:arrivals:good:{camera_id}"
+
+
+def defect_arrivals(camera_id: str) -> str:
+    """Sorted set: frame ids judged anomalous, numbered as they arrived."""
+    return f"inspection:arrivals:defect:{camera_id}"
+
+
+def seen(frame_id: str) -> str:
+    """String: where the frame came from (topic:partition:offset), also after its result was trimmed."""
+    return f"inspection:seen:{frame_id}"
+
+
 def fence(group_id: str, topic: str, partition: int) -> str:
     """String: the highest generation that wrote for this partition. Topics hold no colon, so no two keys meet."""
     return f"inspection:fence:{group_id}:{topic}:{partition}"

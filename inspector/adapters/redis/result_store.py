@@ -64,8 +64,10 @@ class RedisResultStore:
 
     def _keys(self, result: InspectionResult) -> list[str]:
         indices = [keys.good_index(result.camera_id), keys.defect_index(result.camera_id)]
+        arrivals = [keys.good_arrivals(result.camera_id), keys.defect_arrivals(result.camera_id)]
         if _is_defect(result):
             indices.reverse()
+            arrivals.reverse()
         return [
             keys.fence(self._group_id, result.source.topic, result.source.partition),
             keys.result(result.frame_id),
@@ -74,6 +76,8 @@ class RedisResultStore:
             keys.mask(result.frame_id),
             keys.stream(result.camera_id),
             *indices,
+            *arrivals,
+            keys.seen(result.frame_id),
             keys.CAMERAS,
         ]
 
@@ -96,6 +100,7 @@ class RedisResultStore:
             retention.longest_s,
             retention.stream_length,
             SWEEP_LIMIT,
+            retention.duplicate_s,
             to_json(result),
             evidence.frame or b"",
             evidence.overlay or b"",

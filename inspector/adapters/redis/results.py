@@ -16,10 +16,13 @@ from inspector.domain.result import InspectionResult
 
 _PAGE = 100
 
-# A sorted set's member whose record is gone. In one script, because the frame may be stored again between look and act.
+# Members of both indices whose record is gone. One script, because the frame may be stored again between look and act.
 _FORGET = """
-for i = 2, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 0 then redis.call('ZREM', KEYS[1], ARGV[i - 1]) end
+for i = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then
+    redis.call('ZREM', KEYS[1], ARGV[i - 2])
+    redis.call('ZREM', KEYS[2], ARGV[i - 2])
+  end
 end
 """
 
@@ -62,12 +65,12 @@ class RedisResults:
 
     def last(self, camera_id: str, n: int, defects_only: bool = False) -> list[InspectionResult]:
         """Return up to ``n`` results of a camera, the last captured first."""
-        indices = [keys.defect_index(camera_id)]
+        indices = [(keys.defect_index(camera_id), keys.defect_arrivals(camera_id))]
         if not defects_only:
-            indices.append(keys.good_index(camera_id))
+            indices.append((keys.good_index(camera_id), keys.good_arrivals(camera_id)))
         with translated(self._client):
             # By id: a frame that is judged anew between the two reads may stand in both.
-            found = {result.frame_id: result for index in indices for result in self._newest(camera_id, index, n)}
+            found = {result.frame_id: result for pair in indices for result in self._newest(camera_id, *pair, n)}
         return sorted(found.values(), key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
 
     def cameras(self) -> dict[str, datetime]:
@@ -89,8 +92,8 @@ class RedisResults:
         with translated(self._client):
             return cast(bytes | None, self._client.get(key))
 
-    def _newest(self, camera_id: str, index: str, n: int) -> list[InspectionResult]:
-        """Return up to ``n`` live results of one index, and take what it held in vain out of it."""
+    def _newest(self, camera_id: str, index: str, arrivals: str, n: int) -> list[InspectionResult]:
+        """Return up to ``n`` live results of one index, and take what it and ``arrivals`` held in vain out of them."""
         found: list[InspectionResult] = []
         gone: list[bytes] = []
         start = 0
@@ -104,7 +107,7 @@ class RedisResults:
                 if result.camera_id == camera_id:  # an expired frame's id may since be another camera's
                     found.append(result)
         for chunk in _chunks(gone):  # only now: taking members out would shift the pages
-            self._forget([index, *_result_keys(chunk)], chunk)
+            self._forget([index, arrivals, *_result_keys(chunk)], chunk)
         return found
 
     def _ids(self, index: str, start: int, stop: int) -> list[bytes]:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Limits by age (seconds since the result was last written) and by count (frames a camera). All are above 0."""
+    """Limits by age (seconds since the result was last written) and by count (frames a camera). All are above 0.
+
+    ``duplicate_s``: how long a frame id is known to be taken, however soon its result was trimmed.
+    """
 
     good_s: int = 24 * 3600
     defect_s: int = 30 * 24 * 3600
     good_per_camera: int = 10_000
     defect_per_camera: int = 10_000
+    duplicate_s: int = 24 * 3600
 
     def __post_init__(self) -> None:
         for field in fields(self):

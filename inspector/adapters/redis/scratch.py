@@ -10,6 +10,8 @@ from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
 
 _CHUNK = 500
+_OF_A_FRAME = (keys.result, keys.frame, keys.overlay, keys.mask, keys.seen)
+_OF_A_CAMERA = (keys.stream, keys.good_index, keys.defect_index, keys.good_arrivals, keys.defect_arrivals)
 
 
 class ScratchCameras:
@@ -31,12 +33,8 @@ class ScratchCameras:
 
     def forget(self, frame_ids: Collection[str], fences: Collection[tuple[str, str, int]]) -> None:
         """Delete everything of the cameras and of these frames, and the fences of (group, topic, partition)."""
-        names = [key(frame_id) for frame_id in frame_ids for key in (keys.result, keys.frame, keys.overlay, keys.mask)]
-        names += [
-            key(camera_id)
-            for camera_id in self._camera_ids
-            for key in (keys.stream, keys.good_index, keys.defect_index)
-        ]
+        names = [key(frame_id) for frame_id in frame_ids for key in _OF_A_FRAME]
+        names += [key(camera_id) for camera_id in self._camera_ids for key in _OF_A_CAMERA]
         names += [keys.fence(*fence) for fence in fences]
         with translated(self._client):
             for start in range(0, len(names), _CHUNK):

@@ -1,6 +1,7 @@
 -- Store one result: fence, duplicate, write, index, trim. Redis runs it as a whole or, refusing the first write, not at all.
 --
--- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 stream, 7 index it belongs in, 8 the other index, 9 cameras
+-- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 stream, 7 index it belongs in, 8 the other index,
+--       9 arrivals it belongs in, 10 the other arrivals, 11 seen, 12 cameras
 -- ARGV  see result_store.py, which lists them in the same order
 --
 -- The trimmed frames' keys cannot be declared in KEYS, because only the index knows them: one server, not a cluster.
@@ -9,7 +10,8 @@ local topic, partition, offset = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local frame_id, camera_id, label, score, captured_ms = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local ttl_s, limit = ARGV[11], tonumber(ARGV[12])
 local longest_s, stream_length, sweep_limit = tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
-local FIRST_PAYLOAD = 16 -- result, frame, overlay, mask: in the order of KEYS 2 to 5; an empty one is not there
+local duplicate_s = ARGV[16]
+local FIRST_PAYLOAD = 17 -- result, frame, overlay, mask: in the order of KEYS 2 to 5; an empty one is not there
 
 local prefixes = {}
 for key = 2, 5 do
@@ -28,13 +30,20 @@ end
 -- First of all writes, and one that Redis refuses when it is full: nothing else has happened if it does.
 redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
 
+-- Two memories of who holds the id: the record lives as long as its retention, the marker also when trimming was faster.
+local source = topic .. ':' .. ARGV[4] .. ':' .. ARGV[5]
+local seen = redis.call('GET', KEYS[11])
 local before = held(frame_id)
+if seen and seen ~= source then
+  return 'duplicate'
+end
 if before then
-  local source = before.source
-  if source.topic ~= topic or source.partition ~= partition or source.offset ~= offset then
+  local holder = before.source
+  if holder.topic ~= topic or holder.partition ~= partition or holder.offset ~= offset then
     return 'duplicate'
   end
 end
+redis.call('SET', KEYS[11], source, 'EX', duplicate_s)
 
 for key = 2, 5 do
   local payload = ARGV[FIRST_PAYLOAD + key - 2]
@@ -48,28 +57,38 @@ end
 redis.call('ZADD', KEYS[7], captured_ms, frame_id)
 redis.call('EXPIRE', KEYS[7], ttl_s)
 redis.call('ZREM', KEYS[8], frame_id)
-if not before then
+-- Numbered by arrival and trimmed in that order: a camera whose clock is years ahead must not push true results out.
+local newest = redis.call('ZREVRANGE', KEYS[9], 0, 0, 'WITHSCORES')
+redis.call('ZADD', KEYS[9], 'NX', (tonumber(newest[2]) or 0) + 1, frame_id)
+redis.call('EXPIRE', KEYS[9], ttl_s)
+redis.call('ZREM', KEYS[10], frame_id)
+if not before and not seen then
   redis.call('XADD', KEYS[6], 'MAXLEN', '~', stream_length, '*', 'frame_id', frame_id, 'label', label, 'score', score)
 end
 redis.call('EXPIRE', KEYS[6], longest_s)
 
 -- The server's clock, so that inspectors whose clocks disagree do not push each other's cameras out.
 local now_s = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[9], now_s, camera_id)
-redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now_s - longest_s)
+redis.call('ZADD', KEYS[12], now_s, camera_id)
+redis.call('ZREMRANGEBYSCORE', KEYS[12], '-inf', now_s - longest_s)
 
--- Oldest first, a bounded number a call: expired members leave the index, those beyond the limit leave the store.
-local excess = redis.call('ZCARD', KEYS[7]) - limit
-for rank, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, sweep_limit - 1)) do
+local function forget(id)
+  redis.call('ZREM', KEYS[7], id)
+  redis.call('ZREM', KEYS[9], id)
+end
+
+-- First come, first gone, a bounded number a call: expired members leave the indices, those beyond the limit the store.
+local excess = redis.call('ZCARD', KEYS[9]) - limit
+for rank, id in ipairs(redis.call('ZRANGE', KEYS[9], 0, sweep_limit - 1)) do
   if redis.call('EXISTS', prefixes[2] .. id) == 0 then
-    redis.call('ZREM', KEYS[7], id)
+    forget(id)
   elseif rank <= excess and id ~= frame_id then
     local record = held(id)
     -- An id whose first result expired may since be held by another camera, which must not lose it.
     if record and record.camera_id == camera_id then
       redis.call('UNLINK', prefixes[2] .. id, prefixes[3] .. id, prefixes[4] .. id, prefixes[5] .. id)
     end
-    redis.call('ZREM', KEYS[7], id)
+    forget(id)
   end
 end
 return 'stored'
