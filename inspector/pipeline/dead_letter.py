@@ -12,6 +12,7 @@ from inspector.pipeline.ports import OutRecord
 DEAD_LETTER_SCHEMA = "inspection.dead-letter/1"
 
 _MAX_DETAIL_BYTES = 1024
+_MAX_KEY_BYTES = 1024
 _MAX_ORIGINAL_HEADERS = 64
 _MAX_ORIGINAL_HEADER_BYTES = 1024
 
@@ -38,9 +39,22 @@ def encode(rejected: Rejected, topic: str, max_bytes: int) -> OutRecord:
         "sha256": digest,
         "frame_id": rejected.frame_id or "",
         "camera_id": rejected.camera_id or "",
+        **_key_facts(rejected.key),
     }
     own = tuple((name, text.encode(errors="replace")[:_MAX_DETAIL_BYTES]) for name, text in headers.items() if text)
-    return OutRecord(topic, rejected.key, value, (*own, *_originals(rejected.headers)))
+    key = None if _too_long(rejected.key) else rejected.key
+    return OutRecord(topic, key, value, (*own, *_originals(rejected.headers)))
+
+
+def _too_long(key: bytes | None) -> bool:
+    return key is not None and len(key) > _MAX_KEY_BYTES
+
+
+def _key_facts(key: bytes | None) -> dict[str, str]:
+    """Say what a key was that is left out for its length; a key of megabytes would make a letter nobody takes."""
+    if key is None or not _too_long(key):
+        return {}
+    return {"key_sha256": hashlib.sha256(key).hexdigest(), "key_size_bytes": str(len(key))}
 
 
 def _reference(rejected: Rejected, digest: str) -> bytes:

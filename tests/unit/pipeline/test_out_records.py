@@ -98,3 +98,14 @@ def test_hostile_headers_cannot_make_a_dead_letter_too_large() -> None:
     headers = tuple((f"h{i}" * 500, bytes(100_000)) for i in range(200))
     record = dead_letter.encode(rejected(b"x", headers=headers), "dlq", 1000)
     assert sum(len(name) + len(value) for name, value in record.headers) < 200_000
+
+
+def test_a_hostile_key_cannot_make_a_dead_letter_too_large() -> None:
+    key = b"k" * 20_000_000
+    letter = Rejected(SOURCE, RejectReason.MALFORMED_HEADER, "the key is no printable camera id", b"x", key=key)
+    record = dead_letter.encode(letter, "dlq", 1000)
+    headers = dict(record.headers)
+    assert record.key is None
+    assert headers["key_size_bytes"] == b"20000000"
+    assert headers["key_sha256"].decode() == hashlib.sha256(key).hexdigest()
+    assert dead_letter.encode(rejected(b"x"), "dlq", 1000).key == b"cam1"
