@@ -16,6 +16,9 @@ DEFAULT_MAX_FRAME_BYTES = 8 * 1024 * 1024
 _DEAD_LETTER_HEADROOM_BYTES = 1024 * 1024
 _SMALL_RECORD_BYTES = 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
+# Whatever a producer compressed is stored plain: images do not shrink, a reader without the codec cannot read it, and
+# the limits on sizes are then those of what comes out, so that nothing small can unpack into gigabytes.
+_PLAIN = {"compression.type": "uncompressed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,17 @@ class TopicPlan:
         """Return the topics with their settings."""
         in_sync = str(max(1, self.replication_factor - 1))
         kept = {"retention.ms": str(self.records_retention_ms), "min.insync.replicas": in_sync}
-        frames = kept | {
-            "retention.ms": str(self.frames_retention_ms),
-            "max.message.bytes": str(self.max_frame_bytes + _SMALL_RECORD_BYTES // 2),
-        }
+        frames = (
+            kept
+            | _PLAIN
+            | {
+                "retention.ms": str(self.frames_retention_ms),
+                "max.message.bytes": str(self.max_frame_bytes + _SMALL_RECORD_BYTES // 2),
+            }
+        )
         dead = kept | {"max.message.bytes": str(self.max_frame_bytes + 2 * _DEAD_LETTER_HEADROOM_BYTES)}
         alerts = kept | {"max.message.bytes": str(_SMALL_RECORD_BYTES)}
-        config = {"cleanup.policy": "compact", "min.insync.replicas": in_sync}
+        config = _PLAIN | {"cleanup.policy": "compact", "min.insync.replicas": in_sync}
         return (
             TopicSpec(self.frames, self.partitions, self.replication_factor, frames),
             TopicSpec(self.alerts, self.partitions, self.replication_factor, alerts),
