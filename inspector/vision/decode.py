@@ -7,6 +7,9 @@ EXIF orientation is ignored, because coordinates are of the frame as captured.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,27 +19,42 @@ from numpy.typing import NDArray
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.outcome import RejectReason
 from inspector.vision.image_header import ImageFormat, ImageHeader, MalformedImageError, read_header, sniff
-from inspector.vision.opencv import cv2
+from inspector.vision.opencv import OPENCV_MAX_PIXELS, cv2
 
 # Spellings and "unknown" types in use for the two formats; anything else contradicts the bytes.
 _ALIASES = {"image/jpg": ImageFormat.JPEG, "image/pjpeg": ImageFormat.JPEG, "image/x-png": ImageFormat.PNG}
 _UNDECLARED = frozenset({"", "application/octet-stream", "image/*"})
 # libjpeg decodes at 1/2, 1/4, 1/8 from fewer DCT coefficients. Measured at 1280 x 1024 -> 256 (1/4, one thread):
 # 5.8 -> 3.5 ms a frame; pixels differ from the full decode by 1.8 grey levels on average, without a shift in mean.
-_REDUCED = {
+_COLOUR = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+_GREY = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+_COEFFICIENT_BYTES = 2
+# Frames that decode to more than this wait for each other, however many threads decode.
+_LARGE_BYTES = 16_000_000
+_ONE_LARGE = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Largest accepted frame: encoded bytes, and pixels (width times height) once decoded."""
+    """Largest accepted frame: encoded bytes, pixels (width times height), and bytes the decoder needs for them.
 
-    max_bytes: int = 20_000_000
+    The last lets any JPEG of 50 Mpx pass that a camera writes (they are decoded at a fraction of their size), and a PNG
+    of 13 Mpx in colour or 40 Mpx in grey: a small file can say that it is any size.
+    """
+
+    max_bytes: int = 16 * 2**20
     max_pixels: int = 50_000_000
+    max_decoded_bytes: int = 80_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +75,55 @@ def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int
         FrameRejectedError: EMPTY, TOO_LARGE, CONTENT_TYPE, TOO_MANY_PIXELS, TRUNCATED or UNDECODABLE.
     """
     header = check(image, content_type, limits)
-    reduction = 1
-    if header.format is ImageFormat.JPEG:
-        reduction = _reduction(min(header.width_px, header.height_px), target_px)
-    bgr = _imdecode(image, _REDUCED[reduction])
-    # INTER_AREA averages what falls into one pixel (no aliasing); enlarging with it would repeat pixels instead.
-    shrinks = min(bgr.shape[:2]) >= target_px
-    squeezed = cv2.resize(bgr, (target_px, target_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    reduction = _reduction(header, (target_px, target_px))
+    needed = _decoder_bytes(header, reduction)
+    if needed > limits.max_decoded_bytes:
+        detail = (
+            f"{header.width_px} x {header.height_px} pixels need {needed} bytes to decode, "
+            f"at most {limits.max_decoded_bytes} are given"
+        )
+        raise FrameRejectedError(RejectReason.TOO_MANY_PIXELS, detail)
+    with in_turn(needed):
+        decoded = _imdecode(image, header, reduction)
+        # INTER_AREA averages what falls into one pixel (no aliasing); enlarging with it would repeat pixels instead.
+        shrinks = min(decoded.shape[:2]) >= target_px
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        squeezed = cv2.resize(decoded, (target_px, target_px), interpolation=interpolation)
     return DecodedImage(_to_rgb(squeezed), header.width_px, header.height_px)
 
 
 def decode_full(image: bytes) -> NDArray[np.uint8]:
-    """Decode a frame that ``check`` accepted at its own size: uint8 [H, W, 3] RGB.
+    """Decode a frame that ``decode`` accepted at its own size: uint8 [H, W, 3] RGB.
 
     Raises:
         FrameRejectedError: UNDECODABLE.
     """
-    return _to_rgb(_imdecode(image, cv2.IMREAD_COLOR))
+    return _to_rgb(_imdecode(image, _trusted_header(image), 1))
+
+
+def decode_view(image: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a frame that ``decode`` accepted, at most ``size`` (width, height) large: uint8 [h, w, 3] RGB.
+
+    Raises:
+        FrameRejectedError: UNDECODABLE.
+    """
+    header = _trusted_header(image)
+    reduction = _reduction(header, size)
+    with in_turn(_decoder_bytes(header, reduction)):
+        decoded = _imdecode(image, header, reduction)
+        if decoded.shape[1] > size[0] or decoded.shape[0] > size[1]:
+            decoded = cast(NDArray[np.uint8], cv2.resize(decoded, size, interpolation=cv2.INTER_AREA))
+    return _to_rgb(decoded)
+
+
+@contextmanager
+def in_turn(needed_bytes: int) -> Iterator[None]:
+    """Let one large picture at a time be in memory; small ones do not wait."""
+    if needed_bytes <= _LARGE_BYTES:
+        yield
+    else:
+        with _ONE_LARGE:
+            yield
 
 
 def check(image: bytes, content_type: str, limits: DecodeLimits) -> ImageHeader:
@@ -111,21 +161,38 @@ def _agreed_format(image: bytes, content_type: str) -> ImageFormat:
     return found
 
 
-def _reduction(shorter_side_px: int, target_px: int) -> int:
-    """Largest of 1, 2, 4, 8 that keeps both decoded sides at or above the model's input (libjpeg rounds up)."""
-    return max(r for r in _REDUCED if r == 1 or shorter_side_px >= r * target_px)
+def _trusted_header(image: bytes) -> ImageHeader:
+    return check(image, "", DecodeLimits(len(image), OPENCV_MAX_PIXELS))
 
 
-def _imdecode(image: bytes, flags: int) -> NDArray[np.uint8]:
-    orientation_kept = flags | cv2.IMREAD_IGNORE_ORIENTATION
+def _reduction(header: ImageHeader, size: tuple[int, int]) -> int:
+    """Largest of 1, 2, 4, 8 that keeps both decoded sides at or above ``size`` (libjpeg rounds up); 1 for PNG."""
+    if header.format is not ImageFormat.JPEG:
+        return 1
+    return max(r for r in _COLOUR if r == 1 or (header.width_px >= r * size[0] and header.height_px >= r * size[1]))
+
+
+def _decoder_bytes(header: ImageHeader, reduction: int) -> int:
+    """Return the memory that OpenCV needs to decode a frame, as measured: its largest buffers, without the small."""
+    channels = 1 if header.grey else 3
+    if header.format is ImageFormat.PNG:  # decoded whole, then copied
+        return 2 * header.pixels * channels
+    rows, columns = -(-header.height_px // reduction), -(-header.width_px // reduction)
+    return rows * columns * channels + round(header.pixels * header.held_samples * _COEFFICIENT_BYTES)
+
+
+def _imdecode(image: bytes, header: ImageHeader, reduction: int) -> NDArray[np.uint8]:
+    flags = (_GREY if header.grey else _COLOUR)[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(image, np.uint8), orientation_kept)
+        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
     except cv2.error as error:
         raise FrameRejectedError(RejectReason.UNDECODABLE, f"the decoder refused it: {error.err}") from error
-    if bgr is None:
+    if pixels is None:
         raise FrameRejectedError(RejectReason.UNDECODABLE, "the decoder refused it")
-    return cast(NDArray[np.uint8], bgr)
+    return cast(NDArray[np.uint8], pixels)
 
 
-def _to_rgb(bgr: NDArray[Any]) -> NDArray[np.uint8]:
-    return cast(NDArray[np.uint8], cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+def _to_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return RGB of BGR [H, W, 3] or grey [H, W]."""
+    code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
+    return cast(NDArray[np.uint8], cv2.cvtColor(pixels, code))

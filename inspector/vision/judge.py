@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -13,11 +14,15 @@ from inspector.domain.outcome import Evidence
 from inspector.domain.result import PredLabel
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision.camera_book import Plan
-from inspector.vision.decode import decode_full
+from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
-from inspector.vision.overlay import draw_mask, draw_overlay
+from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import apply_score_map
+
+_LOG = logging.getLogger(__name__)
+# What drawing a frame holds: pixels, canvas and Pillow's copy. Frames too large for two at a time are drawn in turn.
+_BYTES_A_PIXEL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def judge(frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str,
     evidence = Evidence()
     if label is PredLabel.ANOMALOUS:
         started = time.perf_counter()
-        evidence = _evidence(frame, regions, image_score, plan.image_threshold)
+        evidence = _evidence(frame, regions, image_score, plan)
         timings_ms["overlay"] = _ms_since(started)
     return Verdict(
         anomaly_score=image_score,
@@ -74,13 +79,35 @@ def _regions(anomaly_map: NDArray[np.float32], type_grid: NDArray[np.float32], p
     return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
 
 
-def _evidence(frame: DecodedFrame, regions: Regions, score: float, threshold: float) -> Evidence:
-    pixels = decode_full(frame.frame.image)
-    caption = f"{frame.frame.meta.camera_id}  {frame.frame.meta.captured_at:%Y-%m-%d %H:%M:%S} UTC"
-    return Evidence(
-        frame=frame.frame.image,
-        overlay=draw_overlay(pixels, regions.defects, PredLabel.ANOMALOUS, score, threshold, caption, regions.omitted),
-        mask=draw_mask(regions.mask, frame.width_px, frame.height_px),
+def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> Evidence:
+    """Return the frame and the pictures of it; the frame alone where they cannot be made.
+
+    Whatever fails, the verdict and its alert stand: pictures are an extra, and three libraries draw them from bytes
+    that come from outside.
+    """
+    try:
+        with in_turn(_BYTES_A_PIXEL * frame.width_px * frame.height_px):
+            overlay = _overlay(frame, regions, score, plan)
+            mask = draw_mask(regions.mask, frame.width_px, frame.height_px)
+        return Evidence(frame=frame.frame.image, overlay=overlay, mask=mask)
+    except Exception:
+        _LOG.warning("no pictures of frame %s: they could not be drawn", frame.frame.meta.frame_id, exc_info=True)
+        return Evidence(frame=frame.frame.image)
+
+
+def _overlay(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> bytes:
+    size = (frame.width_px, frame.height_px)
+    meta = frame.frame.meta
+    return draw_overlay(
+        decode_view(frame.frame.image, picture_size(*size)),
+        size,
+        regions.defects,
+        PredLabel.ANOMALOUS,
+        score,
+        plan.image_threshold,
+        caption=f"{meta.camera_id}  {meta.captured_at:%Y-%m-%d %H:%M:%S} UTC",
+        omitted=regions.omitted,
+        types=plan.product.vocabulary.defect_types,
     )
 
 

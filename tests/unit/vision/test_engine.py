@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from engine_kit import BOARD, NOW, PLATE, SPEC, engine, frame, version_of, weigh
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.ports import Engine
+from inspector.vision import judge as judging
 from inspector.vision.decode import decode_full
 from inspector.vision.engine import InspectionEngine
+from inspector.vision.opencv import cv2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,6 +63,41 @@ def test_an_enrolled_camera_finds_the_defect_where_it_is_and_shows_it(enrolled: 
     assert mask.shape == (192, 240)
     assert mask[55, 170] == 255
     assert set(anomalous.timings_ms) == {"decode", "preprocess", "score", "bank", "regions", "overlay"}
+
+
+def plain_frame(width: int, height: int) -> Frame:
+    image = cv2.imencode(".png", np.full((height, width, 3), 90, np.uint8))[1].tobytes()
+    meta = FrameMeta(f"{width}x{height}", "cam1", "line-1", "plate", NOW, "image/png")
+    return Frame(meta, FrameSource("inspection.frames", 0, 0), image)
+
+
+@pytest.mark.parametrize("size", [(1, 1000), (8, 2000), (100, 2000), (200, 4300), (66_000, 30), (30, 66_000), (1, 1)])
+def test_a_frame_of_any_shape_gets_its_verdict_and_its_pictures(size: tuple[int, int]) -> None:
+    served = engine()
+    served.set_camera("cam1", CameraSettings("plate", image_threshold=0.0, pixel_threshold=0.0))
+    (verdict,) = served.inspect([served.decode(plain_frame(*size))])
+    assert verdict.pred_label is PredLabel.ANOMALOUS
+    assert verdict.evidence.overlay is not None
+    assert decode_full(verdict.evidence.mask or b"").shape[1::-1] == size
+
+
+@pytest.mark.parametrize("failing", ["decode_view", "draw_overlay", "draw_mask"])
+@pytest.mark.parametrize("error", [ValueError, OSError, cv2.error, MemoryError])
+def test_pictures_that_cannot_be_made_cost_no_verdict(
+    failing: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_args: object, **_options: object) -> NoReturn:
+        raise error("made to fail")
+
+    monkeypatch.setattr(judging, failing, fail)
+    served = engine()
+    served.set_camera("cam1", CameraSettings("plate", image_threshold=0.0))
+    decoded = served.decode(frame(1))
+    (verdict,) = served.inspect([decoded])
+    assert verdict.pred_label is PredLabel.ANOMALOUS
+    assert verdict.evidence.frame == decoded.frame.image
+    assert verdict.evidence.overlay is None
+    assert [record.getMessage() for record in caplog.records] == ["no pictures of frame f1: they could not be drawn"]
 
 
 def test_a_normal_frame_keeps_no_pictures(enrolled: InspectionEngine) -> None:
