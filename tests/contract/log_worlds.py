@@ -107,6 +107,10 @@ class KafkaWorld:
     def publish(self, camera: str, value: bytes) -> None:
         self._producer.send(self.frames, key=camera.encode(), value=value).get(10)
 
+    def publish_to(self, partition: int, value: bytes) -> int:
+        """Return the record's offset."""
+        return int(self._producer.send(self.frames, value=value, partition=partition).get(10).offset)
+
     def seen(self, topic: str) -> list[LogRecord]:
         return list(read_committed(self.connection, topic))
 
