@@ -27,6 +27,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from inspector.domain.errors import BadInputError
@@ -76,7 +77,10 @@ class RedisSettings(_Section):
 
 
 class ModelSettings(_Section):
-    """Which CLIP model scores, and with which prompt weights (none: freshly initialised, the text side untrained)."""
+    """Which CLIP model scores, and with which prompt weights (none: freshly initialised, the text side untrained).
+
+    ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
+    """
 
     name: str = "inspector-s"
     pretrained: str = "random"
@@ -85,7 +89,7 @@ class ModelSettings(_Section):
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
-    text_mode: Literal["causal", "bidirectional"] = "causal"
+    text_mode: Literal["causal", "bidirectional"] | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -268,6 +272,12 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Se
         settings = _with_flags(settings, flags or {})
     except ValidationError as error:
         raise _readable(error, path) from error
+    except (SettingsError, RecursionError) as error:  # a variable of a whole section, whose value is read as JSON
+        raise BadInputError(
+            "one setting a variable, as in INSPECTOR_KAFKA__GROUP, or a whole section as JSON",
+            f"no JSON ({error})",
+            "mend the INSPECTOR_ variable",
+        ) from error
     return settings
 
 
@@ -284,8 +294,8 @@ def _check_environment() -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise BadInputError(
             "a readable YAML settings file", f"{path}: {reason}", "check the path and the file"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -32,6 +33,14 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         return
     with running(tmp_path_factory.mktemp("services"), brokers=1) as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name of a randomly initialised model, small enough that tests of the line test the line."""
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    (folder / "open_clip_config.json").write_text(json.dumps(TINY_CLIP))
+    return f"local-dir:{folder}"
 
 
 @pytest.fixture

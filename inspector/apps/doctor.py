@@ -15,6 +15,7 @@ from inspector.adapters.kafka.topics import check_topics
 from inspector.adapters.redis import doctor as redis
 from inspector.apps import console, wiring
 from inspector.domain.errors import InspectorError
+from inspector.domain.text import shortened
 from inspector.settings import Settings
 
 _TIMEOUT_S = 5.0
@@ -84,7 +85,7 @@ def _guarded(name: str, check: Check, settings: Settings) -> list[Finding]:
         for finding in check(settings):
             found.append(finding)  # noqa: PERF402  what came before an error counts too
     except InspectorError as error:
-        found.append(Finding(name, Status.FAIL, f"expected {error.expected}, got {error.got}", error.do))
+        found.append(Finding(name, Status.FAIL, f"expected {error.expected}, got {shortened(error.got)}", error.do))
     return found
 
 
@@ -118,10 +119,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _device(settings: Settings) -> Iterator[Finding]:
     import torch
 
-    device, available = settings.model.device, torch.cuda.is_available()
-    if device.startswith("cuda") and not available:
-        yield Finding("device", Status.FAIL, f"{device} is set, there is no usable GPU", "set model.device to cpu")
-    elif available and not device.startswith("cuda"):
+    device, available = wiring.model_spec(settings).device, torch.cuda.is_available()
+    if available and not device.startswith("cuda"):
         name = torch.cuda.get_device_name(0)
         yield Finding("device", Status.WARN, f"{device} is set, {name} is idle", "set model.device to cuda")
     else:
@@ -142,13 +141,11 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    from inspector.dapo.weights_file import load_weights
-
     path = settings.model.weights
     if path is None:
         yield Finding("weights", Status.WARN, wiring.UNTRAINED, "set model.weights, or enrol every camera")
         return
-    _, manifest = load_weights(path, wiring.model_spec(settings))
+    _, manifest = wiring.load_prompt_weights(settings, path)
     if manifest.trained:
         yield Finding("weights", Status.OK, f"{path}, version {manifest.version[:12]}, trained")
     else:
@@ -187,4 +184,4 @@ _CHECKS: dict[str, Check] = {
     "weights": _weights,
     "spool": _spool,
 }
-_NEEDS = {"topics": "kafka"}
+_NEEDS = {"topics": "kafka", "model": "device", "weights": "device"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inspector.apps import console, wiring
-from inspector.dapo.weights_file import load_weights, save_weights, verify_weights
+from inspector.dapo.weights_file import save_weights, verify_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
 from inspector.domain.weights import WeightsManifest
@@ -37,7 +37,7 @@ def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
         BadInputError: the first thing that does not hold.
     """
     where = _path(settings, path)
-    _, manifest = load_weights(where, wiring.model_spec(settings))
+    _, manifest = wiring.load_prompt_weights(settings, where)
     if as_json:
         console.print_json({"file": str(where), "version": manifest.version, "ok": True})
         return

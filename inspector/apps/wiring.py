@@ -134,10 +134,15 @@ def artefacts(settings: Settings) -> RedisArtefactStore:
 
 
 def model_spec(settings: Settings) -> ModelSpec:
-    """Return which frozen model scores, and how."""
+    """Return which frozen model scores, and how.
+
+    Raises:
+        BadInputError: torch cannot compute on the configured device.
+    """
     from inspector.dapo.spec import ModelSpec
 
     model = settings.model
+    _check_device(model.device)
     return ModelSpec(
         name=model.name,
         pretrained=model.pretrained,
@@ -180,19 +185,34 @@ def engine_of(
 
     if settings.model.threads is not None:
         torch.set_num_threads(settings.model.threads)
-    if settings.model.device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadInputError("a usable GPU", f"none, and model.device is {settings.model.device}", "set it to cpu")
     limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
     return InspectionEngine(model_spec(settings), weights, manifest, products, cameras, allow_unknown, limits)
 
 
 def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
     """Return the configured prompt weights, or fresh ones where none are configured. Raises as ``engine``."""
+    if settings.model.weights is not None:
+        return load_prompt_weights(settings, settings.model.weights)
+    return fresh_weights(settings)
+
+
+def load_prompt_weights(settings: Settings, path: Path) -> tuple[PromptWeights, WeightsManifest]:
+    """Return the prompt weights of a file, made for the configured model.
+
+    Raises:
+        BadInputError: as ``load_weights``, or ``model.text_mode`` is set to another mode than they were made with.
+    """
     from inspector.dapo.weights_file import load_weights
 
-    if settings.model.weights is not None:
-        return load_weights(settings.model.weights, model_spec(settings))
-    return fresh_weights(settings)
+    weights, manifest = load_weights(path, model_spec(settings))
+    asked = settings.model.text_mode
+    if asked is not None and asked != manifest.text_mode:
+        raise BadInputError(
+            f"weights of text mode {asked}, as model.text_mode says",
+            f"{path}, made with {manifest.text_mode}",
+            "leave model.text_mode out, or use weights made so",
+        )
+    return weights, manifest
 
 
 def fresh_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
@@ -207,7 +227,22 @@ def fresh_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
     from inspector.dapo.prompt_weights import init_prompt_weights, seal
 
     weights, manifest = init_prompt_weights(model_spec(settings), Vocabulary(()), settings.model.seed)
-    return weights, seal(weights, replace(manifest, text_mode=settings.model.text_mode))
+    return weights, seal(weights, replace(manifest, text_mode=settings.model.text_mode or "causal"))
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, ImportError) as error:  # as many kinds as there are backends left out
+        reason = str(error).splitlines()[0]
+        raise BadInputError(
+            "model.device to be one that torch can use here", f"{device!r} ({reason})", "set it to cpu or cuda"
+        ) from error
+    if chosen.type == "meta":
+        raise BadInputError("model.device to be one that computes", repr(device), "set it to cpu or cuda")
 
 
 def _password(security: KafkaSecurity) -> str | None:

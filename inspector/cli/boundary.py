@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from inspector.domain.errors import InspectorError
-from inspector.domain.text import printable
+from inspector.domain.text import printable, shortened
 
 
 class Verbs(TyperGroup):
@@ -23,16 +23,28 @@ class Verbs(TyperGroup):
             sys.stdout.flush()  # here, where a closed pipe can still be handled
             return result
         except InspectorError as error:
-            raise _failed(str(error)) from None
+            raise _failed(f"expected {error.expected}, got {shortened(error.got)}: {error.do}") from None
         except BrokenPipeError:
             # The reader has all it wanted (`| head`). Python flushes stdout once more when it ends: into nothing.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_stdout()
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.filename is None:
-                raise
-            problem = f"expected a file or folder that can be used, got {error.filename}: {error.strerror}"
-            raise _failed(f"{problem}: check the path, its rights and the room on the disk") from None
+            raise _failed(_file_problem(error)) from None
+
+
+def _file_problem(error: OSError) -> str:
+    try:
+        sys.stdout.flush()
+    except OSError:  # stdout itself is what could not be written, and would fail again when Python ends
+        _discard_stdout()
+    if error.filename is None:  # known only to who opened it: a write to a disk that is full names no file
+        return f"expected output that can be written, got {error.strerror or error}: check the room on the disk"
+    problem = f"expected a file or folder that can be used, got {error.filename}: {error.strerror}"
+    return f"{problem}: check the path, its rights and the room on the disk"
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(problem: str) -> typer.Exit:

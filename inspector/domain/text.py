@@ -11,3 +11,12 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
         char if char.isprintable() or (keep_lines and char == "\n") else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def shortened(text: str, limit: int = 300) -> str:
+    """Return ``text`` on one line of printable characters, its middle left out beyond ``limit`` of them.
+
+    A problem may quote a whole hostile file; what it is about stands at one of the ends.
+    """
+    whole = printable(" ".join(text.split()))
+    return whole if len(whole) <= limit else f"{whole[: limit // 2]} ... {whole[-limit // 2 :]}"

@@ -49,8 +49,8 @@ class Parts:
         self._limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
         product = ProductSettings()
         weights, self.manifest = wiring.prompt_weights(settings)
-        text_mode = settings.model.text_mode
-        self._scorer = RawScorer(wiring.model_spec(settings), weights, text_mode, [product.vocabulary])
+        spec = wiring.model_spec(settings)
+        self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary])
         widths = self._scorer.level_widths()
         self._book = CameraBook(self.manifest, {"default": product}, {}, allow_unknown=True, level_widths=widths)
         self.pixel_threshold = 1.0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,3 +123,40 @@ def test_doctor_masks_secrets(here: Path) -> None:
     assert result.exit_code == 0
     assert "hush" not in result.output
     assert "bootstrap_servers" in result.stdout
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])
+def test_a_device_that_torch_cannot_use(tiny_settings: Path, device: str) -> None:
+    env = {"INSPECTOR_MODEL__DEVICE": device}
+    assert device in one_line_problem(run("weights", "init", "new.safetensors", env=env))
+    env |= {"INSPECTOR_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1", "INSPECTOR_REDIS__URL": "redis://127.0.0.1:1/0"}
+    result = run_alone("doctor", "--json", env=env)
+    failed = {entry["check"]: entry["found"] for entry in json.loads(result.stdout)["findings"]}
+    assert device in failed["device"]
+    assert failed["model"] == failed["weights"] == "not checked without device"
+
+
+def test_a_text_mode_that_contradicts_the_weights(tiny_settings: Path) -> None:
+    assert run("weights", "init", WEIGHTS, env={"INSPECTOR_MODEL__TEXT_MODE": "bidirectional"}).exit_code == 0
+    assert run("weights", "verify", WEIGHTS).exit_code == 0
+    problem = one_line_problem(run("weights", "verify", WEIGHTS, env={"INSPECTOR_MODEL__TEXT_MODE": "causal"}))
+    assert "made with bidirectional" in problem
+
+
+def test_a_full_disk_is_one_line(here: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "inspector", "schema", "result"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: expected output that can be written, got No space left on device: check the room on the disk"
+    ]
+
+
+def test_a_hostile_file_cannot_fill_the_terminal(here: Path) -> None:
+    header = json.dumps({"__metadata__": {"x" * 200_000: ""}}).encode()
+    Path(WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
+    problem = one_line_problem(run("weights", "show", WEIGHTS))
+    assert WEIGHTS in problem
+    assert len(problem) < 600

@@ -68,6 +68,7 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ("products: {p: {ignore: [[[0, 0], [1, 1]]]}}", "at least three points"),
         ("[1, 2]", "holds a list"),
         ("a: [", "readable YAML"),
+        ("[" * 5000, "nested too deeply"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
@@ -81,6 +82,16 @@ def test_an_unknown_variable_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INSPECTOR_KAFAK__GROUP", "x")
     with pytest.raises(BadInputError, match="INSPECTOR_KAFAK__GROUP"):
+        load()
+
+
+@pytest.mark.parametrize("value", ["foo", '{"group":', '{"a":' * 20_000])
+def test_a_variable_of_a_whole_section_that_is_no_json_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INSPECTOR_KAFKA", value)
+    with pytest.raises(BadInputError, match="INSPECTOR_KAFKA__GROUP"):
         load()
 
 
