@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from inspector.rendering.shapes import blob, blurred, shifted, stroke, wandering_line
 from inspector.rendering.surfaces import LIGHT, ByteImage, FloatImage, blend, fractal_noise, shade, to_bytes
+from inspector.vision.opencv import cv2
 
 _VISIBLE = 0.08  # coverage below this cannot be told from the surface and is neither painted nor masked
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.rendering.surfaces import FloatImage
+from inspector.vision.opencv import cv2
 
 Points = NDArray[np.float64]
 

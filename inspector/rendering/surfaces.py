@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from inspector.vision.opencv import cv2
 
 FloatImage = NDArray[np.float32]
 ByteImage = NDArray[np.uint8]

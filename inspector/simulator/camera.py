@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.rendering.surfaces import ByteImage
 from inspector.simulator.scene import FRAME_HEIGHT_PX, FRAME_WIDTH_PX, MARGIN_PX
+from inspector.vision.opencv import cv2
 
 JPEG_QUALITY = 90
 _NOISE_PAD_PX = 192

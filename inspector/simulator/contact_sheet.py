@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from inspector.rendering.surfaces import ByteImage
 from inspector.simulator.line import SimulatedFrame, VirtualLine
+from inspector.vision.opencv import cv2
 
 
 def contact_sheet(line: VirtualLine, columns: int = 3, rows: int = 3, width_px: int = 640) -> ByteImage:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from inspector.rendering.surfaces import ByteImage
 from inspector.simulator.camera import SensorNoise, encode_jpeg, expose, vibration
 from inspector.simulator.catalogue import Product, product
 from inspector.simulator.scene import FRAME_HEIGHT_PX, FRAME_WIDTH_PX, SCENE_SHAPE, Mark, Scene
+from inspector.vision.opencv import cv2
 
 _LOT_SIZE = 500
 

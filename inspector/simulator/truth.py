@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-
 from inspector.domain.errors import BadInputError
 from inspector.simulator.line import SimulatedFrame
+from inspector.vision.opencv import cv2
 
 
 class TruthWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import cv2
+from inspector.vision.opencv import cv2
 
 _TIMEOUT_MS = 10_000  # FFmpeg's own default is 30 s, long after an operator has noticed
 

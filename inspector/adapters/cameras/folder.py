@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from inspector.adapters.cameras.image import JPEG, PNG, CapturedImage, Clock, Report
 from inspector.domain import text
 from inspector.domain.errors import BadInputError
+from inspector.vision.opencv import cv2
 
 _SIGNATURES = {
     b"\xff\xd8\xff": JPEG,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from inspector.vision.opencv import cv2
 
 Clock = Callable[[], datetime]
 Report = Callable[[str], None]  # takes one line for a person; never holds a password

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import cv2
-
 from inspector.adapters.cameras.capture import open_video
 from inspector.adapters.cameras.folder import printable
 from inspector.adapters.cameras.image import JPEG, CapturedImage, Clock, encode_jpeg
 from inspector.domain.errors import BadInputError
+from inspector.vision.opencv import cv2
 
 
 class VideoSource:

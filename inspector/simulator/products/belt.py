@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.domain.defect import Box
 from inspector.rendering.surfaces import FloatImage, blend, fractal_noise, inside, shade, to_bytes, value_noise
 from inspector.simulator.scene import FRAME_HEIGHT_PX, SCENE_SHAPE, Mark, Scene, pixel_grid
+from inspector.vision.opencv import cv2
 
 _THREAD_PX = 13.0
 _LEFT_PX, _RIGHT_PX = 104, SCENE_SHAPE[1] - 104

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from inspector.rendering.surfaces import (
 )
 from inspector.simulator.products.board_parts import SCALE, Component, Sprite, draw, pad_mask
 from inspector.simulator.scene import MIDDLE, SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
+from inspector.vision.opencv import cv2
 
 _HALF_SIZE = (600.0, 478.0)
 _CORNERS = ((-555, -433), (555, -433), (-555, 433), (555, 433))

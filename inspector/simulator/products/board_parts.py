@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.rendering.surfaces import FloatImage
+from inspector.vision.opencv import cv2
 
 SCALE = 2  # drawn twice as large and shrunk: OpenCV's own anti-aliasing is too coarse for pins 5 px wide
 

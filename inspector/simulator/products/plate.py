@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from inspector.rendering.surfaces import (
     value_noise,
 )
 from inspector.simulator.scene import MIDDLE, SCENE_SHAPE, Mark, PartFault, Scene, pixel_grid
+from inspector.vision.opencv import cv2
 
 _HALF_SIZE = (545.0, 405.0)
 _BORE_RADIUS, _SCREW_CIRCLE, _SCREW_RADIUS = 128.0, 225.0, 34.0
