@@ -114,6 +114,17 @@ def progress(what: str, total: int | None = None) -> Iterator[Meter]:
         yield Meter(shown, shown.add_task(safe(what), total=total))
 
 
+@contextmanager
+def status(what: str) -> Iterator[None]:
+    """Say on stderr what is being done while the block runs, if stderr is a terminal; it leaves no trace."""
+    console = stderr()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(cell(what)):
+        yield
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()

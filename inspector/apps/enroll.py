@@ -46,10 +46,11 @@ def _enroll(
     rate: float,
     as_json: bool,
 ) -> None:
-    bank = engine.enroll([frame.pixels for frame in frames], rate)
-    bank_version = artefacts.put(bank)
-    engine.set_bank(camera_id, bank_version, bank)
-    calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
+    with console.status(f"{camera_id}: bank and thresholds from {len(frames)} frames"):
+        bank = engine.enroll([frame.pixels for frame in frames], rate)
+        bank_version = artefacts.put(bank)
+        engine.set_bank(camera_id, bank_version, bank)
+        calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
     # The calibration first: no frame may meet the bank without it.
     calibration_version = _publish_calibration(settings, artefacts, calibration)
     _announce(settings, ArtefactKind.BANK, camera_id, bank_version)
@@ -67,7 +68,8 @@ def calibrate(
         engine.set_bank(camera_id, bank_version, artefacts.get(bank_version))
     frames = _decoded(engine, camera_id, source, shots)
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
-    calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
+    with console.status(f"{camera_id}: thresholds from {len(frames)} frames"):
+        calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
     calibration_version = _publish_calibration(settings, artefacts, calibration)
     _report(calibration, calibration_version, bank_version, None, as_json)
 
@@ -78,7 +80,8 @@ def _engine(settings: Settings, camera_ids: Sequence[str]) -> InspectionEngine:
         raise BadInputError(
             "a camera of the settings, as cameras.allow_unknown is false", repr(unknown[0]), "add it under cameras"
         )
-    return wiring.engine(settings)
+    with console.status("loading the model"):
+        return wiring.engine(settings)
 
 
 def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) -> Sequence[DecodedFrame]:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 _UNSAFE = re.compile(r"[^\w .+@=-]", re.ASCII)
 _MAX_CHARS = 100
+_PICTURES = (".jpg", ".png")
 
 
 def safe_name(text: str) -> str:
@@ -26,7 +27,8 @@ def camera_folder(camera_id: str) -> str:
 class OutputNames:
     """Gives each input a relative path of its own below an output folder, like the input's but safe.
 
-    Two inputs whose paths differ get names that differ, also on a file system that ignores case.
+    Two inputs whose paths differ get names that differ, also on a file system that ignores case. No folder is called
+    like a picture: ``a.png`` is saved as ``a.jpg``, which must not meet the folder ``a.jpg``.
     """
 
     def __init__(self) -> None:
@@ -35,7 +37,8 @@ class OutputNames:
     def give(self, path: Path) -> Path:
         """Return the next name for ``path``, without a suffix; called once for each input."""
         parts = [safe_name(part) for part in path.parts if part not in ("/", "..", ".")] or ["_"]
-        parts[-1] = safe_name(PurePosixPath(parts[-1]).stem)
+        folders = [f"{part}_" if part.casefold().endswith(_PICTURES) else part for part in parts[:-1]]
+        parts = [*folders, safe_name(PurePosixPath(parts[-1]).stem)]
         name, number = Path(*parts), 1
         while str(name).casefold() in self._taken:
             number += 1

@@ -8,12 +8,11 @@ from pathlib import Path
 from inspector.adapters.redis.results import RedisResults
 from inspector.apps import console, wiring
 from inspector.apps.file_names import OutputNames
+from inspector.apps.words import defects_in_words
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
 from inspector.domain.result import InspectionResult
 from inspector.settings import Settings
-
-_NAMED_DEFECTS = 4
 
 
 def run(
@@ -45,7 +44,7 @@ def run(
             console.local_time(result.captured_at),
             console.verdict(result.pred_label),
             f"{result.anomaly_score:.3f}",
-            console.cell(defects_in_words(result)),
+            console.cell(defects_in_words(result.defects)),
             console.cell(result.part_id or "-"),
             console.cell(result.frame_id, "dim"),
         )
@@ -67,13 +66,6 @@ def cameras(settings: Settings, as_json: bool) -> None:
     for camera_id, seen, counts in found:
         made.add_row(console.cell(camera_id), console.local_time(seen), str(counts.good), str(counts.defect))
     console.print_table(made)
-
-
-def defects_in_words(result: InspectionResult) -> str:
-    """Return the gravest defects as ``scratch 612, dent 340``: type and severity."""
-    named = [f"{defect.defect_type} {defect.severity}" for defect in result.defects[:_NAMED_DEFECTS]]
-    more = len(result.defects) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "") or "-"
 
 
 def _save_overlays(store: RedisResults, found: Sequence[InspectionResult], folder: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +35,7 @@ _MAX_REFERENCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to score and where to put it; ``defects`` None takes the default vocabulary."""
+    """What to score and where to put it; ``defects`` None takes those of ``products.default``."""
 
     paths: tuple[str, ...]
     defects: tuple[str, ...] | None = None
@@ -87,17 +87,24 @@ def run(settings: Settings, request: Request) -> None:
 
 
 def _engine(settings: Settings, request: Request) -> InspectionEngine:
-    weights, manifest = wiring.prompt_weights(settings)
-    product = ProductSettings()
-    if request.defects is not None:
-        product = ProductSettings(defects=tuple(DefectSpec(name) for name in dict.fromkeys(request.defects)))
-    engine = wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, {}, allow_unknown=True)
+    with console.status("loading the model"):
+        weights, manifest = wiring.prompt_weights(settings)
+        products = {PRODUCT: _product(settings, request.defects)}
+        engine = wiring.engine_of(settings, weights, manifest, products, {}, allow_unknown=True)
     if request.reference is not None:
         _take_reference(engine, request.reference, settings.calibration.false_alarm_rate)
     if not manifest.trained:
         what = "scores and types mean nothing; give --reference" if request.reference is None else "types are a guess"
         console.remark(f"no trained weights (model.weights): the text side is untrained, {what}", "yellow")
     return engine
+
+
+def _product(settings: Settings, names: Sequence[str] | None) -> ProductSettings:
+    product = settings.domain_products()[PRODUCT]
+    if names is None:
+        return product
+    known = {spec.name: spec for spec in product.defects}
+    return replace(product, defects=tuple(known.get(name, DefectSpec(name)) for name in dict.fromkeys(names)))
 
 
 def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: float) -> None:
@@ -114,6 +121,7 @@ def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: fl
             except UnreadableImageError as error:
                 console.remark(f"{item.shown}: left out: {error}", "yellow")
             meter.advance()
+    with console.status(f"building a bank of {len(pixels)} reference images"):
         bank = engine.enroll(pixels, false_alarm_rate)
     engine.set_bank(CAMERA_ID, version_of(bank), bank)
 
@@ -134,22 +142,14 @@ def _score(
         except UnreadableImageError as error:
             tally.failed.append(f"{item.shown}: {error}")
             yield ScoredFile(item.shown, error=str(error))
-    frames = [frame for _, frame in decoded]
-    _compare(engine, decoded, truth)
-    for (item, frame), verdict in zip(decoded, engine.inspect(frames), strict=True):
+    judged = engine.inspect_with_raw([frame for _, frame in decoded])
+    for (item, frame), (verdict, raw) in zip(decoded, judged, strict=True):
+        if (known := truth.truth(item.path)) is not None:
+            truth.add(known, raw.image_score, raw.anomaly_map, (frame.width_px, frame.height_px))
         tally.images += 1
         tally.anomalous += verdict.pred_label is PredLabel.ANOMALOUS
         overlay, mask = (None, None) if out is None else out.save(item.name, verdict.evidence)
         yield _row(item, verdict, frame, overlay, mask)
-
-
-def _compare(engine: InspectionEngine, decoded: Sequence[tuple[InputFile, DecodedFrame]], truth: TruthMeter) -> None:
-    known = [(frame, found) for item, frame in decoded if (found := truth.truth(item.path)) is not None]
-    if not known:
-        return
-    # Raw scores: the calibrated ones saturate, and an AUROC needs the order of all of them.
-    for (frame, found), raw in zip(known, engine.score_raw([frame for frame, _ in known]), strict=True):
-        truth.add(found, raw.image_score, raw.anomaly_map, (frame.width_px, frame.height_px))
 
 
 def _row(item: InputFile, verdict: Verdict, frame: DecodedFrame, overlay: str | None, mask: str | None) -> ScoredFile:

@@ -16,6 +16,7 @@ from inspector.vision.engine import InspectionEngine
 # Frames of a file have no camera; the engine looks banks and settings up under this id.
 CAMERA_ID = "files"
 PRODUCT = "default"
+GROUND_TRUTH = "ground_truth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class UnreadableImageError(Exception):
 def find_inputs(paths: Sequence[str], leave_out: Path | None) -> list[InputFile]:
     """Return the images named by ``paths``, in the order given, folders searched recursively.
 
-    ``leave_out``: the output folder, whose overlays of an earlier run are no input.
+    ``leave_out``: the output folder, whose overlays of an earlier run are no input. Neither are the masks of a
+    ``ground_truth`` folder that stands beside a ``test`` folder, as in MVTec AD's layout.
 
     Raises:
         BadInputError: a path does not exist, or there is no image at all.
@@ -47,7 +49,7 @@ def find_inputs(paths: Sequence[str], leave_out: Path | None) -> list[InputFile]
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            inputs = [InputFile(file, file.relative_to(path)) for file in list_images(path)]
+            inputs = [InputFile(file, file.relative_to(path)) for file in list_images(path) if not _is_mask(file, path)]
         elif path.is_file():
             inputs = [InputFile(path, Path(path.name))]
         else:
@@ -59,6 +61,11 @@ def find_inputs(paths: Sequence[str], leave_out: Path | None) -> list[InputFile]
         shown = ", ".join(printable(Path(text)) for text in paths)
         raise BadInputError("images (JPEG, PNG, BMP, TIFF or WebP)", f"none in {shown}", "check the path")
     return list(found.values())
+
+
+def _is_mask(file: Path, below: Path) -> bool:
+    above = [folder for folder in file.parents if folder != below and folder.is_relative_to(below)]
+    return any(folder.name == GROUND_TRUTH and (folder.parent / "test").is_dir() for folder in above)
 
 
 def decode_file(engine: InspectionEngine, item: InputFile) -> DecodedFrame:

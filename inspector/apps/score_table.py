@@ -8,9 +8,9 @@ from rich.table import Table
 
 from inspector.apps import console
 from inspector.apps.score_output import ScoredFile, Summary
+from inspector.apps.words import defects_in_words
 
 _PAGE_ROWS = 25
-_NAMED_DEFECTS = 3
 
 
 class ScoreTable:
@@ -33,7 +33,7 @@ class ScoreTable:
                 console.cell(scored.file),
                 console.verdict(scored.pred_label or ""),
                 f"{scored.anomaly_score:.3f}",
-                console.cell(_defects(scored)),
+                console.cell(defects_in_words(scored.defects)),
             )
         if self._page.row_count == _PAGE_ROWS:
             self._print()
@@ -69,12 +69,6 @@ class ScoreTable:
         if self._page is not None:
             console.print_table(self._page)
             self._page = None
-
-
-def _defects(scored: ScoredFile) -> str:
-    named = [f"{defect.defect_type} {defect.severity}" for defect in scored.defects[:_NAMED_DEFECTS]]
-    more = len(scored.defects) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "") or "-"
 
 
 def _number(value: float | None) -> str:

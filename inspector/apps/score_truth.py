@@ -21,7 +21,7 @@ class TruthMeter:
     """Collects raw scores and maps of images with a known truth; others are counted only.
 
     ``folder`` holds masks as ``TYPE/STEM_mask.png`` or ``TYPE/STEM.png``; None looks beside each image's own folder
-    (MVTec AD's layout).
+    (MVTec AD's layout). Images of a ``train`` folder have no part in it: a reference scores its own images well.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -33,15 +33,18 @@ class TruthMeter:
 
     def truth(self, image: Path) -> ImageTruth | None:
         """Return what is known of an image, None if nothing."""
+        folder = image.absolute().parent
+        if folder.parent.name == "train":
+            return None
         if self._folder is None:
             return truth_of(image)
-        kind = image.absolute().parent.name
-        if kind == GOOD:
+        if folder.name == GOOD:
             return ImageTruth(image, GOOD, None)
-        names = (f"{image.stem}_mask.png", f"{image.stem}.png")
-        masks = [self._folder / kind / name for name in names]
+        drawn = self._folder / folder.name
+        masks = (drawn / f"{image.stem}_mask.png", drawn / f"{image.stem}.png")
         found = next((mask for mask in masks if mask.is_file()), None)
-        return None if found is None else ImageTruth(image, kind, found)
+        known = found is not None or drawn.is_dir() or folder.parent.name == "test"
+        return ImageTruth(image, folder.name, found) if known else None
 
     def add(
         self, truth: ImageTruth, image_score: float, raw_map: NDArray[np.float32], size_px: tuple[int, int]

@@ -32,6 +32,8 @@ def produce(
     config: Config = None,
 ) -> None:
     """Publish frames; while Kafka is away they wait on disk."""
+    if truth_dir is not None and not source.startswith("sim:"):
+        raise typer.BadParameter("--truth-dir needs a sim: source; what is wrong with other frames is not known")
     settings = load_settings(config)
     from inspector.apps import produce as verb
 

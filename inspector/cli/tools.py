@@ -39,8 +39,9 @@ def score(
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Normal images of the same part.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, overlays and masks there.")] = None,
     file_format: Annotated[
-        Literal["json", "jsonl", "csv"], typer.Option("--format", help="Of the results file in --out.")
-    ] = "json",
+        Literal["json", "jsonl", "csv"] | None,
+        typer.Option("--format", help="Of the results file in --out; default: json."),
+    ] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -51,11 +52,13 @@ def score(
     config: Config = None,
 ) -> None:
     """Score images or folders, without Kafka or Redis."""
+    if file_format is not None and out is None:
+        raise typer.BadParameter("--format is that of the results file in --out, which is not given")
     settings = load_settings(config)
     from inspector.apps import score as verb
 
     names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
-    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format, truth, as_json))
+    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json))
 
 
 @app.command(epilog="Example: inspector doctor --settings")

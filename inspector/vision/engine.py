@@ -76,12 +76,16 @@ class InspectionEngine:
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         """Score and judge one batch; ``timings_ms`` of shared stages are the batch's time divided by its frames."""
+        return [verdict for verdict, _ in self.inspect_with_raw(frames)]
+
+    def inspect_with_raw(self, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
+        """Do as ``inspect``, with each raw score beside its verdict: a metric needs an order that does not saturate."""
         if not frames:
             return []
         plans = [self._plan(frame) for frame in frames]
         raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans)
         return [
-            judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms})
+            (judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms}), scores)
             for frame, scores, plan in zip(frames, raw, plans, strict=True)
         ]
 

@@ -67,6 +67,8 @@ def test_version() -> None:
         ["alerts", "--follow", "--last", "3"],
         ["schema"],
         ["score", "x", "--format", "xml"],
+        ["score", "x", "--format", "csv"],
+        ["produce", "folder", "--camera", "c", "--truth-dir", "truth"],
     ],
     ids=" ".join,
 )

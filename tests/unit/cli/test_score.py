@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from command_line import one_line_problem, run
 
+from inspector.vision.raw_scorer import RawScorer
+
 SIDE = 96
 
 
@@ -91,6 +93,64 @@ def test_without_masks_there_is_an_image_auroc_and_the_reason_why_no_pixel_auroc
     assert truth["pixel_auroc"] is None
     assert truth["without_mask"] == 3
     assert truth["notes"]
+
+
+@pytest.mark.parametrize("given", ["set", "set/../set"])
+def test_a_datasets_root_is_its_images_and_only_those_of_test_are_compared(photos: Path, given: str) -> None:
+    result = run("score", given, "--reference", "set/train/good", "--json")
+    summary = json.loads(result.stdout)["summary"]
+    assert summary["images"] == 12 + 6
+    assert summary["truth"]["images"] == 6
+
+
+def test_a_folder_that_is_only_called_ground_truth_is_scored(photos: Path) -> None:
+    (photos / "ground_truth").rename(photos.parent / "ground_truth")
+    result = run("score", "ground_truth", "--reference", "set/train/good", "--json")
+    assert json.loads(result.stdout)["summary"]["images"] == 3
+
+
+def test_with_masks_elsewhere_a_defect_nobody_drew_counts_and_the_reference_does_not(photos: Path) -> None:
+    (photos / "ground_truth").rename(photos.parent / "masks")
+    Path("masks/spot/000_mask.png").unlink()
+    result = run("score", "set", "--reference", "set/train/good", "--truth", "masks", "--json")
+    truth = json.loads(result.stdout)["summary"]["truth"]
+    assert (truth["images"], truth["without_mask"]) == (6, 1)
+
+
+def test_every_image_is_scored_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[int] = []
+    score = RawScorer.score
+
+    def counted(self: RawScorer, pixels: Any, plans: Any) -> Any:
+        scored.append(len(pixels))
+        return score(self, pixels, plans)
+
+    monkeypatch.setattr(RawScorer, "score", counted)
+    assert run("score", "set/test", "--json").exit_code == 0
+    assert sum(scored) == 6
+
+
+def test_the_default_product_of_the_settings_is_what_is_scored(photos: Path, tiny_settings: Path) -> None:
+    settings = json.loads(tiny_settings.read_text())
+    default = {"defects": ["blot"], "mm_per_px": 0.5, "ignore": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}
+    everything = default | {"ignore": []}
+    found = []
+    for product in (everything, default):
+        Path("other.json").write_text(json.dumps(settings | {"products": {"default": product}}))
+        result = run("score", "set/test/spot", "--reference", "set/train/good", "--json", "-c", "other.json")
+        found.append([defect for row in json.loads(result.stdout)["results"] for defect in row["defects"]])
+    assert {defect["defect_type"] for defect in found[0]} == {"blot"}
+    assert all(defect["area_mm2"] == defect["area_px"] * 0.25 for defect in found[0])
+    assert found[1] == []
+
+
+def test_a_picture_beside_a_folder_called_like_its_overlay(photos: Path) -> None:
+    for name in ("a.png", "a.jpg/b.png", "A.PNG/b.png"):
+        write(photos.parent / "mixed" / name, part(1, (20, 20)))
+    result = run("score", "mixed", "--reference", "set/train/good", "--out", "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    overlays = [row["overlay"] for row in json.loads(result.stdout)["results"]]
+    assert len({overlay for overlay in overlays if Path("out", overlay).is_file()}) == 3
 
 
 def test_untrained_and_without_a_reference_it_says_that_scores_mean_nothing(photos: Path) -> None:
