@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from inspector.adapters.cameras.image import JPEG, PNG, CapturedImage, Clock, Report
 from inspector.domain import text
 from inspector.domain.errors import BadInputError
+from inspector.vision.decode import DecodeLimits, fits_as_png
 from inspector.vision.opencv import cv2
 
 _SIGNATURES = {
@@ -67,7 +71,7 @@ class FolderSource:
             name = printable(path.relative_to(self._folder))
             try:
                 image, content_type = load_image(path)
-            except (OSError, ValueError, cv2.error) as error:
+            except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 self._report(f"{name}: left out: {reason}")
                 continue
@@ -116,16 +120,39 @@ def load_image(path: Path) -> tuple[bytes, str]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: its pixels cannot be read or do not fit into a PNG.
+        ValueError: it is too large, or its pixels cannot be read or do not fit into a PNG.
     """
     data = path.read_bytes()
     kind = _sniff(data[:12]) or _EXTENSIONS.get(path.suffix.lower(), JPEG)
     if kind in (JPEG, PNG):
         return data, kind
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if pixels is None:
-        raise ValueError(f"no readable {kind}")
-    done, png = cv2.imencode(".png", pixels)
+    _check_convertible(data, kind)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        done, png = cv2.imencode(".png", pixels) if pixels is not None else (False, None)
+    except cv2.error as error:
+        raise ValueError(f"no readable {kind}: {error.err}") from error
     if not done:
-        raise ValueError("its pixels do not fit into a PNG")
+        raise ValueError(f"no readable {kind} with pixels that fit into a PNG")
     return png.tobytes(), PNG
+
+
+def _check_convertible(data: bytes, kind: str) -> None:
+    """Refuse by its header what is no picture of whole numbers, or too large to be taken as the PNG it would become."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes that are refused below, and of odd tags
+            with Image.open(io.BytesIO(data), formats=[kind.removeprefix("image/").upper()]) as header:
+                width, height = header.size
+                floating = header.mode == "F"
+    except Image.DecompressionBombError as error:
+        raise ValueError("it has too many pixels") from error
+    except Exception as error:  # Pillow raises whatever its readers meet in a broken header
+        raise ValueError(f"no readable {kind}") from error
+    if floating:
+        raise ValueError("its pixels are floating-point numbers, which do not fit into a PNG")
+    limits = DecodeLimits()
+    if not fits_as_png(width, height, limits):
+        raise ValueError(
+            f"{width} x {height} pixels are too many to be decoded within {limits.max_decoded_bytes} bytes"
+        )

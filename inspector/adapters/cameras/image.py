@@ -61,7 +61,10 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     Raises:
         ValueError: OpenCV cannot encode these pixels.
     """
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    try:
+        done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    except cv2.error as error:
+        raise ValueError(f"OpenCV cannot encode the pixels as JPEG: {error.err}") from error
     if not done:
         raise ValueError(f"OpenCV cannot encode pixels of shape {pixels.shape} as JPEG")
     return data.tobytes()

@@ -58,7 +58,12 @@ class LiveSource:
                 done, pixels = capture.read()
                 if not done:
                     return
-                yield CapturedImage(encode_jpeg(pixels), JPEG, self._clock(), f"{self._name}#{number}")
+                try:
+                    image = encode_jpeg(pixels)
+                except ValueError as error:  # a broken frame: the camera is opened anew, as after a loss
+                    self._report(f"camera {self._name}: {error}")
+                    return
+                yield CapturedImage(image, JPEG, self._clock(), f"{self._name}#{number}")
                 number += 1
         finally:
             capture.release()

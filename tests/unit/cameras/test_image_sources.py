@@ -1,14 +1,15 @@
 """Folders, videos and live cameras as sources of images."""
 
 import os
+import struct
 from datetime import UTC, datetime, timedelta
 
 import cv2
 import numpy as np
 import pytest
 
-from inspector.adapters.cameras import live
-from inspector.adapters.cameras.folder import FolderSource
+from inspector.adapters.cameras import folder, live
+from inspector.adapters.cameras.folder import FolderSource, load_image
 from inspector.adapters.cameras.live import LiveSource, redacted
 from inspector.adapters.cameras.video import VideoSource
 from inspector.domain.errors import BadInputError
@@ -83,6 +84,42 @@ def test_a_file_that_cannot_be_converted_is_reported_and_the_rest_goes_on(tmp_pa
 
     assert [i.name for i in source] == ["3.jpg"]
     assert [r.split(":")[0] for r in reports] == ["1.bmp", "2.jpg"]
+
+
+def bmp_header(width, height):
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 2835, 2835, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (bmp_header(100_000, 100_000), "too many pixels"),
+        (bmp_header(5000, 4000) + bytes(100), "5000 x 4000 pixels are too many"),
+        (cv2.imencode(".tiff", np.ones((4, 4), np.float32))[1].tobytes(), "floating-point"),
+        (cv2.imencode(".tiff", np.ones((4, 4, 3), np.float32))[1].tobytes(), "image/tiff|floating"),
+        (cv2.imencode(".tiff", np.ones((4, 4), np.float64))[1].tobytes(), "image/tiff|floating"),
+        (b"II*\0" + bytes(20), "no readable image/tiff"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "no readable image/webp"),
+    ],
+    ids=["bmp bomb", "large bmp", "float", "float colour", "double", "tiff stub", "webp stub"],
+)
+def test_what_cannot_become_a_frame_is_refused_before_it_is_decoded(tmp_path, data, says):
+    (tmp_path / "part").write_bytes(data)
+
+    with pytest.raises(ValueError, match=says):
+        load_image(tmp_path / "part")
+
+
+def test_an_error_inside_opencv_is_that_of_an_unreadable_picture(tmp_path, monkeypatch):
+    def fail(*_):
+        raise cv2.error("made to fail")
+
+    (tmp_path / "1.bmp").write_bytes(cv2.imencode(".bmp", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    monkeypatch.setattr(folder.cv2, "imdecode", fail)
+
+    with pytest.raises(ValueError, match="no readable image/bmp"):
+        load_image(tmp_path / "1.bmp")
 
 
 def test_hostile_file_names_are_read_and_named_harmlessly(tmp_path):
@@ -218,6 +255,19 @@ def test_a_camera_that_opens_but_gives_nothing_is_never_asked_in_a_tight_loop():
 
     assert list(world.source) == []
     assert world.waits == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_frame_that_cannot_be_encoded_is_a_loss_of_the_camera_not_the_end():
+    class Broken(FakeCapture):
+        def read(self):
+            done, pixels = super().read()
+            return done, pixels[:0] if done else None  # 0 rows: cv2.error
+
+    world = FakeWorld([Broken(1), FakeCapture(1)])
+
+    assert [i.name for i in world.source] == ["usb:0#0"]
+    assert any("cannot encode" in r for r in world.reports)
+    assert all(c.released for c in world.opened)
 
 
 @pytest.mark.timeout(20)
