@@ -88,10 +88,10 @@ class KafkaWorld:
         self._producer = KafkaProducer(bootstrap_servers=bootstrap, max_request_size=2 * MAX_RECORD_BYTES)
         self._open = ExitStack()
 
-    def open(self, replica: str, frames: str | None = None) -> FrameLog:
-        return self._log(self.connection, replica, frames or self.frames)
+    def open(self, replica: str, frames: str | None = None, **rest: Any) -> FrameLog:
+        return self._log(self.connection, replica, frames or self.frames, **rest)
 
-    def _log(self, connection: KafkaConnection, replica: str, frames: str) -> KafkaFrameLog:
+    def _log(self, connection: KafkaConnection, replica: str, frames: str, **rest: Any) -> KafkaFrameLog:
         log = KafkaFrameLog(
             connection,
             group_id=self.group,
@@ -100,6 +100,7 @@ class KafkaWorld:
             max_record_bytes=MAX_RECORD_BYTES,
             output_topics=(self.alerts,),
             session_timeout_ms=SESSION_TIMEOUT_MS,
+            **rest,
         )
         self._open.callback(log.close)
         return log

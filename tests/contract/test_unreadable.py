@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Event
+from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.record.default_records import DefaultRecordBatch
 from log_worlds import KafkaWorld, commit, take
 from lz4_producer import lz4_producer
 
@@ -16,7 +20,7 @@ from inspector.adapters.kafka.config_feed import KafkaConfigFeed, announce
 from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.kafka.topics import TopicPlan, check_topics, create_topics
 from inspector.domain.artefact import Announcement, ArtefactKind
-from inspector.domain.errors import FrameRejectedError
+from inspector.domain.errors import FrameRejectedError, ServiceUnavailableError
 from inspector.domain.product import CameraSettings
 from inspector.pipeline.frame_record import parse
 
@@ -98,3 +102,56 @@ def test_a_small_batch_does_not_unpack_into_gigabytes(world: KafkaWorld, monkeyp
     found = sorted(read_committed(world.connection, world.frames), key=lambda record: len(record.value or b""))
     assert b"more than 1000000 bytes" in dict(found[0].headers)["unreadable"]
     assert found[1].value == bytes(500_000)
+
+
+@pytest.fixture
+def torn_at(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Offsets at which every batch fails its checksum, as long as they are in here."""
+    torn: set[int] = set()
+    intact = DefaultRecordBatch.validate_crc
+    monkeypatch.setattr(
+        DefaultRecordBatch, "validate_crc", lambda batch: batch.base_offset not in torn and intact(batch)
+    )
+    return torn
+
+
+def test_a_torn_record_is_named_and_blocks_nothing_but_what_is_behind_it(world: KafkaWorld, torn_at: set[int]) -> None:
+    for value in (b"0", b"1", b"2", b"3"):
+        world.publish_to(0, value)
+    torn_at.add(2)
+    log = world.open("1")
+    records, ownership = take(log, 2)
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailableError, match=f"{world.frames}/0 at offset 2"):
+            log.poll(0, 10)
+    commit(world, log, records, ownership)
+    torn_at.clear()
+    found: list[bytes | None] = []
+    while len(found) < 2:
+        with suppress(ServiceUnavailableError):
+            found += [record.value for record in log.poll(0.1, 10).records]
+    assert found == [b"2", b"3"]
+
+
+def test_a_torn_announcement_is_named_and_read_when_it_is_whole(world: KafkaWorld, torn_at: set[int]) -> None:
+    announcement = Announcement(ArtefactKind.BANK, "cam1", "a" * 64, datetime(2026, 3, 1, tzinfo=UTC))
+    announce(world.connection, world.alerts, announcement)
+    torn_at.add(0)
+    feed = KafkaConfigFeed(world.connection, world.alerts)
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailableError, match="at offset 0"):
+            feed.poll()
+    torn_at.clear()
+    found: list[Announcement] = []
+    while not found:
+        with suppress(ServiceUnavailableError):
+            found += feed.poll()
+    feed.close()
+    assert found == [announcement]
+
+
+def test_a_poll_that_never_comes_back_ends_the_process(world: KafkaWorld) -> None:
+    ended = Event()
+    log: Any = world.open("1", poll_limit_s=0.1, on_watchdog=ended.set)
+    log._consumer.poll = lambda **_: {} if ended.wait(30) else pytest.fail("it did not end")
+    log.poll(0, 1)

@@ -10,6 +10,9 @@ from typing import Any
 from inspector.adapters.announcements import decode_announcement, live_versions
 from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
+from inspector.adapters.kafka.reading import SpentConsumerError, reading
+from inspector.adapters.kafka.reconnect import Reconnect
+from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.records import to_json
@@ -22,6 +25,8 @@ _MAX_RECORD_BYTES = 64 * 1024
 _CATCH_UP_TIMEOUT_S = 30.0
 _ACK_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
+# Above the catch-up with its look-ups at their slowest: what takes longer will not end.
+_POLL_LIMIT_S = 90.0
 
 BadRecord = Callable[[LogRecord, BadInputError], None]
 
@@ -43,37 +48,75 @@ class KafkaConfigFeed:
         BadInputError: there is no such topic.
     """
 
-    def __init__(self, connection: KafkaConnection, topic: str, on_bad_record: BadRecord = log_bad_record) -> None:
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        topic: str,
+        on_bad_record: BadRecord = log_bad_record,
+        on_watchdog: Callable[[], None] = exit_process,
+    ) -> None:
         self._connection = connection
         self._topic = topic
         self._on_bad_record = on_bad_record
         self._caught_up = False
-        with translated_errors(connection, topic):
-            self._consumer = clients.lone_consumer(connection, max_record_bytes=_MAX_RECORD_BYTES)
-        try:
-            with translated_errors(connection, topic):
-                self._partitions = partitions.assign_all(self._consumer, topic, connection)
-                partitions.seek_to_beginning(self._consumer, self._partitions)
-        except BaseException:
-            self.close()
-            raise
+        self._reconnect = Reconnect()
+        self._spent: SpentConsumerError | None = None
+        self._consumer: Any = None
+        self._connect()
+        self._watchdog = Watchdog(on_watchdog)
 
     def poll(self) -> Sequence[Announcement]:
-        """See ``ports.ConfigFeed``.
+        """See ``ports.ConfigFeed``. After a record that cannot be read, it starts over at the topic's beginning.
 
         Raises:
-            ServiceUnavailableError: the first call could not read to the end of the topic.
+            ServiceUnavailableError: the first call could not read to the end of the topic, or a record cannot be read.
         """
-        with translated_errors(self._connection, self._topic):
-            if self._caught_up:
-                return self._drain()
-            live = self._catch_up()
+        self._renew_in_time()
+        try:
+            with (
+                self._watchdog.guard("reading announcements", _POLL_LIMIT_S),
+                reading(self._consumer, self._connection, self._topic),
+            ):
+                found = self._drain() if self._caught_up else self._catch_up()
+        except SpentConsumerError as error:
+            _log.warning("%s", error)
+            self._spent = error
+            self._reconnect.attempted()
+            raise
         self._caught_up = True
-        return live
+        self._reconnect.succeeded()
+        return found
 
     def close(self) -> None:
         """See ``ports.ConfigFeed``."""
-        clients.close_consumer(self._consumer, _CLOSE_TIMEOUT_S)
+        self._disconnect()
+        self._watchdog.close()
+
+    def _connect(self) -> None:
+        try:
+            with translated_errors(self._connection, self._topic):
+                self._consumer = clients.lone_consumer(self._connection, max_record_bytes=_MAX_RECORD_BYTES)
+                self._partitions = partitions.assign_all(self._consumer, self._topic, self._connection)
+                partitions.seek_to_beginning(self._consumer, self._partitions)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            clients.close_consumer(consumer, _CLOSE_TIMEOUT_S)
+
+    def _renew_in_time(self) -> None:
+        if self._spent is None:
+            return
+        if self._reconnect.wait_s() > 0:
+            raise self._spent
+        self._disconnect()
+        self._caught_up = False
+        self._reconnect.attempted()
+        self._connect()
+        self._spent = None
 
     def _catch_up(self) -> Sequence[Announcement]:
         partitions.seek_to_beginning(self._consumer, self._partitions)

@@ -15,6 +15,7 @@ from inspector.adapters.kafka import clients, records, transaction
 from inspector.adapters.kafka.connection import KafkaConnection, translate, translated_errors
 from inspector.adapters.kafka.join_keeper import note_partitions
 from inspector.adapters.kafka.membership import MembershipGuard, Standing
+from inspector.adapters.kafka.reading import SpentConsumerError, reading
 from inspector.adapters.kafka.reconnect import Reconnect
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
@@ -49,7 +50,8 @@ class KafkaFrameLog:
         max_poll_interval_ms: int = 60_000,
         transaction_timeout_ms: int = 10_000,
         delivery_timeout_ms: int = 8_000,
-        watchdog_s: float = 15.0,
+        commit_limit_s: float = 15.0,
+        poll_limit_s: float = 60.0,
         on_watchdog: Callable[[], None] = exit_process,
     ) -> None:
         self.transactional_id = f"{group_id}-{replica}"
@@ -79,10 +81,13 @@ class KafkaFrameLog:
         self._positions: dict[tuple[str, int], int] = {}
         self._paused = False
         self._failed = False
+        self._spent: SpentConsumerError | None = None
         self._reconnect = Reconnect()
-        self._watchdog = Watchdog(watchdog_s, on_watchdog)
+        self._commit_limit_s, self._poll_limit_s = commit_limit_s, poll_limit_s
+        self._watchdog = Watchdog(on_watchdog)
         try:
             self._connect()
+            self._reconnect.succeeded()
         except BaseException:
             self.close()
             raise
@@ -91,20 +96,19 @@ class KafkaFrameLog:
         """See ``ports.FrameLog``.
 
         While the brokers are away after a ``rebuild``, tries to connect at most once a call, which may take some
-        seconds longer than ``timeout_s``.
+        seconds longer than ``timeout_s``. After a record that cannot be read, waits before it connects anew and reads
+        on from the committed offsets; until then, what was polled before can be committed.
 
         Raises:
-            ServiceUnavailableError: the brokers cannot be reached.
+            ServiceUnavailableError: the brokers cannot be reached, or a record cannot be read; the message says which.
             CredentialsError: they refuse us.
             BadInputError: the topic is gone.
             FencedError: another inspector took our transactional id.
         """
         self._require_sound()
-        if self._consumer is None:
+        if self._consumer is None or self._spent is not None:
             self._connect_in_time(timeout_s)
-        with translated_errors(self._connection, self._frames_topic):
-            batches = self._consumer.poll(timeout_ms=max(0, int(timeout_s * 1000)), max_records=max_records)
-            standing = self._member().check()
+        batches, standing = self._read(timeout_s, max_records)
         if standing is None:
             return Polled((), None)
         if standing.changed:
@@ -140,7 +144,7 @@ class KafkaFrameLog:
             raise CommitFailedError("the brokers were lost before the transaction began")
         self._failed = True
         try:
-            with self._watchdog.guard():
+            with self._watchdog.guard("a transaction", self._commit_limit_s):
                 transaction.commit_transaction(
                     self._producer, ownership.handle, next_offsets, records, self._flush_timeout_s
                 )
@@ -152,6 +156,7 @@ class KafkaFrameLog:
                 raise told from error
             raise CommitFailedError(f"{type(error).__name__}: {error}") from error
         self._failed = False
+        self._reconnect.succeeded()
 
     def rebuild(self) -> None:
         """See ``ports.FrameLog``. The new clients are made by the next ``poll``, which may find the brokers away."""
@@ -180,6 +185,20 @@ class KafkaFrameLog:
             raise RuntimeError("the log is closed")
         return self._guard
 
+    def _read(self, timeout_s: float, max_records: int) -> tuple[Mapping[Any, Sequence[Any]], Standing | None]:
+        member = self._member()
+        try:
+            with (
+                self._watchdog.guard("a poll", timeout_s + self._poll_limit_s),
+                reading(self._consumer, self._connection, self._frames_topic),
+            ):
+                batches = self._consumer.poll(timeout_ms=max(0, int(timeout_s * 1000)), max_records=max_records)
+                return batches, member.check()
+        except SpentConsumerError as error:
+            self._spent = error
+            self._reconnect.attempted()
+            raise
+
     def _settle(self, standing: Standing) -> None:
         self._positions = dict(standing.positions)
         if self._paused:
@@ -200,12 +219,15 @@ class KafkaFrameLog:
     def _connect_in_time(self, timeout_s: float) -> None:
         wait_s = self._reconnect.wait_s()
         time.sleep(min(timeout_s, wait_s))
+        if wait_s > timeout_s and self._spent is not None:
+            raise self._spent
         if wait_s > timeout_s:
             raise ServiceUnavailableError(
                 f"Kafka at {self._connection.bootstrap_servers}",
                 "no connection since the last attempt",
                 f"wait: the next attempt is in {wait_s - timeout_s:.1f} s",
             )
+        self._disconnect()
         self._connect()
 
     def _connect(self) -> None:
@@ -226,12 +248,12 @@ class KafkaFrameLog:
                 raise FencedError(f"another inspector runs as {self.transactional_id}") from error
             raise
         self._guard = MembershipGuard(self._consumer)
-        self._reconnect.succeeded()
 
     def _disconnect(self) -> None:
         consumer, producer = self._consumer, self._producer
         self._consumer = self._producer = self._guard = None
         self._positions = {}
+        self._spent = None
         if consumer is not None:
             clients.close_consumer(consumer, _CLOSE_TIMEOUT_S)
         if producer is not None:

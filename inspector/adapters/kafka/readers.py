@@ -7,6 +7,7 @@ from datetime import datetime
 
 from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
+from inspector.adapters.kafka.reading import reading
 from inspector.pipeline.ports import LogRecord
 
 _POLL_MS = 200
@@ -29,7 +30,7 @@ def read_committed(
     second. ``max_value_bytes`` is the largest value expected.
 
     Raises:
-        ServiceUnavailableError: the brokers cannot be reached.
+        ServiceUnavailableError: the brokers cannot be reached, or a record cannot be read; the message says which.
         CredentialsError: they refuse us.
         BadInputError: there is no such topic.
     """
@@ -44,7 +45,7 @@ def read_committed(
                 partitions.seek_to_time(consumer, assigned, int(since.timestamp() * 1000))
             ends = partitions.end_offsets(consumer, assigned)
         while not stop():
-            with translated_errors(connection, topic):
+            with reading(consumer, connection, topic):
                 if not follow and partitions.reached(consumer, ends):
                     return
                 batches = consumer.poll(timeout_ms=_POLL_MS)

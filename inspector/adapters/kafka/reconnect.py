@@ -25,6 +25,6 @@ class Reconnect:
         self._pause_s = min(_LONGEST_S, 2 * self._pause_s)
 
     def succeeded(self) -> None:
-        """Note that it worked."""
+        """Note that work got done: a connection alone does not count, it may be of no use."""
         self._pause_s = _FIRST_S
         self._not_before_s = 0.0

@@ -21,14 +21,15 @@ def exit_process() -> None:
 
 
 class Watchdog:
-    """One thread that calls ``on_expired`` when a ``guard`` block outlasts ``limit_s``.
+    """One thread that calls ``on_expired`` when a ``guard`` block outlasts its limit.
 
-    kafka-python's commit and send-offsets wait without a limit for a broker that never answers.
+    kafka-python's commit and send-offsets wait without a limit for a broker that never answers, and a poll may go round
+    for ever after an error.
     """
 
-    def __init__(self, limit_s: float, on_expired: Callable[[], None] = exit_process) -> None:
-        self._limit_s = limit_s
+    def __init__(self, on_expired: Callable[[], None] = exit_process) -> None:
         self._on_expired = on_expired
+        self._what = ""
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._closed = False
@@ -36,9 +37,10 @@ class Watchdog:
         self._thread.start()
 
     @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Watch the block."""
-        self._set(time.monotonic() + self._limit_s)
+    def guard(self, what: str, limit_s: float) -> Iterator[None]:
+        """Watch the block, for ``limit_s``; ``what`` it does is told if it takes longer. Blocks must not nest."""
+        self._what = f"{what} took longer than {limit_s:.0f} s"
+        self._set(time.monotonic() + limit_s)
         try:
             yield
         finally:
@@ -61,7 +63,7 @@ class Watchdog:
             while not self._closed:
                 left_s = None if self._deadline is None else self._deadline - time.monotonic()
                 if left_s is not None and left_s <= 0:
-                    _log.critical("a transaction took longer than %.0f s: leaving the process", self._limit_s)
+                    _log.critical("%s: leaving the process", self._what)
                     self._deadline = None
                     self._on_expired()
                 else:
