@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from inspector.domain.checks import check_number
 from inspector.domain.result import ScoreMode
 
 CONFIG_SCHEMA = "inspection.config/1"
@@ -44,15 +46,26 @@ class ScoreMap:
     """Monotone map from a raw score to 0..1: ``1 / (1 + exp(-(raw - midpoint) / scale))``.
 
     ``midpoint`` is the raw score that becomes 0.5, the default threshold; ``scale`` > 0.
+
+    Raises:
+        BadInputError: a number that is not finite, or a scale that is not above 0.
     """
 
     midpoint: float
     scale: float
 
+    def __post_init__(self) -> None:
+        check_number("midpoint", self.midpoint, -math.inf)
+        check_number("scale", self.scale, 0, low_excluded=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Score maps of one camera for one mode and weights version, from ``frames`` normal frames."""
+    """Score maps of one camera for one mode and weights version, from ``frames`` normal frames.
+
+    Raises:
+        BadInputError: a number out of range.
+    """
 
     camera_id: str
     mode: ScoreMode
@@ -63,3 +76,7 @@ class Calibration:
     target_false_alarm_rate: float
     created_at: datetime
     bank_version: str | None = None
+
+    def __post_init__(self) -> None:
+        check_number("frames", self.frames, 1)
+        check_number("target_false_alarm_rate", self.target_false_alarm_rate, 0, 1)

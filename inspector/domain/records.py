@@ -49,7 +49,7 @@ def from_json(record_type: type[T], data: bytes | str) -> T:
     """Decode a record.
 
     Raises:
-        BadInputError: ``data`` is not JSON of that record.
+        BadInputError: ``data`` is not JSON of that record, or the record refuses a value.
     """
     try:
         record: T = _adapter(record_type).validate_json(data)

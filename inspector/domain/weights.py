@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from inspector.domain.checks import check_number
+
 WEIGHTS_SCHEMA = "inspection.weights/1"
 
 TextMode = Literal["causal", "bidirectional"]
@@ -18,6 +20,9 @@ class WeightsManifest:
     ``vocabulary`` are the defect types seen in training, ``trained`` is false for freshly initialised weights,
     whose text side means nothing yet. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
     camera has no calibration of its own.
+
+    Raises:
+        BadInputError: a threshold out of 0..1.
     """
 
     model: str
@@ -36,3 +41,7 @@ class WeightsManifest:
     created_at: str = ""
     version: str = ""
     schema: str = WEIGHTS_SCHEMA
+
+    def __post_init__(self) -> None:
+        check_number("image_threshold", self.image_threshold, 0, 1)
+        check_number("pixel_threshold", self.pixel_threshold, 0, 1)

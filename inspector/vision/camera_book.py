@@ -132,8 +132,6 @@ class CameraBook:
             BadInputError: not a calibration, or made with other weights.
         """
         calibration = from_json(Calibration, data)
-        if min(calibration.image.scale, calibration.pixel.scale) <= 0:
-            raise BadInputError("a calibration with scales above 0", "one at or below 0", "calibrate the camera again")
         if calibration.weights_version != self._manifest.version:
             raise BadInputError(
                 f"a calibration made with weights {self._manifest.version:.12}",

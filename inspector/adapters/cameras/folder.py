@@ -129,10 +129,10 @@ def load_image(path: Path) -> tuple[bytes, str]:
     _check_convertible(data, kind)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        done, png = cv2.imencode(".png", pixels) if pixels is not None else (False, None)
+        png = None if pixels is None else cv2.imencode(".png", pixels)[1]
     except cv2.error as error:
         raise ValueError(f"no readable {kind}: {error.err}") from error
-    if not done:
+    if png is None or not png.size:
         raise ValueError(f"no readable {kind} with pixels that fit into a PNG")
     return png.tobytes(), PNG
 

@@ -167,7 +167,7 @@ def test_new_words_are_encoded_and_bad_ones_change_nothing() -> None:
     served.set_product("plate", ProductSettings("plate", (DefectSpec("burr"), DefectSpec("rust"), DefectSpec("pit"))))
     assert len(served.score_raw([served.decode(frame(1))])[0].type_grid) == 3
     with pytest.raises(BadInputError):
-        served.set_product("plate", ProductSettings("plate", (DefectSpec("  "),)))
+        served.set_product("plate", ProductSettings("plate", (DefectSpec("1" * 80),)))
     assert len(served.score_raw([served.decode(frame(1))])[0].type_grid) == 3
 
 
@@ -188,6 +188,9 @@ def test_a_bank_or_calibration_of_other_weights_is_refused_and_the_one_in_use_st
     foreign = Calibration("cam1", ScoreMode.BANK, "f" * 64, ScoreMap(1, 1), ScoreMap(1, 1), 9, 0.01, NOW)
     with pytest.raises(BadInputError, match="calibrate camera cam1 again"):
         enrolled.set_calibration("v", to_json(foreign))
+    own = dataclasses.replace(foreign, weights_version=enrolled.weights_version, bank_version=version_of(bank))
+    with pytest.raises(BadInputError, match="scale as a finite number above 0"):
+        enrolled.set_calibration("v", to_json(own).replace(b'"scale":1.0', b'"scale":NaN'))
     for junk in (b"", b"junk", bank[:-100], bank[:8] + b"[" + bank[9:], bank.replace(b"late.patches", b"lost.patches")):
         with pytest.raises(BadInputError):
             enrolled.set_bank("cam1", "junk", junk)
