@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from demo_truth import compare, read_truth
+from demo_names import Names
+from demo_truth import Inspected, compare, read_truth
 from demo_view import AlertWatch, CameraRow, Rate, live, summary
 from rich.console import Console
 from rich.live import Live
 
 from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.lag import group_lag
+from inspector.adapters.kafka.scratch import scratch_topics
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.results import RedisResults
+from inspector.adapters.redis.scratch import ScratchCameras
+from inspector.apps import wiring
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.result import PredLabel
+from inspector.settings import Settings, load
 from inspector.simulator.catalogue import NAMES
 
 CONFIG = Path(__file__).with_name("demo.yaml")
-FRAMES_TOPIC = "inspection.frames"
-ALERTS_TOPIC = "inspection.alerts"
-GROUP = "inspectors"
 SEED = 7
-NORMAL_FRAMES = 24
+# Every 37th part: the normal frames spread over the 900 in which the light drifts once up and down.
+NORMAL_FRAMES = 32
+NORMAL_SOURCE = f"sim:{{name}}?normal=1&seed={SEED}&start=100000&step=37"
 DEFECT_RATE = 0.15
 REDRAW_S = 0.5
 # The inspectors load their model while the cameras are enrolled; the line itself starts when both are ready.
@@ -50,6 +58,7 @@ class Demo:
     out: Path
     bootstrap: str
     redis_url: str
+    names: Names
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -59,7 +68,13 @@ class Demo:
             "INSPECTOR_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
             "INSPECTOR_REDIS__URL": self.redis_url,
             "INSPECTOR_SPOOL__DIR": str(self.state / "spool"),
+            **self.names.environment(),
         }
+
+    @property
+    def truth(self) -> Path:
+        """Where the lines write what they really made."""
+        return self.state / "truth"
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start one command of the inspector in the background, its words in a log of its own."""
@@ -95,24 +110,32 @@ class Demo:
                 process.wait()
 
 
-def camera_of(product: str) -> str:
-    """Return the id of the camera that watches a product."""
-    return f"cam-{product}"
+@contextmanager
+def left_as_found(demo: Demo, settings: Settings) -> Iterator[None]:
+    """Create the topics; take them and all that was stored for the cameras away again afterwards."""
+    plan = wiring.topic_plan(settings)
+    with scratch_topics(wiring.kafka_connection(settings), plan, [demo.names.group]):
+        try:
+            yield
+        finally:
+            cameras = ScratchCameras(connect(demo.redis_url), [demo.names.camera(name) for name in NAMES])
+            fences = [(demo.names.group, plan.frames, partition) for partition in range(plan.partitions)]
+            cameras.forget(list(read_truth(demo.truth)), fences)
+            cameras.close()
 
 
 def prepare(demo: Demo) -> None:
-    """Create topics, start inspectors, enrol the cameras with normal frames; return when all of it is ready."""
+    """Start inspectors, enrol the cameras with normal frames; return when all of it is ready."""
     began_s = time.monotonic()
-    demo.finish(demo.start("topics", "topics", "create"), "topics")
     demo.console.print(
         f"Enrolling {len(NAMES)} cameras with {NORMAL_FRAMES} normal frames each, and starting two inspectors. "
         "No trained model is bundled yet: scores come from the normal frames, the text side is untrained, "
         "so [bold]where[/] means something and [bold]which type[/] is a guess."
     )
     for number in (1, 2):
-        demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=f"demo-{number}")
+        demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=demo.names.replica(number))
     # The same lines at another time: the seed is the product's design, the frame numbers are its parts.
-    sources = [(camera_of(name), f"sim:{name}?normal=1&seed={SEED}&start=100000") for name in NAMES]
+    sources = [(demo.names.camera(name), NORMAL_SOURCE.format(name=name)) for name in NAMES]
     enroll = demo.start("enroll", "enroll", *itertools.chain(*sources), "--shots", str(NORMAL_FRAMES))
     demo.finish(enroll, "enroll")
     wait_ready(demo)
@@ -121,33 +144,47 @@ def prepare(demo: Demo) -> None:
 
 def wait_ready(demo: Demo) -> None:
     """Wait until both inspectors hold every camera's bank."""
-    banks = [f"bank/{camera_of(name)}" for name in NAMES]
+    banks = {f"bank/{demo.names.camera(name)}" for name in NAMES}
     deadline = time.monotonic() + READY_TIMEOUT_S
     logs = [demo.state / f"inspector-{number}.log" for number in (1, 2)]
-    while not all(bank in log.read_text(errors="replace") for log in logs for bank in banks):
+    while not all(banks <= taken(log.read_text(errors="replace")) for log in logs):
         if time.monotonic() > deadline or any(process.poll() for process in demo.processes):
             raise SystemExit(f"demo: the inspectors did not get ready; their words are in {demo.state}/inspector-*.log")
         time.sleep(0.2)
 
 
-def run_line(demo: Demo, frames: int, rate: float) -> None:
+def taken(log: str) -> set[str]:
+    """Return the configuration that an inspector's log (JSON lines) says it took, as in ``bank/cam-plate``."""
+    found = set()
+    for text in log.splitlines():
+        try:
+            entry = json.loads(text)
+        except ValueError:  # a library's plain words, or a line that is being written
+            continue
+        if isinstance(entry, dict) and entry.get("event") == "took configuration":
+            found.add(str(entry.get("what")))
+    return found
+
+
+def run_line(demo: Demo, inspected: Inspected, frames: int, rate: float) -> None:
     """Start the cameras and show the line until every frame is inspected."""
     per_camera = math.ceil(frames / len(NAMES))
-    truth = demo.state / "truth"
-    shutil.rmtree(truth, ignore_errors=True)
+    for left in (demo.truth, demo.state / "spool"):  # by a demo that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    began = datetime.now(UTC)
     cameras = [
         demo.start(
-            camera_of(name), "produce", f"sim:{name}?seed={SEED}&rate={DEFECT_RATE}",
-            "--camera", camera_of(name), "--product", name, "--rate", str(rate), "--limit", str(per_camera),
-            "--truth-dir", str(truth / name),
+            f"camera-{name}", "produce", f"sim:{name}?seed={SEED}&rate={DEFECT_RATE}",
+            "--camera", demo.names.camera(name), "--product", name, "--rate", str(rate), "--limit", str(per_camera),
+            "--truth-dir", str(demo.truth / name),
         )
         for name in NAMES
     ]  # fmt: skip
     watch = AlertWatch()
     connection = KafkaConnection(demo.bootstrap)
-    follower = watch.follow(connection, ALERTS_TOPIC)
+    follower = watch.follow(connection, demo.names.topics["alerts_topic"], began)
     try:
-        show(demo, connection, cameras, watch, per_camera * len(NAMES))
+        show(demo, connection, cameras, watch, inspected, per_camera * len(NAMES))
     finally:
         watch.stop()
         follower.join(5)
@@ -158,10 +195,10 @@ def show(
     connection: KafkaConnection,
     cameras: list[subprocess.Popen[bytes]],
     watch: AlertWatch,
+    inspected: Inspected,
     published: int,
 ) -> None:
     """Redraw until the cameras are done and nothing waits."""
-    results = RedisResults(connect(demo.redis_url))
     rates = {name: Rate() for name in NAMES}
     began_s = time.monotonic()
     terminal = demo.console.is_terminal
@@ -171,8 +208,9 @@ def show(
         while True:
             # Asked before the lag: a camera that ends in between has published everything by then.
             done = all(camera.poll() is not None for camera in cameras)
-            lag = waiting_frames(connection)
-            rows = [row(name, results, rates[name], watch) for name in NAMES]
+            lag = waiting_frames(demo, connection)
+            inspected.update(read_truth(demo.truth))
+            rows = [row(demo.names.camera(name), inspected, rates[name], watch) for name in NAMES]
             view = live(rows, published=published, lag=lag, watch=watch, elapsed_s=time.monotonic() - began_s)
             finished = done and lag == 0
             if screen is not None:
@@ -187,45 +225,46 @@ def show(
             time.sleep(REDRAW_S)
 
 
-def waiting_frames(connection: KafkaConnection) -> int | None:
+def waiting_frames(demo: Demo, connection: KafkaConnection) -> int | None:
     """Return the consumer lag; None while the fresh broker is still making its group coordinator."""
     try:
-        return sum(group_lag(connection, GROUP, FRAMES_TOPIC).values())
+        return sum(group_lag(connection, demo.names.group, demo.names.topics["frames_topic"]).values())
     except ServiceUnavailableError:
         return None
 
 
-def row(name: str, results: RedisResults, rate: Rate, watch: AlertWatch) -> CameraRow:
+def row(camera_id: str, inspected: Inspected, rate: Rate, watch: AlertWatch) -> CameraRow:
     """Return a camera's row as of now."""
-    camera_id = camera_of(name)
-    counts = results.counts(camera_id)
-    frames = counts.good + counts.defect
+    frames, defective = inspected.counts(camera_id)
     types = watch.types.get(camera_id, Counter())
-    return CameraRow(camera_id, frames, rate.update(frames), counts.defect, Counter(types))
+    return CameraRow(camera_id, frames, rate.update(frames), defective, Counter(types))
 
 
-def report(demo: Demo) -> None:
-    """Print verdicts against the truth and save the overlays."""
-    results = RedisResults(connect(demo.redis_url))
-    inspected = [result for name in NAMES for result in results.last(camera_of(name), 1_000_000)]
-    demo.console.print(summary(compare(read_truth(demo.state / "truth"), inspected)))
+def report(demo: Demo, results: RedisResults, inspected: Inspected) -> int:
+    """Print verdicts against the truth, save the overlays, and return how many frames have no result."""
+    truth = read_truth(demo.truth)
+    inspected.update(truth)
+    scores = compare(truth, inspected.results)
+    demo.console.print(summary(scores))
     overlays = demo.out / "overlays"
     shutil.rmtree(overlays, ignore_errors=True)
     overlays.mkdir(parents=True)
     saved = 0
-    for result in inspected:
+    for result in inspected.results.values():
         overlay = results.overlay(result.frame_id) if result.pred_label is PredLabel.ANOMALOUS else None
         if overlay is not None:
             (overlays / f"{result.camera_id}-{result.frame_id}.jpg").write_bytes(overlay)
             saved += 1
     demo.console.print(f"{saved} overlays: {overlays}/", soft_wrap=True)
+    return sum(score.missing for score in scores.values())
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line; ``demo.sh`` gives ``--state`` and ``--out``."""
+    """Read the command line; ``demo.sh`` gives ``--state``, ``--out``, and ``--shared`` on servers that others use."""
     parser = argparse.ArgumentParser(prog="deploy/demo.sh", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--shared", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--frames", type=int, default=300, help="frames of all cameras together (default 300)")
     parser.add_argument("--rate", type=float, default=3.0, help="frames per second of each camera (default 3)")
     return parser.parse_args()
@@ -235,23 +274,36 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     given = arguments()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    demo = Demo(console, given.state, given.out, os.environ["KAFKA_BOOTSTRAP"], os.environ["REDIS_URL"])
+    names = Names(f"demo-{secrets.token_hex(3)}-") if given.shared else Names()
+    demo = Demo(console, given.state, given.out, os.environ["KAFKA_BOOTSTRAP"], os.environ["REDIS_URL"], names)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        prepare(demo)
-        run_line(demo, given.frames, given.rate)
-        report(demo)
-    except KeyboardInterrupt:
-        console.print("Stopped.")
-        if (demo.state / "truth").exists():
-            report(demo)
-        return 130
+        settings = load(CONFIG, {"kafka": {"bootstrap_servers": demo.bootstrap, **names.topics}})
+        with left_as_found(demo, settings):
+            return run(demo, given.frames, given.rate)
     except InspectorError as error:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
+
+
+def run(demo: Demo, frames: int, rate: float) -> int:
+    """Run the line from its start to its summary; returns the exit code."""
+    results = RedisResults(connect(demo.redis_url))
+    inspected = Inspected(results.get)
+    try:
+        prepare(demo)
+        run_line(demo, inspected, frames, rate)
+        missing = report(demo, results, inspected)
+    except KeyboardInterrupt:
+        demo.console.print("Stopped.")
+        if demo.truth.exists():
+            report(demo, results, inspected)
+        return 130
     finally:
         demo.stop()
-    return 0
+    if missing:
+        demo.console.print(f"demo: {missing} frames were published and have no result", style="bold red")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ if ! flock --nonblock 8; then
   exit 1
 fi
 
+shared=(--shared)
 if [[ -z ${KAFKA_BOOTSTRAP:-} || -z ${REDIS_URL:-} ]]; then
+  shared=()
   trap 'deploy/local/down "$SERVICES"; rm -rf "$SERVICES"' EXIT
   # What a demo that was killed has left; each demo starts with an empty line.
   deploy/local/down "$SERVICES"
@@ -36,4 +38,4 @@ if [[ -z ${KAFKA_BOOTSTRAP:-} || -z ${REDIS_URL:-} ]]; then
   done <<<"$addresses"
 fi
 
-supervise .venv/bin/python deploy/demo.py --state "$STATE" --out out/demo "$@" 8>&-
+supervise .venv/bin/python deploy/demo.py --state "$STATE" --out out/demo "${shared[@]}" "$@" 8>&-

@@ -32,12 +32,12 @@ class AlertWatch:
     count: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def follow(self, connection: KafkaConnection, topic: str) -> threading.Thread:
-        """Start following in a thread; ``stop`` ends it."""
+    def follow(self, connection: KafkaConnection, topic: str, since: datetime) -> threading.Thread:
+        """Start following in a thread the alerts from ``since`` on; ``stop`` ends it."""
 
         def run() -> None:
             records = read_committed(
-                connection, topic, since=None, follow=True, stop=self._stop.is_set, max_value_bytes=2**20
+                connection, topic, since=since, follow=True, stop=self._stop.is_set, max_value_bytes=2**20
             )
             for record in records:
                 self._seen(record)
@@ -115,12 +115,14 @@ def summary(scores: Mapping[str, CameraScore]) -> Table:
     title = "\nVerdicts against what the lines really made"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     table.add_column("camera")
-    for name in ("good parts", "false alarms", "defective", "found", "recall"):
+    for name in ("no result", "good parts", "false alarms", "defective", "found", "recall"):
         table.add_column(name, justify="right")
     table.add_column("found of made, by type")
     for camera_id, score in sorted(scores.items()):
         recall = "-" if score.recall is None else f"{score.recall:.0%}"
         types = ", ".join(f"{name} {score.found[name]}/{made}" for name, made in sorted(score.made.items()))
         made, found = score.made.total(), score.found.total()
-        table.add_row(camera_id, str(score.good), str(score.false_alarms), str(made), str(found), recall, types)
+        missing = Text(str(score.missing), style="bold red" if score.missing else "")
+        counts = (str(count) for count in (score.good, score.false_alarms, made, found))
+        table.add_row(camera_id, missing, *counts, recall, types)
     return table

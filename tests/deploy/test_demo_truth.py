@@ -1,0 +1,117 @@
+"""What the demo says about its line is counted from what the line made."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from demo import taken
+from demo_names import Names
+from demo_truth import CameraScore, Inspected, TrueFrame, compare, read_truth
+from demo_view import quantile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.domain.frame import FrameSource
+from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
+from inspector.settings import load
+
+
+def result(frame_id: str, camera_id: str, anomalous: bool) -> InspectionResult:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    return InspectionResult(
+        frame_id=frame_id,
+        camera_id=camera_id,
+        line_id="line-1",
+        product="plate",
+        captured_at=now,
+        inspected_at=now,
+        anomaly_score=0.9 if anomalous else 0.1,
+        pred_label=PredLabel.ANOMALOUS if anomalous else PredLabel.NORMAL,
+        image_threshold=0.5,
+        mode=ScoreMode.BANK,
+        weights_version="w",
+        model="m",
+        source=FrameSource("frames", 0, 0),
+        timings_ms={},
+        width_px=64,
+        height_px=64,
+        defects=(),
+    )
+
+
+def test_every_frame_that_was_made_is_counted_once_also_without_a_result() -> None:
+    truth = {
+        "good": TrueFrame("a", ()),
+        "false alarm": TrueFrame("a", ()),
+        "found": TrueFrame("a", ("scratch", "dent")),
+        "overlooked": TrueFrame("a", ("dent",)),
+        "lost": TrueFrame("a", ("dent",)),
+        "lost too": TrueFrame("b", ()),
+    }
+    results = {
+        frame_id: result(frame_id, "a", anomalous)
+        for frame_id, anomalous in {"good": 0, "false alarm": 1, "found": 1, "overlooked": 0, "of others": 1}.items()
+    }
+    scores = compare(truth, results)
+    assert scores["a"] == CameraScore(1, 2, 1, found={"scratch": 1, "dent": 0}, made={"scratch": 1, "dent": 1})
+    assert scores["a"].recall == 0.5
+    assert scores["b"] == CameraScore(missing=1)
+    assert scores["b"].recall is None
+
+
+def test_counts_stay_when_the_store_forgets() -> None:
+    kept = {"1": result("1", "a", True), "2": result("2", "a", False)}
+    inspected = Inspected(kept.get)
+    inspected.update(["1", "2", "3"])
+    assert inspected.counts("a") == (2, 1)
+    kept.clear()
+    kept["3"] = result("3", "a", True)
+    inspected.update(["1", "2", "3"])
+    assert inspected.counts("a") == (3, 2)
+    assert inspected.counts("b") == (0, 0)
+
+
+def test_truth_is_read_up_to_the_line_that_is_being_written(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"frame_id": name, "camera_id": "a", "defects": [{"defect_type": "dent"}] * number})
+        for number, name in enumerate(("x", "y", "z"))
+    ]
+    (tmp_path / "plate").mkdir()
+    (tmp_path / "plate" / "truth.jsonl").write_text("\n".join(lines)[:-5])
+    assert read_truth(tmp_path) == {"x": TrueFrame("a", ()), "y": TrueFrame("a", ("dent",))}
+
+
+def test_an_inspector_that_refused_a_bank_is_not_ready() -> None:
+    took = {"event": "took configuration", "what": "bank/cam-plate"}
+    refused = {"event": "refused configuration, the last good one stays", "what": "bank/cam-belt"}
+    log = "\n".join(["plain words", json.dumps(took), json.dumps(refused), '{"event": "took conf'])
+    assert taken(log) == {"bank/cam-plate"}
+
+
+def test_on_servers_of_others_every_name_is_of_this_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = Names("demo-ab12-")
+    for variable, value in names.environment().items():
+        monkeypatch.setenv(variable, value)
+    settings = load(Path(__file__).parents[2] / "deploy" / "demo.yaml")
+    kafka = settings.kafka
+    used = [kafka.group, kafka.frames_topic, kafka.alerts_topic, kafka.dead_letter_topic, kafka.config_topic]
+    assert all(name.startswith("demo-ab12-") for name in used)
+    assert settings.cameras.by_id()["demo-ab12-cam-plate"].product == "plate"
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
+def test_at_most_the_share_lies_below_the_quantile(values: list[float], share: float) -> None:
+    found = quantile(values, share)
+    assert found in values
+    assert sum(value < found for value in values) <= share * len(values)
+    assert sum(value <= found for value in values) >= min(len(values), int(share * len(values)) + 1)
+
+
+def test_quantiles_of_a_hundred() -> None:
+    assert quantile(range(100), 0.5) == 50
+    assert quantile(range(100), 0.99) == 99
+    assert quantile([], 0.5) is None
