@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed, announce
+from inspector.adapters.redis.artefacts import RedisArtefactStore
 from inspector.apps import console, wiring
 from inspector.apps.sources import open_source
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.records import to_json
-from inspector.pipeline.ports import ArtefactStore, DecodedFrame
+from inspector.pipeline.ports import DecodedFrame
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 
@@ -33,13 +34,14 @@ def enroll(
     artefacts = wiring.artefacts(settings)  # before the work: an absent Redis should not cost a minute
     engine = _engine(settings, [camera_id for camera_id, _ in cameras])
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
+    announcer = _Announcer(settings, artefacts)
     for camera_id, source in cameras:
-        _enroll(settings, artefacts, engine, camera_id, _decoded(engine, camera_id, source, shots), rate, as_json)
+        _enroll(announcer, artefacts, engine, camera_id, _decoded(engine, camera_id, source, shots), rate, as_json)
 
 
 def _enroll(
-    settings: Settings,
-    artefacts: ArtefactStore,
+    announcer: _Announcer,
+    artefacts: RedisArtefactStore,
     engine: InspectionEngine,
     camera_id: str,
     frames: Sequence[DecodedFrame],
@@ -52,8 +54,9 @@ def _enroll(
         engine.set_bank(camera_id, bank_version, bank)
         calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
     # The calibration first: no frame may meet the bank without it.
-    calibration_version = _publish_calibration(settings, artefacts, calibration)
-    _announce(settings, ArtefactKind.BANK, camera_id, bank_version)
+    calibration_version = artefacts.put(to_json(calibration))
+    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version)
+    announcer.announce(ArtefactKind.BANK, camera_id, bank_version)
     _report(calibration, calibration_version, bank_version, len(bank), as_json)
 
 
@@ -63,14 +66,16 @@ def calibrate(
     """Set thresholds anew from normal frames, for the bank announced for the camera, if any. Raises as ``enroll``."""
     artefacts = wiring.artefacts(settings)
     engine = _engine(settings, [camera_id])
-    bank_version = _announced_bank(settings, camera_id)
+    announcer = _Announcer(settings, artefacts)
+    bank_version = announcer.live(ArtefactKind.BANK, camera_id)
     if bank_version is not None:
         engine.set_bank(camera_id, bank_version, artefacts.get(bank_version))
     frames = _decoded(engine, camera_id, source, shots)
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
     with console.status(f"{camera_id}: thresholds from {len(frames)} frames"):
         calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
-    calibration_version = _publish_calibration(settings, artefacts, calibration)
+    calibration_version = artefacts.put(to_json(calibration))
+    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version)
     _report(calibration, calibration_version, bank_version, None, as_json)
 
 
@@ -109,24 +114,31 @@ def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) ->
     return frames
 
 
-def _announced_bank(settings: Settings, camera_id: str) -> str | None:
-    feed = KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic)
-    try:
-        live = [a.version for a in feed.poll() if a.kind is ArtefactKind.BANK and a.subject == camera_id]
-    finally:
-        feed.close()
-    return live[-1] if live else None
+class _Announcer:
+    """Announces versions, and retires those that are superseded by it."""
 
+    def __init__(self, settings: Settings, artefacts: RedisArtefactStore) -> None:
+        self._connection = wiring.kafka_connection(settings)
+        self._topic = settings.kafka.config_topic
+        self._artefacts = artefacts
+        feed = KafkaConfigFeed(self._connection, self._topic)
+        try:
+            self._live = {(entry.kind, entry.subject): entry.version for entry in feed.poll()}
+        finally:
+            feed.close()
 
-def _publish_calibration(settings: Settings, artefacts: ArtefactStore, calibration: Calibration) -> str:
-    version = artefacts.put(to_json(calibration))
-    _announce(settings, ArtefactKind.CALIBRATION, calibration.camera_id, version)
-    return version
+    def live(self, kind: ArtefactKind, camera_id: str) -> str | None:
+        """Return the version announced for a camera, None if there is none."""
+        return self._live.get((kind, camera_id))
 
-
-def _announce(settings: Settings, kind: ArtefactKind, camera_id: str, version: str) -> None:
-    announcement = Announcement(kind, camera_id, version, datetime.now(UTC))
-    announce(wiring.kafka_connection(settings), settings.kafka.config_topic, announcement)
+    def announce(self, kind: ArtefactKind, camera_id: str, version: str) -> None:
+        """Announce a version that the artefacts hold."""
+        announce(self._connection, self._topic, Announcement(kind, camera_id, version, datetime.now(UTC)))
+        before = self.live(kind, camera_id)
+        self._live[kind, camera_id] = version
+        # The same frames give two cameras the same bank, and one of them may still use it.
+        if before is not None and before not in self._live.values():
+            self._artefacts.retire(before)
 
 
 def _report(

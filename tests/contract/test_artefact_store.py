@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -67,3 +68,16 @@ def test_a_planned_outage_passes() -> None:
     with pytest.raises(ServiceUnavailableError):
         store.get(version)
     assert store.get(version) == b"x"
+
+
+@pytest.mark.services
+def test_a_retired_version_stays_for_a_week_and_storing_it_again_takes_it_back(services: Any) -> None:
+    client = connect(services.redis_url)
+    store = RedisArtefactStore(client)
+    version = store.put(uuid.uuid4().bytes)
+    assert client.ttl(keys.artefact(version)) == -1
+    store.retire(version)
+    assert 0 < client.ttl(keys.artefact(version)) <= 7 * 24 * 3600
+    assert store.put(store.get(version)) == version
+    assert client.ttl(keys.artefact(version)) == -1
+    client.close()

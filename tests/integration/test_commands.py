@@ -17,6 +17,7 @@ from local_services import Services
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.readers import read_committed
+from inspector.adapters.redis import keys
 from inspector.adapters.redis.artefacts import RedisArtefactStore
 from inspector.adapters.redis.connection import connect
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration
@@ -86,6 +87,9 @@ def test_enroll_stores_bank_and_thresholds_and_announces_the_thresholds_first(li
     )
     assert again["bank_version"] == facts["bank_version"]
     assert again["calibration_version"] != facts["calibration_version"]
+    client = connect(line.redis_url)
+    expiring = [client.ttl(keys.artefact(facts[name])) > 0 for name in ("calibration_version", "bank_version")]
+    assert expiring == [True, False]
     assert [record.kind for record in announced(line)][2:] == [ArtefactKind.CALIBRATION]
     listed = json.loads(line.run("config", "list", "--json").stdout)
     assert {(entry["kind"], entry["version"]) for entry in listed} == {

@@ -10,15 +10,17 @@ from inspector.adapters.artefacts import verified, version_of
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
 
+RETIRED_TTL_S = 7 * 24 * 3600
+
 
 class RedisArtefactStore:
-    """``ports.ArtefactStore``. Artefacts never expire: a version that is announced must stay readable."""
+    """``ports.ArtefactStore``. Artefacts stay until they are retired: an announced version must be readable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def put(self, data: bytes) -> str:
-        """Store ``data`` and return its version; repeating it changes nothing.
+        """Store ``data`` and return its version; repeating it changes nothing but to take a retired one back.
 
         Raises:
             ServiceUnavailableError: Redis is away or refuses writes for now.
@@ -27,6 +29,15 @@ class RedisArtefactStore:
         with translated(self._client):
             self._client.set(keys.artefact(version), data)
         return version
+
+    def retire(self, version: str) -> None:
+        """Let a version that is announced no more expire in a week, in which a person may still go back to it.
+
+        Raises:
+            ServiceUnavailableError: Redis is away.
+        """
+        with translated(self._client):
+            self._client.expire(keys.artefact(version), RETIRED_TTL_S)
 
     def get(self, version: str) -> bytes:
         """Return the bytes of ``version``, verified.
