@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import gc
 import socket
+import sqlite3
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import errors
+from kafka.future import Future
 
+from inspector.adapters.kafka import clients
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client
 from inspector.adapters.kafka.lag import group_lag
 from inspector.adapters.kafka.publisher import FramePublisher
 from inspector.adapters.kafka.readers import read_committed
+from inspector.adapters.kafka.send_window import SendWindow
 from inspector.adapters.kafka.spool import Spool, SpooledFrame
-from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
 from inspector.domain.frame import FrameMeta
 
 # kafka-python leaves the socket of a refused connection to the garbage collector.
@@ -140,6 +148,136 @@ def test_a_frame_over_the_limit_is_not_taken(tmp_path: Path) -> None:
         publisher.publish(b"x" * 11, meta(1))
     assert publisher.counts.refused == 1
     publisher.close(0)
+
+
+@pytest.fixture
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Makes the disk of every open spool take nothing, or take things again."""
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def connect_and_note(*args: Any, **rest: Any) -> sqlite3.Connection:
+        made.append(connect(*args, **rest))
+        return made[-1]
+
+    def set_broken(broken: bool) -> None:
+        for database in made:
+            with suppress(sqlite3.ProgrammingError):  # closed
+                database.execute(f"PRAGMA query_only = {int(broken)}")
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_note)
+    return set_broken
+
+
+def until(done: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(1_000):
+        if done():
+            return
+        waiting.wait(0.02)
+    raise AssertionError("it did not happen")
+
+
+def test_a_disk_that_takes_nothing_loses_nothing_that_was_taken(
+    tmp_path: Path, break_disk: Callable[[bool], None]
+) -> None:
+    publisher = FramePublisher(away(), "frames", tmp_path, 10**9, full_wait_s=0.05, window_bytes=5)
+    for number in range(5):
+        publisher.publish(b"x", meta(number))
+    break_disk(True)
+
+    def refused_for_the_disk() -> bool:
+        with pytest.raises(ServiceUnavailableError) as refusal:
+            publisher.publish(b"x", meta(99))
+        return "readonly" in str(refusal.value)
+
+    until(refused_for_the_disk)
+    assert publisher.counts.waiting == 5
+    break_disk(False)
+    publisher.publish(b"x", meta(5))
+    publisher.close(0)
+    kept = Spool(tmp_path, 10**9)
+    assert [frame.frame_id for _, frame in kept.peek(0, 99)] == [f"{number:06d}" for number in range(6)]
+    kept.close()
+
+
+@pytest.mark.services
+def test_a_disk_that_takes_nothing_when_kafka_comes_back_delays_nothing(
+    connection: KafkaConnection, topic: str, tmp_path: Path, break_disk: Callable[[bool], None]
+) -> None:
+    cut_off = FramePublisher(away(), topic, tmp_path, 10**9)
+    for number in range(5):
+        cut_off.publish(b"x", meta(number))
+    cut_off.close(0)
+    publisher = FramePublisher(connection, topic, tmp_path, 10**9)
+    break_disk(True)
+    assert publisher.flush(30)
+    publisher.publish(b"x", meta(5))
+    assert publisher.flush(30)
+    publisher.close(0)
+    found = ids(connection, topic)
+    assert sorted(number for numbers in found.values() for number in numbers) == [
+        f"{number:06d}" for number in range(6)
+    ]
+
+
+def test_frames_neither_kafka_nor_the_disk_took_are_told_at_the_end(
+    tmp_path: Path, break_disk: Callable[[bool], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = FramePublisher(away(), "frames", tmp_path, 10**9, window_bytes=1)
+    break_disk(True)
+    publisher.publish(b"x", meta(1))
+    publisher.close(0)
+    assert publisher.counts.waiting == 1
+    assert "1 frames are lost" in caplog.text
+
+
+class _Refusing:
+    """A client that may look at the topic and not write to it."""
+
+    def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def send(self, topic: str, **_: object) -> Future:
+        return Future().failure(errors.TopicAuthorizationFailedError(topic))
+
+    def close(self, timeout: float) -> None:
+        pass
+
+
+class _Silent(_Refusing):
+    """A client that never gets anything through."""
+
+    def send(self, topic: str, **_: object) -> Future:
+        return Future().failure(errors.KafkaConnectionError("cut off"))
+
+
+def test_a_producer_without_the_right_to_write_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "idempotent_producer", lambda *_, **__: _Refusing())
+    publisher = FramePublisher(away(), "frames", tmp_path, 10**9)
+    publisher.publish(b"image", meta(1))
+    with pytest.raises(CredentialsError, match="rights"):
+        publisher.flush(30)
+    with pytest.raises(CredentialsError):
+        publisher.publish(b"image", meta(2))
+    publisher.close(0)
+    kept = Spool(tmp_path, 10**9)
+    assert len(kept) == 1
+    kept.close()
+
+
+def test_a_connection_that_gets_nothing_through_is_made_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "idempotent_producer", lambda *_, **__: _Silent())
+    window = SendWindow(away(), "frames", 1000, 1000, 10.0, lambda: None)
+    waits: list[float] = []
+    for _ in range(4):
+        window.connect()
+        window.send(frame(1), None)
+        assert window.trouble() is not None
+        waits.append(window.wait_before_connecting_s())
+        window.disconnect()
+        window.take_back()
+    assert waits == pytest.approx([0.5, 1, 2, 4], abs=0.4)
 
 
 def frame(number: int, size: int = 10) -> SpooledFrame:

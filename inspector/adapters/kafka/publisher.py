@@ -6,20 +6,23 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kafka import errors
-
 from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.send_window import OnAck, SendWindow
-from inspector.adapters.kafka.spool import Spool, SpooledFrame
+from inspector.adapters.kafka.spool import Spool, SpooledFrame, SpoolError
 from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
 from inspector.domain.frame import FrameMeta
 from inspector.pipeline.frame_record import encode_headers
 
 _log = logging.getLogger(__name__)
+
+
+class PublisherStoppedError(InspectorError):
+    """The publisher ended by a fault; waiting does not help, another start may."""
+
 
 OnRefused = Callable[[str, InspectorError], None]
 
@@ -90,10 +93,11 @@ class FramePublisher:
         self._on_refused = on_refused
         self._spool = Spool(spool_dir, spool_max_bytes)
         self._changed = threading.Condition()
-        self._queued: deque[SpooledFrame] = deque()  # only while the spool is empty: the order is spool, then these
+        self._queued: deque[SpooledFrame] = deque()  # sent after the spool's
         self._queued_bytes = 0
         self._online = True  # until the first attempt says otherwise
         self._fatal: InspectorError | None = None
+        self._disk_trouble: SpoolError | None = None
         self._closing = False
         self._events = 0  # new frames and acknowledgements, so that the background thread sleeps through none
         self._acked = self._held_up = self._refused = 0
@@ -133,11 +137,7 @@ class FramePublisher:
                 left_s = None if deadline_s is None else deadline_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
                     self._refused += 1
-                    raise ServiceUnavailableError(
-                        "room in the spool while Kafka is away",
-                        f"{self._spool.used_bytes} bytes waiting in it",
-                        "bring Kafka back, or give the spool more room",
-                    )
+                    raise self._no_room()
                 self._changed.wait(left_s)
             self._wake()
 
@@ -163,19 +163,49 @@ class FramePublisher:
         self._thread.join()
         self._spool.close()
 
+    def _no_room(self) -> InspectorError:
+        trouble = self._disk_trouble
+        return ServiceUnavailableError(
+            "room in the spool while Kafka is away" if trouble is None else trouble.expected,
+            f"{self._spool.used_bytes} bytes waiting in it" if trouble is None else trouble.got,
+            "bring Kafka back, or give the spool more room",
+        )
+
     def _accept(self, frame: SpooledFrame) -> bool:
         if self._fatal is not None:
             raise self._fatal
         if self._closing:
             raise RuntimeError("the publisher is closed")
-        if self._online and len(self._spool) == 0:
+        # The order is spool, queue: while frames are queued, a new one may not go to disk before them.
+        if self._online and (self._queued or not len(self._spool)):
             under_way = self._queued_bytes + self._window.used_bytes
             if under_way and under_way + frame.size_bytes > self._window_bytes:
                 return False
-            self._queued.append(frame)
-            self._queued_bytes += frame.size_bytes
+            self._queue([frame])
             return True
-        return self._spool.append([frame])
+        return self._move_queue_to_disk() and self._to_disk([frame])
+
+    def _queue(self, frames: Sequence[SpooledFrame]) -> None:
+        self._queued.extend(frames)
+        self._queued_bytes += sum(frame.size_bytes for frame in frames)
+
+    def _move_queue_to_disk(self) -> bool:
+        """Tell whether nothing is queued any more; what the disk does not take stays in memory."""
+        if self._queued:
+            if not self._to_disk(list(self._queued), force=True):
+                return False
+            self._queued.clear()
+            self._queued_bytes = 0
+        return True
+
+    def _to_disk(self, frames: Sequence[SpooledFrame], force: bool = False) -> bool:
+        try:
+            taken = self._spool.append(frames, force)
+        except SpoolError as error:
+            self._disk_trouble = error
+            return False
+        self._disk_trouble = None
+        return taken
 
     def _done(self) -> bool:
         return not self._queued and not self._window.frames and len(self._spool) == 0
@@ -198,23 +228,29 @@ class FramePublisher:
                     self._try_to_connect()
         except Exception as error:
             _log.exception("the publisher stopped")
-            self._stop_for(
-                ServiceUnavailableError("a running publisher", repr(error), "restart the producer; see the log")
-            )
+            stopped = PublisherStoppedError("a running publisher", repr(error), "start the producer again; see the log")
+            self._stop_for(error if isinstance(error, InspectorError) else stopped)
         finally:
             self._go_offline()
+            if self._queued:
+                lost, why = len(self._queued), self._disk_trouble
+                _log.error("%d frames are lost: neither Kafka nor the disk took them: %s", lost, why)
 
     def _step(self) -> None:
         seen = self._events
+        trouble: InspectorError | None
         try:
             self._fill_window()
-        except errors.KafkaError as error:
-            trouble: str | None = str(error)
+        except (ServiceUnavailableError, CredentialsError) as error:
+            trouble = error
         else:
             self._book_ended()
             trouble = self._window.trouble()
-        if trouble is not None:
+        if isinstance(trouble, CredentialsError):
+            self._stop_for(trouble)
+        elif trouble is not None:
             _log.warning("Kafka is away, frames go to disk: %s", trouble)
+        if trouble is not None:
             self._go_offline()
             return
         with self._changed:
@@ -255,10 +291,12 @@ class FramePublisher:
         self._book_ended()
         with self._changed:
             self._online = False
-            unsent = [*self._window.take_back(), *self._queued]
-            self._spool.append(unsent, force=True)
+            later = list(self._queued)
             self._queued.clear()
             self._queued_bytes = 0
+            self._queue([*self._window.take_back(), *later])
+            if not self._move_queue_to_disk():
+                _log.warning("%d frames wait in memory: %s", len(self._queued), self._disk_trouble)
             self._changed.notify_all()
 
     def _try_to_connect(self) -> None:

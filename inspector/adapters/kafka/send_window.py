@@ -114,18 +114,19 @@ class SendWindow:
                 clients.close_producer(producer, _CLOSE_TIMEOUT_S)
                 raise
         self._producer = producer
-        self._reconnect.succeeded()
 
     def send(self, frame: SpooledFrame, position: int | None) -> None:
         """Send one frame; its end is told by ``ended``.
 
         Raises:
-            KafkaError: nothing can be sent any more.
+            ServiceUnavailableError: nothing can be sent any more.
+            CredentialsError: the brokers refuse us.
         """
-        try:
-            future = self._producer.send(self._topic, key=frame.key, value=frame.value, headers=list(frame.headers))
-        except errors.MessageSizeTooLargeError as error:
-            future = Future().failure(error)
+        with translated_errors(self._connection, self._topic):
+            try:
+                future = self._producer.send(self._topic, key=frame.key, value=frame.value, headers=list(frame.headers))
+            except errors.MessageSizeTooLargeError as error:
+                future = Future().failure(error)
         if not self._sent:
             self._progress_at_s = time.monotonic()
         self._sent.append(_Sent(frame, position, future))
@@ -139,20 +140,23 @@ class SendWindow:
             head = self._sent[0]
             if head.future.failed() and not _refused(head.future.exception):
                 return
+            self._reconnect.succeeded()
             yield self._end_of(head)
             self._sent.popleft()
             self.used_bytes -= head.frame.size_bytes
             self._progress_at_s = time.monotonic()
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> InspectorError | None:
         """Return why the frames under way will not come to their end on this connection, if so."""
         if not self._sent:
             return None
         head = self._sent[0].future
         if head.is_done and head.failed() and not _refused(head.exception):
-            return str(head.exception)
+            return translate(head.exception, self._connection, self._topic)
         if time.monotonic() - self._progress_at_s > self._ack_timeout_s:
-            return f"no acknowledgement within {self._ack_timeout_s:.0f} s"
+            return translate(
+                errors.KafkaTimeoutError(f"no acknowledgement within {self._ack_timeout_s:.0f} s"), self._connection
+            )
         return None
 
     def disconnect(self) -> None:
