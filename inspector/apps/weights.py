@@ -20,7 +20,8 @@ def init(settings: Settings, path: Path, overwrite: bool, as_json: bool) -> None
     """
     if path.exists() and not overwrite:
         raise BadInputError("a new file", f"{path}, which exists", "choose another name, or add --force")
-    weights, manifest = wiring.fresh_weights(settings)
+    with console.status("loading the model"):
+        weights, manifest = wiring.fresh_weights(settings)
     _print(save_weights(path, weights, manifest), path, as_json)
 
 
@@ -37,7 +38,8 @@ def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
         BadInputError: the first thing that does not hold.
     """
     where = _path(settings, path)
-    _, manifest = wiring.load_prompt_weights(settings, where)
+    with console.status("loading the model"):
+        _, manifest = wiring.load_prompt_weights(settings, where)
     if as_json:
         console.print_json({"file": str(where), "version": manifest.version, "ok": True})
         return
