@@ -16,11 +16,10 @@ import open_clip
 import torch
 from torch import nn
 
-from inspector.dapo.spec import RANDOM, ModelSpec
+from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError, InspectorError
 
 TAPS = 4
-_FOLDER = "local-dir:"
 _CONFIGS = Path(__file__).parent / "model_configs"
 
 
@@ -91,7 +90,7 @@ def build_clip(spec: ModelSpec) -> nn.Module:
     """
     model_shape(spec)
     random = spec.pretrained == RANDOM
-    from_name = not spec.name.startswith(_FOLDER)
+    from_name = not spec.name.startswith(LOCAL_FOLDER)
     if from_name and not random:
         _check_pretrained(spec)
     try:
@@ -138,7 +137,7 @@ def _model_config(name: str) -> dict[str, Any]:
     register_models()
     try:
         # Only folders and listed names: a hub's name, perhaps out of a stranger's file, would go to the network.
-        known = name.startswith(_FOLDER) or _built_in(name) in open_clip.list_models()
+        known = name.startswith(LOCAL_FOLDER) or _built_in(name) in open_clip.list_models()
         config = open_clip.get_model_config(_built_in(name)) if known else None
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise BadInputError(
@@ -161,7 +160,7 @@ def _model_config(name: str) -> dict[str, Any]:
 
 def _built_in(name: str) -> str:
     """Return the name as open_clip lists it; like open_clip, take a slash for a dash ("ViT-B/16")."""
-    return name if name.startswith(_FOLDER) else name.replace("/", "-")
+    return name if name.startswith(LOCAL_FOLDER) else name.replace("/", "-")
 
 
 def _check_architecture(name: str, config: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inspector.dapo.backbone import backbone_id
 from inspector.dapo.clip import ModelShape, build_clip, model_shape
 from inspector.dapo.spec import ModelSpec
 from inspector.domain.product import Vocabulary
@@ -63,6 +64,7 @@ def init_prompt_weights(spec: ModelSpec, vocabulary: Vocabulary, seed: int) -> t
     manifest = WeightsManifest(
         model=spec.name,
         pretrained=spec.pretrained,
+        backbone=backbone_id(spec),
         image_size_px=shape.image_size_px,
         contexts=CONTEXTS,
         context_tokens=CONTEXT_TOKENS,

@@ -57,11 +57,6 @@ class VisualScorer:
         return self._tower.shape.grid
 
     @property
-    def embed_dim(self) -> int:
-        """Width D of T."""
-        return self._tower.shape.embed_dim
-
-    @property
     def device(self) -> torch.device:
         """Where images are scored."""
         return self._tokens.device

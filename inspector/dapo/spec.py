@@ -8,6 +8,7 @@ from typing import Literal
 Precision = Literal["fp32", "bf16"]
 
 RANDOM = "random"
+LOCAL_FOLDER = "local-dir:"
 
 
 @dataclass(frozen=True, slots=True)

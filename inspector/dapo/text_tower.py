@@ -78,8 +78,6 @@ class TextTower(nn.Module):
     def _project(self, pooled: Tensor) -> Tensor:
         if self.text_projection is None:
             return pooled
-        if self.text_projection is None:
-            return pooled
         linear = isinstance(self.text_projection, nn.Linear)
         projected: Tensor = self.text_projection(pooled) if linear else pooled @ self.text_projection
         return projected

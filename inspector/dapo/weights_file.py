@@ -13,6 +13,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from inspector.dapo.backbone import backbone_id
 from inspector.dapo.clip import model_shape
 from inspector.dapo.prompt_weights import PromptWeights, content_version, seal
 from inspector.dapo.spec import ModelSpec
@@ -131,13 +132,13 @@ def _read_manifest(metadata: dict[str, str], where: str) -> WeightsManifest:
 
 
 def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None:
-    expected = (spec.name, spec.pretrained, model_shape(spec).image_size_px)
-    got = (manifest.model, manifest.pretrained, manifest.image_size_px)
+    expected = (spec.name, spec.pretrained, model_shape(spec).image_size_px, backbone_id(spec))
+    got = (manifest.model, manifest.pretrained, manifest.image_size_px, manifest.backbone)
     if got != expected:
         raise BadInputError(
-            "weights made for {} / {} at {} px".format(*expected),
-            "{} / {} at {} px in {}".format(*got, where),
-            "set model.name, model.pretrained and model.image_size_px to the file's, or use other weights",
+            "weights made for {} / {} at {} px (frozen weights: {})".format(*expected),
+            "{} / {} at {} px (frozen weights: {}) in {}".format(*got, where),
+            "set model.name, pretrained, image_size_px and seed to the file's, or use other weights",
         )
 
 

@@ -17,6 +17,7 @@ TextMode = Literal["causal", "bidirectional"]
 class WeightsManifest:
     """Stands in the safetensors header. ``version`` is the content hash (SHA-256 hex of tensors and manifest).
 
+    ``backbone`` identifies the frozen weights beside which these were made, so that ``version`` changes with them.
     ``vocabulary`` are the defect types seen in training, ``trained`` is false for freshly initialised weights,
     whose text side means nothing yet. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
     camera has no calibration of its own.
@@ -27,6 +28,7 @@ class WeightsManifest:
 
     model: str
     pretrained: str
+    backbone: str
     image_size_px: int
     contexts: int
     context_tokens: int

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 import inspector.dapo.weights_file as weights_file
+from inspector.dapo.backbone import backbone_id
 from inspector.dapo.prompt_weights import PromptWeights, content_version, init_prompt_weights
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.weights_file import load_weights, parse_weights, save_weights, verify_weights
@@ -172,14 +173,39 @@ def test_a_manifest_that_lies_is_refused_before_memory_is_taken(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "spec",
-    [ModelSpec("inspector-s"), replace(TINY, pretrained="openai"), replace(TINY, image_size_px=64)],
-    ids=["name", "pretrained", "image size"],
+    [
+        ModelSpec("inspector-s"),
+        replace(TINY, pretrained="openai"),
+        replace(TINY, image_size_px=64),
+        replace(TINY, seed=7),
+    ],
+    ids=["name", "pretrained", "image size", "seed of the frozen weights"],
 )
 def test_weights_for_another_model_are_refused(tmp_path: Path, tiny: Made, spec: ModelSpec) -> None:
     path = tmp_path / "weights.safetensors"
     save_weights(path, *tiny)
     with pytest.raises(BadInputError, match=r"expected weights made for .* got dapo-tiny / random at 32 px"):
         load_weights(path, spec)
+
+
+def test_the_version_says_beside_which_frozen_weights_they_were_made(tmp_path: Path) -> None:
+    assert (
+        init_prompt_weights(TINY, PLATE, 1)[1].version
+        != init_prompt_weights(replace(TINY, seed=7), PLATE, 1)[1].version
+    )
+    one, other, folder = tmp_path / "one.pt", tmp_path / "other.pt", tmp_path / "folder"
+    one.write_bytes(b"frozen")
+    other.write_bytes(b"Frozen")
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"frozen")
+    specs = [replace(TINY, pretrained=str(path)) for path in (one, other)]
+    specs += [replace(TINY, pretrained="openai"), ModelSpec(f"local-dir:{folder}", "own")]
+    before = [backbone_id(spec) for spec in specs]
+    assert len(set(before[:3])) == 3
+    one.rename(tmp_path / "moved.pt")
+    (folder / "model.safetensors").write_bytes(b"thawed")
+    assert backbone_id(replace(TINY, pretrained=str(tmp_path / "moved.pt"))) == before[0]
+    assert backbone_id(specs[3]) != before[3]
 
 
 def test_paths_that_hold_no_file_are_refused(tmp_path: Path, tiny: Made) -> None:

@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PRODUCT = ProductSettings("plate", (DefectSpec("scratch", 0.5, 3), DefectSpec("dent")), 0.1, (ZONE,), (ZONE,))
 CAMERA = CameraSettings("plate", image_threshold=0.5, pixel_threshold=1.0)
 CALIBRATION = Calibration("cam1", ScoreMode.BANK, "ab" * 32, ScoreMap(-1, 0.5), ScoreMap(2, 0.5), 9, 0.01, NOW)
-MANIFEST = WeightsManifest("m", "random", 96, 1, 1, 1, 1, (1, 2), ("scratch",))
+MANIFEST = WeightsManifest("m", "random", "random, seed 0", 96, 1, 1, 1, 1, (1, 2), ("scratch",))
 NO_NUMBERS = (float("nan"), float("inf"), -float("inf"))
 
 
