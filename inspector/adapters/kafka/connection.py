@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,12 @@ _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 @dataclass(frozen=True)
 class KafkaConnection:
-    """Brokers (``host:port``, comma separated) and credentials, named as in the settings."""
+    """Brokers (``host:port``, comma separated) and credentials, named as in the settings.
+
+    Raises:
+        BadInputError: a TLS file cannot be used. They are looked at once, here: kafka-python reads them at every
+            connection and tells of a bad one as of a broker that is away, which it may be later, while it is replaced.
+    """
 
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
@@ -39,6 +45,22 @@ class KafkaConnection:
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     client_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.security_protocol.endswith("SSL"):
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if self.ssl_cafile is not None:
+                context.load_verify_locations(self.ssl_cafile)
+            if self.ssl_certfile is not None:
+                # A password of our own: without one, an encrypted key would ask the terminal for it.
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password="")
+        except OSError as error:
+            files = [name for name in (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile) if name is not None]
+            raise BadInputError(
+                f"readable TLS files: {', '.join(files)}", str(error), "check kafka.security.* and the files"
+            ) from error
 
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments that every kafka-python client takes from here."""
@@ -107,13 +129,8 @@ def translated_errors(connection: KafkaConnection, topic: str | None = None) -> 
     """Turn Kafka's errors raised inside the block into ours; ``topic`` is the one to name where one is unknown."""
     try:
         yield
-    except errors.KafkaError as error:
+    except (errors.KafkaError, OSError) as error:
         raise translate(error, connection, topic) from error
-    except OSError as error:
-        # kafka-python reads the TLS files when it builds a client, before any connection.
-        raise BadInputError(
-            "readable TLS files and a usable broker address", str(error), "check kafka.security.* and the path"
-        ) from error
 
 
 def translate(error: BaseException, connection: KafkaConnection, topic: str | None = None) -> InspectorError:
