@@ -26,6 +26,9 @@ from inspector.simulator.truth import TruthWriter
 _log = structlog.get_logger()
 
 _FLUSH_TIMEOUT_S = 30.0
+# When told to stop: what Kafka has not taken by then is on disk for the next start.
+_STOP_TIMEOUT_S = 2.0
+_STOP_LOOK_S = 0.2
 # After a hiccup a line catches up on at most this much; more would be a burst that no camera makes.
 _CATCH_UP_S = 1.0
 
@@ -90,14 +93,14 @@ def run(settings: Settings, request: Request) -> None:
                 counts = publisher.counts
                 meter.describe(f"{request.camera_id}: {counts.acked} published, {counts.spooled} on disk")
             meter.describe(f"{request.camera_id}: waiting for Kafka's word")
-            done = publisher.flush(_FLUSH_TIMEOUT_S)
+            done = _flush(publisher, stop)
         stop.set()
         counts = publisher.counts
     _report(request, counts.acked, counts.waiting + counts.spooled, len(refusals), time.monotonic() - began_s)
     if not done:
         kept_in = wiring.spool_dir(settings, request.camera_id)
         raise ServiceUnavailableError(
-            f"Kafka at {settings.kafka.bootstrap_servers} to take every frame within {_FLUSH_TIMEOUT_S:.0f} s",
+            f"Kafka at {settings.kafka.bootstrap_servers} to take every frame before the end",
             f"{counts.acked} taken, {counts.waiting + counts.spooled} kept in {kept_in}",
             "bring Kafka back and produce again with the same camera: the kept frames go first",
         )
@@ -116,6 +119,19 @@ def _paced(source: ImageSource, pacer: Pacer, stop: threading.Event) -> Iterator
         if image is None:
             return
         yield image
+
+
+def _flush(publisher: FramePublisher, stop: threading.Event) -> bool:
+    """Wait until Kafka has taken everything; False if it has not in time, which is short once told to stop."""
+    ends_s = time.monotonic() + _FLUSH_TIMEOUT_S
+    told = False
+    while not publisher.flush(_STOP_LOOK_S):
+        now_s = time.monotonic()
+        if stop.is_set() and not told:
+            told, ends_s = True, min(ends_s, now_s + _STOP_TIMEOUT_S)
+        if now_s >= ends_s:
+            return False
+    return True
 
 
 def _close_when_told(stop: threading.Event, source: ImageSource) -> None:
