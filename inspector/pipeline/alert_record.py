@@ -11,7 +11,7 @@ from inspector.pipeline.ports import OutRecord
 def make_alert(result: InspectionResult) -> Alert | None:
     """Return the alert of a result, or None for a normal one.
 
-    A frame can be anomalous as a whole without any region above its threshold: its type is then ``anomaly``.
+    A frame can be anomalous as a whole without any region to report: its type is then ``anomaly``.
     """
     if result.pred_label is PredLabel.NORMAL:
         return None
@@ -29,7 +29,7 @@ def make_alert(result: InspectionResult) -> Alert | None:
         weights_version=result.weights_version,
         description=gravest.description
         if gravest
-        else "the frame looks unlike a good part, no single region stands out",
+        else "the frame as a whole scores as anomalous, no region reaches its threshold and minimum area",
         defect_types=tuple(sorted({defect.defect_type for defect in result.defects})),
         product=result.product,
         source=result.source,

@@ -14,7 +14,7 @@ from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import dump_bank
 from inspector.vision.camera_book import Plan
 from inspector.vision.judge import RawScores
-from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
+from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest, peak
 from inspector.vision.reference_bank import BankInfo, build_bank
 
 
@@ -63,7 +63,7 @@ def calibrate(
         mode=plan.mode,
         weights_version=weights_version,
         image=fit_score_map([scores.image_score for scores in raw], false_alarm_rate),
-        pixel=fit_score_map([float(scores.anomaly_map.max()) for scores in raw], false_alarm_rate),
+        pixel=fit_score_map([peak(scores.anomaly_map, plan.product) for scores in raw], false_alarm_rate),
         frames=len(raw),
         target_false_alarm_rate=false_alarm_rate,
         created_at=created_at,

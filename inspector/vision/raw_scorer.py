@@ -15,7 +15,7 @@ from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
-from inspector.domain.product import Vocabulary
+from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.weights import TextMode
 from inspector.vision.bank_features import bank_features
 from inspector.vision.camera_book import BankInUse, Plan
@@ -86,9 +86,9 @@ class RawScorer:
         for i, plan in enumerate(plans):
             types = grids[i, : len(plan.product.defects)]
             if i in banked:
-                raw.append(RawScores(_peak(banked[i], plan), banked[i], types))
+                raw.append(RawScores(peak(banked[i], plan.product), banked[i], types))
             else:
-                raw.append(RawScores(image_scores[i], zero_shot[i], types))
+                raw.append(RawScores(_zero_shot(image_scores[i], zero_shot[i], plan.product), zero_shot[i], types))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
         if banked:
@@ -140,7 +140,18 @@ class RawScorer:
         return maps
 
 
-def _peak(anomaly_map: NDArray[np.float32], plan: Plan) -> float:
-    """Score of a frame from its map: the largest value where the product is inspected."""
-    area = inspected_area(plan.product.region_of_interest, plan.product.ignore, anomaly_map.shape[0])
+def peak(anomaly_map: NDArray[np.float32], product: ProductSettings) -> float:
+    """Return the score of a frame by its map: the largest value where the product is inspected."""
+    area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
     return float(anomaly_map[area].max()) if area.any() else float(anomaly_map.min())
+
+
+def _zero_shot(image_score: float, anomaly_map: NDArray[np.float32], product: ProductSettings) -> float:
+    """Return the image score (0..1), limited by the map where only a part of the frame is inspected.
+
+    The image score is of the whole frame: alone, it would report what lies in an ignored zone.
+    """
+    if not product.region_of_interest and not product.ignore:
+        return image_score
+    area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
+    return min(image_score, float(anomaly_map[area].max(initial=0.0)))

@@ -197,6 +197,67 @@ def test_a_bank_or_calibration_of_other_weights_is_refused_and_the_one_in_use_st
     assert enrolled.inspect([enrolled.decode(frame(1))])[0].bank_version == version_of(bank)
 
 
+WHOLE = (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),)
+LEFT = (((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),)  # the defect is in the right half
+
+
+def test_a_frame_that_is_not_looked_at_is_normal() -> None:
+    served = engine()
+    served.set_camera("cam1", CameraSettings("plate", image_threshold=0.01))
+    bad = served.decode(frame(100, defect=True))
+    assert served.inspect([bad])[0].pred_label is PredLabel.ANOMALOUS
+    served.set_product("plate", dataclasses.replace(PLATE, ignore=WHOLE))
+    (verdict,) = served.inspect([bad])
+    assert (verdict.pred_label, verdict.anomaly_score, verdict.defects) == (PredLabel.NORMAL, 0, ())
+
+
+def test_zones_limit_the_zero_shot_score_by_the_map_inside_them() -> None:
+    served = engine()
+    bad = served.decode(frame(100, defect=True))
+    (whole,) = served.score_raw([bad])
+    served.set_product("plate", dataclasses.replace(PLATE, region_of_interest=LEFT))
+    (limited,) = served.score_raw([bad])
+    side = limited.anomaly_map.shape[1]
+    assert limited.image_score == pytest.approx(
+        min(whole.image_score, float(whole.anomaly_map[:, : side // 2].max())), abs=5e-3
+    )
+    assert limited.image_score <= float(limited.anomaly_map[:, : side // 2 + 1].max())
+
+
+def test_a_defect_outside_the_region_of_interest_does_not_count_for_a_bank_or_a_calibration(
+    enrolled: InspectionEngine,
+) -> None:
+    bad = enrolled.decode(frame(100, defect=True))
+    everywhere = enrolled.score_raw([bad])[0].image_score
+    frames = [enrolled.decode(frame(seed, defect=True)) for seed in range(20, 28)]
+    enrolled.set_product("plate", dataclasses.replace(PLATE, region_of_interest=LEFT))
+    (scored,) = enrolled.score_raw([bad])
+    assert scored.image_score < everywhere / 2
+    assert scored.anomaly_map.max() == pytest.approx(everywhere, rel=1e-4)
+    calibration = enrolled.calibrate("cam1", frames, NOW)
+    assert calibration.pixel == calibration.image
+
+
+def test_a_score_at_the_threshold_is_anomalous() -> None:
+    served = engine()
+    decoded = served.decode(frame(1))
+    (verdict,) = served.inspect([decoded])
+    for threshold, label in ((verdict.anomaly_score, PredLabel.ANOMALOUS), (1.0, PredLabel.NORMAL)):
+        served.set_camera("cam1", CameraSettings("plate", image_threshold=threshold))
+        assert served.inspect([decoded])[0].pred_label is label
+        assert verdict.anomaly_score < 1
+
+
+def test_a_types_own_lower_threshold_finds_what_the_cameras_would_not() -> None:
+    served = engine()
+    served.set_camera("cam1", CameraSettings("plate", pixel_threshold=1.0))
+    decoded = served.decode(frame(1))
+    assert served.inspect([decoded])[0].defects == ()
+    low = dataclasses.replace(PLATE, defects=tuple(DefectSpec(d.name, threshold=0.0) for d in PLATE.defects))
+    served.set_product("plate", low)
+    assert served.inspect([decoded])[0].defects != ()
+
+
 def test_too_few_frames_cannot_be_enrolled_even_if_one_is_repeated() -> None:
     made = engine()
     pixels = [made.decode(frame(seed % 7)).pixels for seed in range(20)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from inspector.domain.defect import Box
 from inspector.domain.product import DefectSpec, ProductSettings
+from inspector.vision import regions as finding
 from inspector.vision.describe import describe, where
 from inspector.vision.polygons import inspected_area
 from inspector.vision.regions import FrameSize, Regions, find_regions
@@ -85,6 +88,32 @@ def test_gravest_first_and_the_rest_counted_not_reported() -> None:
     assert [defect.box.w for defect in found.defects] == [320, 280, 240]
     assert found.omitted == 5
     assert found.mask.sum() == 8 + 7 + 6
+
+
+def test_only_reported_regions_are_outlined_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    outlined = 0
+    outline = finding._outline
+
+    def counting(*args: Any) -> Any:
+        nonlocal outlined
+        outlined += 1
+        return outline(*args)
+
+    monkeypatch.setattr(finding, "_outline", counting)
+    scores = np.zeros((SIZE, SIZE), np.float32)
+    scores[::2, ::2] = 0.6
+    found = regions(scores, max_regions=5)
+    assert (len(found.defects), found.omitted, outlined) == (5, SIZE**2 // 4 - 5, 5)
+
+
+def test_a_small_grave_region_goes_before_large_harmless_ones() -> None:
+    product = ProductSettings(defects=(DefectSpec("scratch", severity_weight=0.1), DefectSpec("crack", None, 0, 10)))
+    scores = np.zeros((SIZE, SIZE), np.float32)
+    scores[::4] = 0.6
+    weights = np.ones((SIZE, SIZE), np.float32)
+    scores[2, 2], weights[2, 2] = 0.6, 0
+    (first,) = find_regions(scores, types(weights), product, 0.5, FRAME, max_regions=1).defects
+    assert (first.defect_type, first.box.w) == ("crack", 40)
 
 
 def test_a_single_pixel_still_has_a_box_and_an_outline_on_a_frame_smaller_than_the_map() -> None:
