@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from kafka.errors import KafkaTimeoutError
-from log_worlds import KafkaWorld, MemoryWorld, World, commit, next_offsets, serve, take
+from log_worlds import PARTITIONS, KafkaWorld, MemoryWorld, World, commit, next_offsets, serve, take
 
+from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.memory.broker import CommitFault
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
-from inspector.pipeline.ports import CommitFailedError, FencedError, LogRecord, OutRecord
+from inspector.pipeline.ports import CommitFailedError, FencedError, FrameLog, LogRecord, OutRecord, Ownership
 
 # kafka-python leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning")
@@ -293,13 +297,53 @@ def test_kafka_refuses_a_record_that_no_repeat_would_make_smaller(kafka: KafkaWo
         log.commit(ownership, next_offsets(records), [OutRecord(world.alerts, b"k", b"x" * 5_000_000)])
 
 
+def settled(log: FrameLog, done: Callable[[Ownership], bool], work_s: float = 0.0) -> list[Ownership]:
+    """Poll as a busy worker does, 5 ms and some work, until ``done``; return the memberships it went through."""
+    seen: list[Ownership] = []
+    work = threading.Event()
+
+    def one_round() -> bool:
+        polled = log.poll(0.005, 8)
+        work.wait(work_s)
+        if polled.ownership is None:
+            return False
+        if polled.reset:
+            seen.append(polled.ownership)
+        return done(polled.ownership)
+
+    _until(one_round, rounds=4_000)
+    return seen
+
+
+@pytest.mark.services
+def test_kafka_lets_a_member_that_polls_briefly_join_once_and_stay(kafka: KafkaWorld) -> None:
+    log = kafka.open("1")
+    rounds = itertools.count()
+    # Longer than the metadata and the group would need to make it join again.
+    memberships = settled(log, lambda _: next(rounds) >= 300, work_s=0.01)
+    assert [ownership.generation for ownership in memberships] == [1]
+
+
+@pytest.mark.services
+def test_kafka_gives_new_partitions_of_the_topic_to_a_member_that_polls_briefly(kafka: KafkaWorld) -> None:
+    log: Any = kafka.open("1")
+    log._consumer._cluster.config["metadata_max_age_ms"] = 500  # five minutes otherwise
+    assert len(settled(log, lambda _: True)) == 1
+    with admin_client(kafka.connection) as admin:
+        admin.create_partitions({kafka.frames: PARTITIONS + 2})
+    memberships = settled(log, lambda _: len(log._consumer.assignment()) == PARTITIONS + 2, work_s=0.01)
+    assert [ownership.generation for ownership in memberships][-1:] == [2]
+    kafka.publish_to(PARTITIONS + 1, b"on a new partition")
+    assert values(take(log, 1)[0]) == [b"on a new partition"]
+
+
 class _Expired:
     def get(self, timeout: float) -> None:
         raise KafkaTimeoutError("the batch expired")
 
 
-def _until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
+def _until(done: Callable[[], bool], rounds: int = 600) -> None:
+    for _ in range(rounds):
         if done():
             return
     raise AssertionError("it did not happen")
