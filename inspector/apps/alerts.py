@@ -15,9 +15,9 @@ from inspector.domain.alert import Alert
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
 from inspector.pipeline import alert_record
+from inspector.pipeline.severity import ACT_NOW
 from inspector.settings import Settings
 
-_ACT_NOW = 667  # ISA-18.2 severity from which an operator acts at once
 _MAX_ALERT_BYTES = 2**20
 
 
@@ -63,7 +63,7 @@ def _alerts(settings: Settings, since: datetime | None, follow: bool) -> Iterato
 
 
 def _line(alert: Alert) -> Text:
-    grave = alert.severity >= _ACT_NOW
+    grave = alert.severity >= ACT_NOW
     where = " ".join(console.safe(part) for part in (alert.part_id, alert.lot) if part)
     return Text.assemble(
         (console.local_time(alert.captured_at), "dim"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-ACT_NOW = 667
+ACT_NOW = 667  # from here on an operator acts at once (ISA-18.2)
 # Areas (fractions of the frame) between which size counts: a speck of 10 x 10 px on 1 Mpx, and a tenth of the frame.
 _SMALL, _LARGE = 1e-4, 1e-1
 
