@@ -46,4 +46,4 @@ def test_quick_bench_measures_every_part_and_leaves_nothing_behind(
     admin = KafkaAdminClient(bootstrap_servers=services.kafka_bootstrap)
     assert [name for name in admin.list_topics() if "bench-" in name] == []
     admin.close()
-    assert keys_of(services) == before
+    assert keys_of(services) <= before  # other tests' keys may expire meanwhile
