@@ -116,8 +116,10 @@ class FramePublisher:
         """Take one encoded frame for publication; waits while there is no room for it.
 
         Raises:
-            ServiceUnavailableError: Kafka is away and the spool is still full after ``full_wait_s``; not taken.
+            ServiceUnavailableError: Kafka is away and the spool, or its disk, has no room after ``full_wait_s``; not
+                taken.
             CredentialsError: the brokers refuse us; not taken.
+            SpoolError, PublisherStoppedError: the publisher ended, waiting does not help; not taken.
             BadInputError: the frame is too large, or there is no such topic; not taken.
         """
         if len(image) > self._max_record_bytes:
