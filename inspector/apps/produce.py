@@ -29,6 +29,8 @@ _FLUSH_TIMEOUT_S = 30.0
 # When told to stop: what Kafka has not taken by then is on disk for the next start.
 _STOP_TIMEOUT_S = 2.0
 _STOP_LOOK_S = 0.2
+# A first connection may take five seconds: shorter waits are no news, and longer ones not every second.
+_TELL_WAITING_S = 8.0
 # After a hiccup a line catches up on at most this much; more would be a burst that no camera makes.
 _CATCH_UP_S = 1.0
 
@@ -164,11 +166,14 @@ def _publish(
         lot=image.lot,
         view=image.view,
     )
+    tell_at_s = time.monotonic() + _TELL_WAITING_S
     while not stop.is_set():
         try:
             publisher.publish(image.image, meta)
         except ServiceUnavailableError as error:
-            _log.warning("waiting", camera_id=request.camera_id, problem=str(error))
+            if time.monotonic() >= tell_at_s:
+                _log.warning("waiting", camera_id=request.camera_id, problem=str(error))
+                tell_at_s = time.monotonic() + _TELL_WAITING_S
         else:
             return
 
