@@ -281,6 +281,13 @@ def test_a_jpeg_of_nothing_but_markers_is_refused_after_few_steps(filler: bytes)
     assert steps < 100_000
 
 
+def test_a_png_of_nothing_but_chunks_is_refused() -> None:
+    image = encode(Image.fromarray(picture()), "PNG")
+    empty = png_chunk(b"tEXt", b"")
+    decode(image[:33] + empty * 1000 + image[33:], "image/png", LIMITS, 64)
+    assert reason(image[:33] + empty * 100_000 + image[33:], "image/png") is RejectReason.UNDECODABLE
+
+
 def test_fill_bytes_before_a_marker_and_before_the_end_are_allowed() -> None:
     image = jpeg()
     padded = image[:2] + b"\xff" * 50 + image[2:-2] + b"\xff" * 50 + image[-2:]
