@@ -29,6 +29,7 @@ check $bin/ruff check --quiet . || failed=1
 check $bin/ruff format --check --quiet . || failed=1
 check $bin/mypy || failed=1
 check $bin/mypy deploy/local/*.py || failed=1
+check env MYPYPATH=deploy $bin/mypy deploy/demo*.py || failed=1
 check $bin/lint-imports || failed=1
 ((failed == 0)) || exit 1
 
