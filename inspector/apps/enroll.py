@@ -160,7 +160,7 @@ def _report(
     size = "" if bank_bytes is None else f", {bank_bytes / 2**20:.1f} MiB"
     console.lines(
         [
-            f"{calibration.camera_id}: {calibration.mode.value} from {calibration.frames} normal frames, "
+            f"{calibration.camera_id}: {calibration.mode.value}, thresholds from {calibration.frames} normal frames, "
             f"aiming at {calibration.target_false_alarm_rate:.2%} false alarms",
             f"bank        {bank_version or '-'}{size}",
             f"calibration {calibration_version}",

@@ -108,8 +108,10 @@ def verify_weights(path: Path) -> WeightsManifest:
 def _read_metadata(data: bytes, where: str) -> dict[str, str]:
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     room = min(_MAX_HEADER_BYTES, len(data) - _LENGTH_BYTES)
+    if room < 2:
+        raise _bad(where, "a safetensors file", f"{len(data)} bytes")
     if not 2 <= length <= room:
-        raise _bad(where, f"a safetensors header of 2 to {max(room, 2)} bytes", f"one that says {length}")
+        raise _bad(where, f"a safetensors header of 2 to {room} bytes", f"one that says {length}")
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     except (ValueError, RecursionError) as error:
@@ -176,4 +178,6 @@ def _check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], wher
 
 
 def _bad(where: str, expected: str, got: str) -> BadInputError:
-    return BadInputError(expected, f"{got} in {where}", "use an undamaged file written by `inspector train`")
+    return BadInputError(
+        expected, f"{got} in {where}", "use an undamaged weights file; `inspector weights init FILE` makes a new one"
+    )

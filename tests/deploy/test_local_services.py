@@ -188,8 +188,13 @@ def test_three_brokers_hold_three_copies_of_every_topic(
         (partition,) = admin.describe_topics([topic])[0]["partitions"]
         assert sorted(partition["replica_nodes"]) == [1, 2, 3]
     three.act("kill", "kafka-1")
-    producer = KafkaProducer(bootstrap_servers=three.kafka_bootstrap, acks="all")
-    producer.send(topic, b"accepted by the two that are left").get(timeout=60)
-    producer.close()
+    _produce(three, topic, b"accepted by the two that are left")
     three.act("start", "kafka-1")
+    del admin
     gc.collect()
+
+
+def _produce(services: Services, topic: str, value: bytes) -> None:
+    producer = KafkaProducer(bootstrap_servers=services.kafka_bootstrap, acks="all")
+    producer.send(topic, value).get(timeout=60)
+    producer.close()

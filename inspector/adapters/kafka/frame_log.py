@@ -150,7 +150,7 @@ class KafkaFrameLog:
                 )
         except errors.KafkaError as error:
             if transaction.is_fenced(error):
-                raise FencedError(f"another inspector runs as {self.transactional_id}") from error
+                raise FencedError(self._fenced()) from error
             told = translate(error, self._connection)
             if isinstance(told, (BadInputError, CredentialsError)):
                 raise told from error
@@ -175,6 +175,9 @@ class KafkaFrameLog:
         """See ``ports.FrameLog``."""
         self._disconnect()
         self._watchdog.close()
+
+    def _fenced(self) -> str:
+        return f"another inspector runs as {self.transactional_id}: give each its own `replica` (INSPECTOR_REPLICA)"
 
     def _require_sound(self) -> None:
         if self._failed:
@@ -245,7 +248,7 @@ class KafkaFrameLog:
         except BaseException as error:
             self._disconnect()
             if transaction.is_fenced(error):
-                raise FencedError(f"another inspector runs as {self.transactional_id}") from error
+                raise FencedError(self._fenced()) from error
             raise
         self._guard = MembershipGuard(self._consumer)
 

@@ -93,7 +93,7 @@ def _flip(data: bytes) -> bytes:
         (_flip, "hashes to"),
         (lambda data: data[: len(data) // 2], "whole safetensors file"),
         (lambda data: data[:20], "header"),
-        (lambda data: b"", "header"),
+        (lambda data: b"", "a safetensors file, got 0 bytes"),
         (lambda data: b"\x89PNG\r\n\x1a\n" + bytes(100), "header"),
         (lambda data: b"\x80\x04" + bytes(3000), "JSON"),
         (lambda data: (1 << 62).to_bytes(8, "little") + data[8:], "header"),
