@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.adapters.cameras.folder import list_images, load_image, printable
 from inspector.adapters.cameras.image import utc_now
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.pipeline.ports import DecodedFrame
 from inspector.vision.engine import InspectionEngine
+from inspector.vision.image_file import list_images, load_image, printable
 
 # Frames of a file have no camera; the engine looks banks and settings up under this id.
 CAMERA_ID = "files"

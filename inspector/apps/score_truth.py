@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.adapters.cameras.folder import printable
 from inspector.domain.errors import BadInputError
 from inspector.evaluation.metrics import Metric, PixelAuroc, image_auroc
 from inspector.evaluation.truth import GOOD, ImageTruth, truth_of
+from inspector.vision.image_file import printable
 from inspector.vision.opencv import cv2
 
 # Pixels are compared at the frame's own size, but no larger than this: memory stays bounded for any frame.

@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl
 import uuid_utils
 
 from inspector.adapters.cameras.capture import open_rtsp, open_usb
-from inspector.adapters.cameras.folder import FolderSource, printable
+from inspector.adapters.cameras.folder import FolderSource
 from inspector.adapters.cameras.image import JPEG, CapturedImage, Clock, ImageSource, Report, utc_now
 from inspector.adapters.cameras.live import LiveSource, redacted
 from inspector.adapters.cameras.video import VideoSource
 from inspector.domain.errors import BadInputError
 from inspector.simulator.line import VirtualLine, line
 from inspector.simulator.truth import TruthWriter
+from inspector.vision.image_file import printable
 
 _log = logging.getLogger(__name__)
 _KINDS = "a folder, a video file, rtsp://HOST/..., usb:NUMBER or sim:NAME"

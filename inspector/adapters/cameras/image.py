@@ -16,7 +16,6 @@ Clock = Callable[[], datetime]
 Report = Callable[[str], None]  # takes one line for a person; never holds a password
 
 JPEG = "image/jpeg"
-PNG = "image/png"
 _JPEG_QUALITY = 92
 
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from inspector.adapters.cameras.capture import open_video
-from inspector.adapters.cameras.folder import printable
 from inspector.adapters.cameras.image import JPEG, CapturedImage, Clock, encode_jpeg
 from inspector.domain.errors import BadInputError
+from inspector.vision.image_file import printable
 from inspector.vision.opencv import cv2
 
 

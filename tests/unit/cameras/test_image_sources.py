@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.adapters.cameras import folder, live
-from inspector.adapters.cameras.folder import FolderSource, load_image
+from inspector.adapters.cameras import live
+from inspector.adapters.cameras.folder import FolderSource
 from inspector.adapters.cameras.live import LiveSource, redacted
 from inspector.adapters.cameras.video import VideoSource
 from inspector.domain.errors import BadInputError
+from inspector.vision import image_file
+from inspector.vision.image_file import load_image
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -116,7 +118,7 @@ def test_an_error_inside_opencv_is_that_of_an_unreadable_picture(tmp_path, monke
         raise cv2.error("made to fail")
 
     (tmp_path / "1.bmp").write_bytes(cv2.imencode(".bmp", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
-    monkeypatch.setattr(folder.cv2, "imdecode", fail)
+    monkeypatch.setattr(image_file.cv2, "imdecode", fail)
 
     with pytest.raises(ValueError, match="no readable image/bmp"):
         load_image(tmp_path / "1.bmp")
