@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from inspector import __version__
-from inspector.cli import line, tools
+from inspector.cli import line, method, tools
 from inspector.cli.boundary import Verbs
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a problem described in one line, 2 wrong usage. Example: inspector doctor",
 )
 app.add_typer(line.app)
+app.add_typer(method.app)
 app.add_typer(tools.app)
 
 
