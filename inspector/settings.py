@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, Polygon, ProductSettings
+from inspector.domain.scoring import BankLevels, BankMatching, ImageScore, ScoringSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -136,6 +137,33 @@ class CalibrationSettings(_Section):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
 
 
+class ScoringSection(_Section):
+    """Variants of the scores: see ``domain.scoring.ScoringSettings``, which checks what hangs together."""
+
+    image_score: ImageScore = "cls"
+    fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
+    bank_patches: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    bank_frames: Annotated[int, Field(ge=1, le=1024)] = 32
+    bank_matching: BankMatching = "auto"
+    bank_levels: BankLevels = "all"
+    mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32
+    mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.3
+    mutual_min_frames: Annotated[int, Field(ge=8, le=1024)] = 8
+    mutual_memory_mb: Annotated[int, Field(ge=1)] = 1024
+
+    @model_validator(mode="after")
+    def _ring_can_fill(self) -> ScoringSection:
+        if self.mutual_min_frames > self.mutual_frames:
+            raise ValueError(
+                f"mutual_min_frames is {self.mutual_min_frames}, above mutual_frames, {self.mutual_frames}"
+            )
+        return self
+
+    def to_domain(self) -> ScoringSettings:
+        """Return the settings as the engine takes them."""
+        return ScoringSettings(**self.model_dump())
+
+
 def _defect(value: object) -> object:
     """Let ``defects: [scratch, {name: crack, threshold: 0.7}]`` mix plain names with settings."""
     return {"name": value} if isinstance(value, str) else value
@@ -222,6 +250,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     spool: SpoolSettings = SpoolSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    scoring: ScoringSection = ScoringSection()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()
     replica: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "inspector")

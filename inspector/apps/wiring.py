@@ -186,7 +186,17 @@ def engine_of(
     if settings.model.threads is not None:
         torch.set_num_threads(settings.model.threads)
     limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
-    return InspectionEngine(model_spec(settings), weights, manifest, products, cameras, allow_unknown, limits)
+    return InspectionEngine(
+        model_spec(settings),
+        weights,
+        manifest,
+        products,
+        cameras,
+        allow_unknown,
+        limits,
+        settings.scoring.to_domain(),
+        settings.calibration.false_alarm_rate,
+    )
 
 
 def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:

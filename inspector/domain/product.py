@@ -76,11 +76,15 @@ class ProductSettings:
 
 
 class CameraMode(StrEnum):
-    """How a camera is scored; ``auto`` takes the reference bank as soon as the camera has one."""
+    """How a camera is scored; ``auto`` takes the reference bank as soon as the camera has one.
+
+    ``mutual``: its last frames, unlabelled, are each other's reference.
+    """
 
     AUTO = "auto"
     ZERO_SHOT = "zero_shot"
     BANK = "bank"
+    MUTUAL = "mutual"
 
 
 @dataclass(frozen=True, slots=True)

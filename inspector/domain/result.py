@@ -24,6 +24,7 @@ class ScoreMode(StrEnum):
 
     ZERO_SHOT = "zero_shot"
     BANK = "bank"
+    MUTUAL = "mutual"
 
 
 @dataclass(frozen=True, slots=True)

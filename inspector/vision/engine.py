@@ -14,6 +14,7 @@ from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame
 from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.pipeline.ports import DecodedFrame, Verdict
@@ -40,9 +41,14 @@ class InspectionEngine:
         allow_unknown: bool = True,
         limits: DecodeLimits | None = None,
     ) -> None:
+        scoring: ScoringSettings | None = None,
+        false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         self._manifest = manifest
+        """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration."""
         self._limits = limits or DecodeLimits()
         known_products = {"default": ProductSettings(), **products}
+        self._scoring = scoring or ScoringSettings()
+        self._false_alarm_rate = false_alarm_rate
         vocabularies = [product.vocabulary for product in known_products.values()]
         self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies)
         level_widths = self._scorer.level_widths()

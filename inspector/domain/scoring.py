@@ -1,0 +1,62 @@
+"""How frames are scored beyond the paper's own way: settings ``scoring.*``, the same for every camera of an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from inspector.domain.checks import check_number
+from inspector.domain.errors import BadInputError
+
+ImageScore = Literal["cls", "fused"]
+BankMatching = Literal["auto", "in_place", "anywhere"]
+BankLevels = Literal["all", "texture", "tower"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSettings:
+    """Variants of the scores; each can be switched, so that what it is worth can be measured.
+
+    Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), or the mean of it and of the mean of the
+    highest ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``).
+
+    Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
+    place; ``bank_matching`` says which of the two, ``bank_levels`` which features.
+
+    Mutual: the last ``mutual_frames`` frames of a camera are each other's reference; a patch's score is the mean over
+    the ``mutual_keep`` fraction of them (above 0, at most 1) that resemble it most. Below ``mutual_min_frames`` frames
+    the camera is scored zero-shot. ``mutual_memory_mb`` bounds what the frames of all cameras take; the camera that
+    was silent longest forgets first.
+
+    Raises:
+        BadInputError: a value out of range, or ``mutual_min_frames`` above ``mutual_frames``.
+    """
+
+    image_score: ImageScore = "cls"
+    fused_top_fraction: float = 0.01
+    bank_patches: int = 1024
+    bank_frames: int = 32
+    bank_matching: BankMatching = "auto"
+    bank_levels: BankLevels = "all"
+    mutual_frames: int = 32
+    mutual_keep: float = 0.3
+    mutual_min_frames: int = 8
+    mutual_memory_mb: int = 1024
+
+    def __post_init__(self) -> None:
+        _check_choice("image_score", self.image_score, get_args(ImageScore))
+        _check_choice("bank_matching", self.bank_matching, get_args(BankMatching))
+        _check_choice("bank_levels", self.bank_levels, get_args(BankLevels))
+        check_number("fused_top_fraction", self.fused_top_fraction, 0, 1, low_excluded=True)
+        check_number("mutual_keep", self.mutual_keep, 0, 1, low_excluded=True)
+        check_number("bank_patches", self.bank_patches, 1)
+        check_number("bank_frames", self.bank_frames, 1)
+        # A threshold fitted on fewer is a guess: the same bound as for calibration.
+        check_number("mutual_min_frames", self.mutual_min_frames, 8)
+        check_number("mutual_frames", self.mutual_frames, self.mutual_min_frames)
+        check_number("mutual_memory_mb", self.mutual_memory_mb, 1)
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BadInputError(f"{name} as one of {', '.join(known)}", repr(value), f"correct {name}")
