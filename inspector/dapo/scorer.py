@@ -23,12 +23,13 @@ class BatchScores:
 
     ``image_scores`` [B], 0..1. ``type_grid`` [B, 1+K, gh, gw]: probability of "normal" (row 0) and of each defect
     type, mean over the taps; the rows of a patch sum to 1, padding rows are 0. ``taps``: patch tokens [B, P, D_v] of
-    each tapped layer before the adapters, for a reference bank.
+    each tapped layer before the adapters, for a reference bank; ``adapted`` [B, P, D]: after them, of any length.
     """
 
     image_scores: Tensor
     type_grid: Tensor
     taps: tuple[Tensor, ...]
+    adapted: tuple[Tensor, ...] = ()
 
 
 class VisualScorer:
@@ -90,6 +91,7 @@ class VisualScorer:
             image_scores=image_probability(features.image, text, text_mask),
             type_grid=probabilities.transpose(1, 2).reshape(len(images), -1, *self.grid),
             taps=tuple(tap.float() for tap in features.taps),
+            adapted=tuple(adapted),
         )
 
 
@@ -103,6 +105,16 @@ def pad_text(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     padded = pad_sequence(list(texts), batch_first=True)
     mask = torch.arange(padded.shape[1])[None, :] < lengths[:, None]
     return padded, mask.to(padded.device)
+
+
+def patch_embeddings(adapted: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+    """Return what text is compared with, float32 [B, gh, gw, D]: the mean over the taps of each patch at length 1.
+
+    ``adapted``: [B, P, D] of each tap, as in ``BatchScores``. The mean's dot product with a row of T is the mean of the
+    taps' cosines.
+    """
+    mean = torch.stack([functional.normalize(tap.float(), dim=-1) for tap in adapted]).mean(0)
+    return mean.reshape(len(mean), *grid, -1)
 
 
 def anomaly_grid(type_grid: Tensor) -> Tensor:

@@ -27,7 +27,9 @@ class Defect:
     """One connected region judged defective.
 
     ``score`` is 0..1, ``severity`` 1..1000 (667 and above: act now), ``area_fraction`` is of the whole frame,
-    ``area_mm2`` is known only where the product says how large a pixel is.
+    ``area_mm2`` is known only where the product says how large a pixel is. ``type_probability`` (0..1) is that of the
+    type given that the region is a defect, over the product's vocabulary; ``runner_up`` is the second in line, with its
+    own; None where nothing told the types apart, or the record is older than these fields.
     """
 
     defect_type: str
@@ -39,3 +41,6 @@ class Defect:
     polygon: tuple[Point, ...]
     description: str
     area_mm2: float | None = None
+    type_probability: float | None = None
+    runner_up: str | None = None
+    runner_up_probability: float | None = None

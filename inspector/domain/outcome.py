@@ -31,11 +31,15 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Pictures kept beside a result: the encoded frame, the overlay (JPEG) and the mask (PNG), where kept."""
+    """What is kept beside a result, where kept: the encoded frame, the overlay (JPEG), the mask (PNG).
+
+    ``regions``: what the listed defects look like to words (safetensors, see ``vision.region_embeddings``).
+    """
 
     frame: bytes | None = None
     overlay: bytes | None = None
     mask: bytes | None = None
+    regions: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

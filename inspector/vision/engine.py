@@ -23,6 +23,7 @@ from inspector.vision.camera_book import CameraBook, Plan
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.raw_scorer import Pixels, RawScorer
+from inspector.vision.region_embeddings import MadeWith
 
 
 class InspectionEngine:
@@ -40,15 +41,15 @@ class InspectionEngine:
         cameras: Mapping[str, CameraSettings],
         allow_unknown: bool = True,
         limits: DecodeLimits | None = None,
-    ) -> None:
         scoring: ScoringSettings | None = None,
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
-        self._manifest = manifest
+    ) -> None:
         """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration."""
+        self._manifest = manifest
         self._limits = limits or DecodeLimits()
-        known_products = {"default": ProductSettings(), **products}
         self._scoring = scoring or ScoringSettings()
         self._false_alarm_rate = false_alarm_rate
+        known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
         self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies)
         level_widths = self._scorer.level_widths()
@@ -89,9 +90,10 @@ class InspectionEngine:
         if not frames:
             return []
         plans = [self._plan(frame) for frame in frames]
-        raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans)
+        raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans, embed=True)
+        made_with = MadeWith(self.model_name, self.weights_version)
         return [
-            (judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms}), scores)
+            (judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms}, made_with), scores)
             for frame, scores, plan in zip(frames, raw, plans, strict=True)
         ]
 

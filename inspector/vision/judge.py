@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from inspector.vision.camera_book import Plan
 from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
+from inspector.vision.region_embeddings import MadeWith, RegionEmbeddings, dump_regions, embed_regions
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import apply_score_map
 
@@ -30,19 +31,24 @@ class RawScores:
     """One frame before it is judged.
 
     ``image_score`` in the mode's own unit; ``anomaly_map`` float32 [S, S] likewise; ``type_grid`` float32 [K, gh, gw],
-    probability of each type of the product's vocabulary at each patch.
+    probability of each type of the product's vocabulary at each patch. ``embedding_grid`` float16 [gh, gw, D]: what
+    text is compared with at each patch; None where nobody asked for it.
     """
 
     image_score: float
     anomaly_map: NDArray[np.float32] = field(repr=False)
     type_grid: NDArray[np.float32] = field(repr=False)
+    embedding_grid: NDArray[np.float16] | None = field(default=None, repr=False)
 
 
-def judge(frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str, float]) -> Verdict:
+def judge(
+    frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str, float], made_with: MadeWith
+) -> Verdict:
     """Judge one frame; adds ``regions`` and, for an anomalous frame, ``overlay`` to ``timings_ms``.
 
     Defects are listed whatever the verdict: a frame can be normal as a whole and still have a region above the pixel
-    threshold, or the reverse. Pictures are made only of anomalous frames.
+    threshold, or the reverse. Pictures are made only of anomalous frames; what the listed defects look like to words is
+    kept of all, marked with the weights they were ``made_with``.
     """
     started = time.perf_counter()
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
@@ -51,10 +57,10 @@ def judge(frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str,
     regions = _regions(anomaly_map, raw.type_grid, plan, size)
     timings_ms["regions"] = _ms_since(started)
     label = PredLabel.ANOMALOUS if image_score >= plan.image_threshold else PredLabel.NORMAL
-    evidence = Evidence()
+    evidence = Evidence(regions=_embeddings(regions, raw, made_with))
     if label is PredLabel.ANOMALOUS:
         started = time.perf_counter()
-        evidence = _evidence(frame, regions, image_score, plan)
+        evidence = replace(_evidence(frame, regions, image_score, plan), regions=evidence.regions)
         timings_ms["overlay"] = _ms_since(started)
     return Verdict(
         anomaly_score=image_score,
@@ -73,10 +79,18 @@ def _regions(anomaly_map: NDArray[np.float32], type_grid: NDArray[np.float32], p
     own = (spec.threshold for spec in plan.product.defects if spec.threshold is not None)
     lowest = min((plan.pixel_threshold, *own))
     if anomaly_map.max() < lowest:  # most frames: spare them the upsampling of every type
-        return Regions((), 0, np.zeros(anomaly_map.shape, np.bool_))
+        return Regions((), 0, np.zeros(anomaly_map.shape, np.int32))
     side = anomaly_map.shape[::-1]
     type_map = np.stack([cv2.resize(grid, side, interpolation=cv2.INTER_LINEAR) for grid in type_grid])
     return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
+
+
+def _embeddings(regions: Regions, raw: RawScores, made_with: MadeWith) -> bytes | None:
+    if not regions.defects or raw.embedding_grid is None:
+        return None
+    return dump_regions(
+        RegionEmbeddings(embed_regions(regions.labels, len(regions.defects), raw.embedding_grid), made_with)
+    )
 
 
 def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> Evidence:

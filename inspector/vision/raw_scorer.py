@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
+from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, patch_embeddings, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.domain.product import ProductSettings, Vocabulary
@@ -65,10 +65,12 @@ class RawScorer:
         new = {vocabulary for vocabulary in vocabularies if vocabulary not in self._text}
         self._text.update(encode_vocabularies(self._spec, self._weights, new, self._text_mode))
 
-    def score(self, pixels: Sequence[Pixels], plans: Sequence[Plan]) -> tuple[list[RawScores], dict[str, float]]:
+    def score(
+        self, pixels: Sequence[Pixels], plans: Sequence[Plan], *, embed: bool = False
+    ) -> tuple[list[RawScores], dict[str, float]]:
         """Score frames (uint8 [S, S, 3]), each by its plan; also ms per frame of ``preprocess``, ``score``, ``bank``.
 
-        A frame that is in its camera's bank is left out of the bank while it is scored.
+        A frame that is in its camera's bank is left out of the bank while it is scored. ``embed`` adds embedding grids.
         """
         started = time.perf_counter()
         images = self._images(pixels)
@@ -80,15 +82,17 @@ class RawScorer:
         zero_shot = upsample(anomaly_grid(scores.type_grid)[:, None], self.image_size_px)[:, 0].cpu().numpy()
         grids = scores.type_grid[:, 1:].cpu().numpy()
         image_scores = scores.image_scores.cpu().tolist()
+        embeddings = self._embeddings(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
         banked = self._bank_maps(pixels, images, scores, plans)
         raw = []
         for i, plan in enumerate(plans):
             types = grids[i, : len(plan.product.defects)]
             if i in banked:
-                raw.append(RawScores(peak(banked[i], plan.product), banked[i], types))
+                raw.append(RawScores(peak(banked[i], plan.product), banked[i], types, embeddings[i]))
             else:
-                raw.append(RawScores(_zero_shot(image_scores[i], zero_shot[i], plan.product), zero_shot[i], types))
+                image_score = _zero_shot(image_scores[i], zero_shot[i], plan.product)
+                raw.append(RawScores(image_score, zero_shot[i], types, embeddings[i]))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
         if banked:
@@ -112,6 +116,10 @@ class RawScorer:
 
     def _images(self, pixels: Sequence[Pixels]) -> Tensor:
         return preprocess(pixels, self._visual.mean, self._visual.std, self._visual.device)
+
+    def _embeddings(self, scores: BatchScores) -> Sequence[NDArray[np.float16]]:
+        embeddings: NDArray[np.float16] = patch_embeddings(scores.adapted, self._visual.grid).half().cpu().numpy()
+        return list(embeddings)
 
     def _forward(self, images: Tensor, vocabularies: Sequence[Vocabulary]) -> BatchScores:
         text, mask = pad_text([self._text[vocabulary] for vocabulary in vocabularies])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +34,17 @@ class FrameSize:
 class Regions:
     """``defects``, gravest first, at most as many as asked for; ``omitted`` counts the rest.
 
-    ``mask`` is bool [S, S]: every reported region, on the map.
+    ``labels`` is int32 [S, S] on the map: k where the k-th of ``defects`` lies (1-based), 0 elsewhere.
     """
 
     defects: tuple[Defect, ...]
     omitted: int
-    mask: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Every reported region, bool [S, S]."""
+        return self.labels > 0
 
 
 def find_regions(
@@ -64,14 +69,15 @@ def find_regions(
     A pixel belongs to the type with the largest weight there, and is defective if its score reaches that type's
     threshold. Defective pixels that touch, also diagonally, are one region, whatever their types; the region's type
     is the one with the largest mean in it, and the region is kept if its area reaches that type's ``min_area_px``.
-    Its score is the largest score in it.
+    Its score is the largest score in it. A type's probability is its mean over the sum of all types' means.
     """
     size_px = anomaly_map.shape[0]
     thresholds = _threshold_map(type_map, product.defects, pixel_threshold, size_px)
     defective = (anomaly_map >= thresholds) & inspected_area(product.region_of_interest, product.ignore, size_px)
     count, found_labels, stats, _ = cv2.connectedComponentsWithStats(defective.astype(np.uint8), connectivity=8)
     labels = cast(NDArray[np.int32], found_labels)
-    types, scores = _types_and_scores(labels, count, anomaly_map, type_map)
+    shares = _type_shares(labels, count, type_map)
+    types, scores = shares.argmax(axis=0).tolist() if len(shares) else [0] * count, _scores(labels, count, anomaly_map)
     found: list[_Region] = []
     for label in range(1, count):
         spec = product.defects[types[label]] if product.defects else DefectSpec("defect")
@@ -80,9 +86,13 @@ def find_regions(
             found.append(region)
     found.sort(key=lambda region: (-region.severity, -region.score, region.box))
     reported = found[:max_regions]
-    mask = np.isin(labels, [region.label for region in reported])
-    defects = tuple(_describe(region, labels, product.mm_per_px, frame, size_px) for region in reported)
-    return Regions(defects, len(found) - len(reported), mask)
+    defects = tuple(
+        _describe(region, labels, _likeliest(shares[:, region.label], product), product.mm_per_px, frame, size_px)
+        for region in reported
+    )
+    places = np.zeros(count, np.int32)
+    places[[region.label for region in reported]] = range(1, len(reported) + 1)
+    return Regions(defects, len(found) - len(reported), places[labels])
 
 
 class _Region:
@@ -109,18 +119,44 @@ class _Region:
         self.box = _to_frame_box((self.left, self.top), (self.height, self.width), frame, size_px)
 
 
-def _types_and_scores(
-    labels: NDArray[np.int32], count: int, anomaly_map: FloatMap, type_map: FloatMap
-) -> tuple[list[int], list[float]]:
-    """Return for each label the type with the largest mean in its region, and the largest score in it."""
+def _type_shares(labels: NDArray[np.int32], count: int, type_map: FloatMap) -> NDArray[np.float64]:
+    """Return each type's mean in each label's region over the sum of all types' means, [K, count]; 0 for a sum of 0."""
     inside = labels > 0
     flat = labels[inside]
-    # The sum is largest where the mean is.
-    sums = [np.bincount(flat, weights=weight[inside], minlength=count) for weight in type_map]
-    types = np.argmax(sums, axis=0) if sums else np.zeros(count, np.intp)
+    # The area, the same for all types of a region, cancels out.
+    sums = np.zeros((len(type_map), count))
+    for row, weight in zip(sums, type_map, strict=True):
+        row[:] = np.bincount(flat, weights=weight[inside], minlength=count)
+    total = sums.sum(axis=0)
+    shares: NDArray[np.float64] = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+    return shares
+
+
+def _scores(labels: NDArray[np.int32], count: int, anomaly_map: FloatMap) -> list[float]:
+    """Return the largest score in each label's region."""
+    inside = labels > 0
     scores = np.zeros(count, np.float32)
-    np.maximum.at(scores, flat, anomaly_map[inside])
-    return types.tolist(), scores.tolist()
+    np.maximum.at(scores, labels[inside], anomaly_map[inside])
+    found: list[float] = scores.tolist()
+    return found
+
+
+class _Likeliest(NamedTuple):
+    """How sure a region's type is, and the second in line; None where the types say nothing."""
+
+    type_probability: float | None = None
+    runner_up: str | None = None
+    runner_up_probability: float | None = None
+
+
+def _likeliest(shares: NDArray[np.float64], product: ProductSettings) -> _Likeliest:
+    if not shares.any():
+        return _Likeliest()
+    first, *others = np.argsort(-shares, kind="stable")
+    if not others:
+        return _Likeliest(float(shares[first]))
+    second = others[0]
+    return _Likeliest(float(shares[first]), product.defects[second].name, float(shares[second]))
 
 
 def _threshold_map(
@@ -134,7 +170,12 @@ def _threshold_map(
 
 
 def _describe(
-    region: _Region, labels: NDArray[np.int32], mm_per_px: float | None, frame: FrameSize, size_px: int
+    region: _Region,
+    labels: NDArray[np.int32],
+    likeliest: _Likeliest,
+    mm_per_px: float | None,
+    frame: FrameSize,
+    size_px: int,
 ) -> Defect:
     corner = (region.left, region.top)
     window = labels[region.top : region.top + region.height, region.left : region.left + region.width]
@@ -148,6 +189,7 @@ def _describe(
         polygon=_outline(window == region.label, corner, frame, size_px),
         description=describe(region.spec.name, region.box, frame.width_px, frame.height_px, mm_per_px),
         area_mm2=None if mm_per_px is None else region.area_px * mm_per_px**2,
+        **likeliest._asdict(),
     )
 
 

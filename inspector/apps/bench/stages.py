@@ -23,6 +23,7 @@ from inspector.vision.enrolment import enrol
 from inspector.vision.judge import judge
 from inspector.vision.preprocess import preprocess
 from inspector.vision.raw_scorer import RawScorer
+from inspector.vision.region_embeddings import MadeWith
 
 _FALSE_ALARM_RATE = 0.01
 _BANK_FRAMES = 16
@@ -56,7 +57,7 @@ class Parts:
         self.pixel_threshold = 1.0
         self._decoded = [self._decode(number) for number in range(settings.batch.max_size)]
         self._pixels = [frame.pixels for frame in self._decoded]
-        raw, _ = self._scorer.score(self._pixels, [self._plan()] * len(self._pixels))
+        raw, _ = self._scorer.score(self._pixels, [self._plan()] * len(self._pixels), embed=True)
         self._raw = raw
         maps = np.stack([scores.anomaly_map for scores in raw])
         # What lets regions through whatever the model makes of the frames.
@@ -109,10 +110,11 @@ class Parts:
         return decode(image, "image/jpeg", self._limits, self.manifest.image_size_px)
 
     def _score(self, plan: Plan) -> None:
-        self._scorer.score(self._pixels, [plan] * len(self._pixels))
+        self._scorer.score(self._pixels, [plan] * len(self._pixels), embed=True)
 
     def _judge(self, plan: Plan) -> list[Verdict]:
-        return [judge(frame, raw, plan, {}) for frame, raw in zip(self._decoded, self._raw, strict=True)]
+        made_with = MadeWith(self.manifest.model, self.manifest.version)
+        return [judge(frame, raw, plan, {}, made_with) for frame, raw in zip(self._decoded, self._raw, strict=True)]
 
     def _plan(self, image_threshold: float = 1.0) -> Plan:
         camera = CameraSettings(image_threshold=image_threshold, pixel_threshold=self.pixel_threshold)

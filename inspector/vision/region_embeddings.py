@@ -1,0 +1,110 @@
+"""What the defects of a frame look like to words: one embedding each, kept beside the result to be searched by text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from inspector.domain.errors import BadInputError
+from inspector.domain.records import from_json, to_json
+
+REGIONS_SCHEMA = "inspection.regions/1"
+_INFO = "info"
+_TENSOR = "embeddings"
+_MAX_BYTES = 2**20
+_LENGTH_BYTES = 8  # safetensors: little-endian header length, then the header as JSON, then the tensors
+
+
+@dataclass(frozen=True, slots=True)
+class MadeWith:
+    """Which model and prompt weights embeddings are from: only those of the same weights compare."""
+
+    model: str
+    weights_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionEmbeddings:
+    """``values`` float16 [R, D] of length 1, one row for each listed defect, in the result's order."""
+
+    values: NDArray[np.float16] = field(repr=False)
+    made_with: MadeWith
+
+
+def embed_regions(labels: NDArray[np.int32], regions: int, embedding_grid: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Average the patches of each region, weighted by how much of the region lies on each, and set the length to 1.
+
+    Args:
+        labels: [S, S], k where the k-th region lies (1-based), 0 elsewhere.
+        regions: how many there are, R.
+        embedding_grid: [gh, gw, D], as in ``RawScores``.
+
+    Returns:
+        float16 [R, D].
+    """
+    (height, width), (rows, columns) = labels.shape, embedding_grid.shape[:2]
+    y, x = np.nonzero(labels)
+    patch = (y * rows // height) * columns + x * columns // width
+    place = (labels[y, x] - 1) * (rows * columns) + patch
+    shares = np.bincount(place, minlength=regions * rows * columns).reshape(regions, rows * columns)
+    used = shares.any(axis=0)
+    sums = shares[:, used] @ embedding_grid.reshape(rows * columns, -1)[used].astype(np.float64)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    embeddings: NDArray[np.float16] = (sums / np.maximum(lengths, 1e-12)).astype(np.float16)
+    return embeddings
+
+
+def dump_regions(regions: RegionEmbeddings) -> bytes:
+    """Return the embeddings as bytes that say what they are."""
+    info = f"{REGIONS_SCHEMA}\n{to_json(regions.made_with).decode()}"
+    return save({_TENSOR: np.ascontiguousarray(regions.values)}, {_INFO: info})
+
+
+def parse_regions(data: bytes) -> RegionEmbeddings:
+    """Read and verify what ``dump_regions`` wrote (untrusted).
+
+    Raises:
+        BadInputError: it is something else, of another schema, or its numbers are no embeddings.
+    """
+    if len(data) > _MAX_BYTES:
+        raise _bad(f"{len(data)} bytes")
+    made_with = _parse_info(data)
+    try:
+        values = load(data).get(_TENSOR)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _bad(str(error)[:200]) from error
+    if values is None or values.ndim != 2 or values.dtype != np.float16 or not values.size:
+        raise _bad("no float16 [R, D]" if values is None else f"{values.dtype} {list(values.shape)}")
+    lengths = np.linalg.norm(values.astype(np.float32), axis=1)
+    if not (np.abs(lengths - 1) < 0.01).all():  # also where a number is not finite
+        raise _bad("embeddings that are not of length 1")
+    return RegionEmbeddings(values, made_with)
+
+
+def _parse_info(data: bytes) -> MadeWith:
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    try:
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
+        raise _bad("no safetensors header") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    text = metadata.get(_INFO) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise _bad("no metadata")
+    schema, _, record = text.partition("\n")
+    if schema != REGIONS_SCHEMA:
+        raise _bad(f"schema {schema[:60]!r}")
+    return from_json(MadeWith, record)
+
+
+def _bad(got: str) -> BadInputError:
+    return BadInputError(
+        f"region embeddings ({REGIONS_SCHEMA})",
+        got,
+        "check what else writes to this Redis; frames inspected anew are fine",
+    )
