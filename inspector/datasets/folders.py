@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
-from inspector.datasets.sample import UNKNOWN
 from inspector.datasets.synonyms import Synonyms
 from inspector.vision.image_file import list_images, printable
 
 # Names in use for the images without a defect, whatever their case.
 _GOOD_NAMES = frozenset({"good", "ok", "normal"})
-_MASK_SUFFIX = re.compile(r"_mask$", re.IGNORECASE)
+_MASK_STEMS = ("{}_mask", "{}")
+_LOSSY = (".jpg", ".jpeg")
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", *_LOSSY)
 
 
 def is_good(folder: str) -> bool:
     """Tell whether images in a folder of this name have no defect."""
     return folder.casefold() in _GOOD_NAMES
+
+
+def type_of(folder: Path, synonyms: Synonyms) -> str:
+    """Return the vocabulary's word for the defect type that a folder is named after."""
+    return synonyms.canonical(printable(Path(folder.name)))
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -31,44 +37,30 @@ def images_in(folder: Path) -> list[Path]:
     return [path for path in list_images(folder) if path.parent == folder] if folder.is_dir() else []
 
 
-def class_folders(root: Path, is_class: str) -> list[Path]:
-    """Return ``root`` if it holds one of the ``|``-separated folder names, else those of its folders that do."""
-    names = is_class.split("|")
-    candidates = [root] if any((root / name).is_dir() for name in names) else subfolders(root)
-    return [folder for folder in candidates if any((folder / name).is_dir() for name in names)]
+def class_folders(root: Path, is_class: Callable[[Path], bool]) -> list[Path]:
+    """Return ``root`` if it is a class, else those of its folders that are."""
+    return [root] if is_class(root) else [folder for folder in subfolders(root) if is_class(folder)]
 
 
-def type_of(folder: str, synonyms: Synonyms) -> str:
-    """Return the vocabulary's word for the defect type a folder is named after."""
-    return synonyms.canonical(printable(Path(folder)))
+def class_name(folder: Path) -> str:
+    """Return the name of the class in ``folder``; a folder named ``.`` is called what it is really called."""
+    return printable(Path((folder if folder.name else folder.absolute()).name))
 
 
-class Masks:
-    """The mask files of one folder by the name of their image: ``STEM_mask.png``, or ``STEM.png`` as some sets have it."""
-
-    def __init__(self, folder: Path) -> None:
-        files = images_in(folder)
-        self._files = {_stem(path): path for path in files if path.stem == _stem(path)}
-        self._files |= {_stem(path): path for path in files if path.stem != _stem(path)}
-        self._left = dict.fromkeys(files)
-
-    def of(self, image: Path) -> Path | None:
-        """Return the mask of ``image``, None if there is none."""
-        mask = self._files.get(image.stem)
-        if mask is not None:
-            self._left.pop(mask, None)
-        return mask
-
-    @property
-    def left(self) -> list[Path]:
-        """Masks that no image has asked for."""
-        return list(self._left)
+def find_mask(folder: Path, image: Path) -> Path | None:
+    """Return the mask of ``image`` in ``folder``: ``STEM_mask.png``, or ``STEM.png`` as some sets have it."""
+    candidates = (folder / f"{s.format(image.stem)}{suffix}" for s in _MASK_STEMS for suffix in _MASK_SUFFIXES)
+    return next((path for path in candidates if path != image and path.is_file()), None)
 
 
-def _stem(mask: Path) -> str:
-    return _MASK_SUFFIX.sub("", mask.stem)
+def lowest_defective(mask: Path | None) -> int:
+    """Return the grey value above which a pixel is defective: a JPEG's black is not quite black beside its white."""
+    return 127 if mask is not None and mask.suffix.lower() in _LOSSY else 0
 
 
-def types_or_unknown(types: list[str]) -> tuple[str, ...]:
-    """Return ``types`` without repetition, or ``UNKNOWN`` alone where nothing is named."""
-    return tuple(dict.fromkeys(types)) or (UNKNOWN,)
+def inside(folder: Path, relative: str) -> Path | None:
+    """Return the path that a file of a data set names below ``folder``, None where it would lead out of it."""
+    path = PurePosixPath(relative)
+    if not relative or path.is_absolute() or ".." in path.parts or "\0" in relative:
+        return None
+    return folder / path
