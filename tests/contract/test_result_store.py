@@ -163,17 +163,25 @@ def subject(new_subject: Callable[[], Subject]) -> Subject:
 
 
 def test_a_result_and_its_evidence_come_back_as_stored(subject: Subject) -> None:
-    evidence = Evidence(frame=b"\xff\xd8frame", overlay=b"\xff\xd8overlay", mask=b"\x89PNG")
+    evidence = Evidence(frame=b"\xff\xd8frame", overlay=b"\xff\xd8overlay", mask=b"\x89PNG", regions=b"\x00\xffrows")
     good, bad = subject.result("a", 1), subject.result("b", 2, defect=True, evidence=evidence)
     assert list(subject.store.store([good, bad], 3)) == [STORED, STORED]
     assert subject.stored("a") == good.result
     assert subject.stored("b") == bad.result
     frame_id = bad.result.frame_id
     read = subject.read
-    assert Evidence(read.frame(frame_id), read.overlay(frame_id), read.mask(frame_id)) == evidence
+    kept = Evidence(read.frame(frame_id), read.overlay(frame_id), read.mask(frame_id), read.regions(frame_id))
+    assert kept == evidence
     assert read.overlay(good.result.frame_id) is None
     assert (subject.last(), subject.last(1), subject.last(defects_only=True)) == (["b", "a"], ["b"], ["b"])
     assert subject.arrivals(CAMERA) == ["a", "b"]
+
+
+def test_the_last_results_up_to_a_moment(subject: Subject) -> None:
+    subject.store.store([subject.result(f"f{i}", i, defect=i % 2 == 0) for i in range(6)], 1)
+    results = subject.read.last(subject.prefix + CAMERA, 2, until=START + timedelta(milliseconds=3))
+    assert [result.frame_id.removeprefix(subject.prefix) for result in results] == ["f3", "f2"]
+    assert subject.read.last(subject.prefix + CAMERA, 2, until=START - timedelta(seconds=1)) == []
 
 
 def test_nothing_is_a_batch_too(subject: Subject) -> None:
@@ -191,13 +199,14 @@ def test_repeating_a_result_overwrites_it_and_adds_nothing(subject: Subject) -> 
 
 
 def test_a_new_verdict_moves_the_frame_and_drops_the_old_evidence(subject: Subject) -> None:
-    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m")
+    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m", regions=b"r")
     subject.store.store([subject.result("a", 1, defect=True, evidence=evidence)], 1)
     subject.store.store([subject.result("a", 1, evidence=Evidence(frame=b"f2"))], 1)
     frame_id = subject.prefix + "a"
     assert (subject.last(), subject.last(defects_only=True)) == (["a"], [])
     read = subject.read
     assert (read.frame(frame_id), read.overlay(frame_id), read.mask(frame_id)) == (b"f2", None, None)
+    assert read.regions(frame_id) is None
     subject.store.store([subject.result("a", 1, defect=True)], 1)
     assert (subject.last(), subject.last(defects_only=True)) == (["a"], ["a"])
 
@@ -293,17 +302,17 @@ def small(services: Any) -> Iterator[Subject]:
 
 def held_keys(subject: Subject, frame: str) -> int:
     frame_id = subject.prefix + frame
-    made = (keys.result(frame_id), keys.frame(frame_id), keys.overlay(frame_id), keys.mask(frame_id))
-    return int(subject.store._client.exists(*made))
+    made = (keys.result, keys.frame, keys.overlay, keys.mask, keys.regions)
+    return int(subject.store._client.exists(*(key(frame_id) for key in made)))
 
 
 @pytest.mark.services
 def test_beyond_the_count_the_oldest_of_its_kind_goes_with_its_evidence(small: Subject) -> None:
-    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m")
+    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m", regions=b"r")
     small.store.store([small.result(f"d{i}", i, defect=True, evidence=evidence) for i in range(4)], 1)
     small.store.store([small.result(f"g{i}", 10 + i) for i in range(5)], 1)
     assert small.last() == ["g4", "g3", "g2", "d3", "d2"]
-    assert [held_keys(small, f"d{i}") for i in range(4)] == [0, 0, 4, 4]
+    assert [held_keys(small, f"d{i}") for i in range(4)] == [0, 0, 5, 5]
     counts = small.read.counts(small.prefix + CAMERA)
     assert (counts.good, counts.defect) == (3, 2)
 
@@ -330,12 +339,13 @@ def test_a_lowered_limit_is_reached_in_bounded_steps(services: Any) -> None:
 @pytest.mark.services
 def test_good_and_defect_age_apart_and_the_fence_ends(small: Subject) -> None:
     client = small.store._client
-    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m")
+    evidence = Evidence(frame=b"f", overlay=b"o", mask=b"m", regions=b"r")
     small.store.store([small.result("g", 1, evidence=evidence), small.result("d", 2, defect=True)], 1)
     camera = small.prefix + CAMERA
     ages = {
         keys.result(small.prefix + "g"): SMALL.good_s,
         keys.overlay(small.prefix + "g"): SMALL.good_s,
+        keys.regions(small.prefix + "g"): SMALL.good_s,
         keys.result(small.prefix + "d"): SMALL.defect_s,
         keys.good_index(camera): SMALL.good_s,
         keys.good_arrivals(camera): SMALL.good_s,

@@ -6,6 +6,7 @@ They keep everything unless told how many, and can be away for a number of calls
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from inspector.adapters.artefacts import verified, version_of
 from inspector.adapters.memory.faults import Outage
@@ -81,14 +82,21 @@ class MemoryResultStore:
         """Return the mask (PNG), where there is one."""
         return self._evidence(frame_id).mask
 
-    def last(self, camera_id: str, n: int, defects_only: bool = False) -> list[InspectionResult]:
-        """Return up to ``n`` results of a camera, the last captured first."""
+    def regions(self, frame_id: str) -> bytes | None:
+        """Return what the listed defects look like to words, where there are any."""
+        return self._evidence(frame_id).regions
+
+    def last(
+        self, camera_id: str, n: int, defects_only: bool = False, until: datetime | None = None
+    ) -> list[InspectionResult]:
+        """Return up to ``n`` results of a camera, the last captured first; ``until``: none captured later."""
         self.outage.check()
         found = [
             held.result
             for held in self._held.values()
             if held.result.camera_id == camera_id
             and (not defects_only or held.result.pred_label is PredLabel.ANOMALOUS)
+            and (until is None or held.result.captured_at <= until)
         ]
         return sorted(found, key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
 

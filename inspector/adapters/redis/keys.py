@@ -28,6 +28,11 @@ def mask(frame_id: str) -> str:
     return f"inspection:mask:{frame_id}"
 
 
+def regions(frame_id: str) -> str:
+    """String: what the listed defects look like to words (safetensors)."""
+    return f"inspection:regions:{frame_id}"
+
+
 def stream(camera_id: str) -> str:
     """Stream: one entry a frame in the order of arrival (frame_id, label, score)."""
     return f"inspection:stream:{camera_id}"

@@ -74,6 +74,7 @@ class RedisResultStore:
             keys.frame(result.frame_id),
             keys.overlay(result.frame_id),
             keys.mask(result.frame_id),
+            keys.regions(result.frame_id),
             keys.stream(result.camera_id),
             *indices,
             *arrivals,
@@ -94,7 +95,7 @@ class RedisResultStore:
             result.camera_id,
             result.pred_label.value,
             f"{result.anomaly_score:.6f}",
-            captured_ms(result),
+            moment_ms(result.captured_at),
             retention.defect_s if defect else retention.good_s,
             retention.defect_per_camera if defect else retention.good_per_camera,
             retention.longest_s,
@@ -105,12 +106,13 @@ class RedisResultStore:
             evidence.frame or b"",
             evidence.overlay or b"",
             evidence.mask or b"",
+            evidence.regions or b"",
         ]
 
 
-def captured_ms(result: InspectionResult) -> int:
-    """Return the time of capture in whole milliseconds since 1970 (UTC), the order of the indices."""
-    return (result.captured_at - _EPOCH) // timedelta(milliseconds=1)
+def moment_ms(moment: datetime) -> int:
+    """Return a moment in whole milliseconds since 1970 (UTC); of capture, it is the order of the indices."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _is_defect(result: InspectionResult) -> bool:

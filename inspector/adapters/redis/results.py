@@ -11,6 +11,7 @@ import redis
 
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
+from inspector.adapters.redis.result_store import moment_ms
 from inspector.domain.records import from_json
 from inspector.domain.result import InspectionResult
 
@@ -63,14 +64,21 @@ class RedisResults:
         """Return the mask (PNG), where there is one."""
         return self._bytes(keys.mask(frame_id))
 
-    def last(self, camera_id: str, n: int, defects_only: bool = False) -> list[InspectionResult]:
-        """Return up to ``n`` results of a camera, the last captured first."""
+    def regions(self, frame_id: str) -> bytes | None:
+        """Return what the listed defects look like to words, where there are any (``vision.region_embeddings``)."""
+        return self._bytes(keys.regions(frame_id))
+
+    def last(
+        self, camera_id: str, n: int, defects_only: bool = False, until: datetime | None = None
+    ) -> list[InspectionResult]:
+        """Return up to ``n`` results of a camera, the last captured first; ``until``: none captured later."""
+        newest_ms = "+inf" if until is None else moment_ms(until)
         indices = [(keys.defect_index(camera_id), keys.defect_arrivals(camera_id))]
         if not defects_only:
             indices.append((keys.good_index(camera_id), keys.good_arrivals(camera_id)))
         with translated(self._client):
             # By id: a frame that is judged anew between the two reads may stand in both.
-            found = {result.frame_id: result for pair in indices for result in self._newest(camera_id, *pair, n)}
+            found = {result.frame_id: result for pair in indices for result in self._newest(camera_id, *pair, n, newest_ms)}
         return sorted(found.values(), key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
 
     def cameras(self) -> dict[str, datetime]:
@@ -92,12 +100,14 @@ class RedisResults:
         with translated(self._client):
             return cast(bytes | None, self._client.get(key))
 
-    def _newest(self, camera_id: str, index: str, arrivals: str, n: int) -> list[InspectionResult]:
+    def _newest(
+        self, camera_id: str, index: str, arrivals: str, n: int, newest_ms: int | str
+    ) -> list[InspectionResult]:
         """Return up to ``n`` live results of one index, and take what it and ``arrivals`` held in vain out of them."""
         found: list[InspectionResult] = []
         gone: list[bytes] = []
         start = 0
-        while len(found) < n and (ids := self._ids(index, start, start + min(n, _PAGE) - 1)):
+        while len(found) < n and (ids := self._newest_ids(index, newest_ms, start, min(n, _PAGE))):
             start += len(ids)
             for frame_id, data in zip(ids, self._client.mget(_result_keys(ids)), strict=True):
                 if data is None:
@@ -109,6 +119,9 @@ class RedisResults:
         for chunk in _chunks(gone):  # only now: taking members out would shift the pages
             self._forget([index, arrivals, *_result_keys(chunk)], chunk)
         return found
+
+    def _newest_ids(self, index: str, newest_ms: int | str, start: int, count: int) -> list[bytes]:
+        return cast(list[bytes], self._client.zrevrangebyscore(index, newest_ms, "-inf", start, count))
 
     def _ids(self, index: str, start: int, stop: int) -> list[bytes]:
         return cast(list[bytes], self._client.zrange(index, start, stop, desc=True))

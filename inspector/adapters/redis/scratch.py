@@ -10,7 +10,7 @@ from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
 
 _CHUNK = 500
-_OF_A_FRAME = (keys.result, keys.frame, keys.overlay, keys.mask, keys.seen)
+_OF_A_FRAME = (keys.result, keys.frame, keys.overlay, keys.mask, keys.regions, keys.seen)
 _OF_A_CAMERA = (keys.stream, keys.good_index, keys.defect_index, keys.good_arrivals, keys.defect_arrivals)
 
 

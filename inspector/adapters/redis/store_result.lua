@@ -1,7 +1,7 @@
 -- Store one result: fence, duplicate, write, index, trim. Redis runs it as a whole or, refusing the first write, not at all.
 --
--- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 stream, 7 index it belongs in, 8 the other index,
---       9 arrivals it belongs in, 10 the other arrivals, 11 seen, 12 cameras
+-- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 regions, 7 stream, 8 index it belongs in, 9 the other index,
+--       10 arrivals it belongs in, 11 the other arrivals, 12 seen, 13 cameras
 -- ARGV  see result_store.py, which lists them in the same order
 --
 -- The trimmed frames' keys cannot be declared in KEYS, because only the index knows them: one server, not a cluster.
@@ -11,10 +11,10 @@ local frame_id, camera_id, label, score, captured_ms = ARGV[6], ARGV[7], ARGV[8]
 local ttl_s, limit = ARGV[11], tonumber(ARGV[12])
 local longest_s, stream_length, sweep_limit = tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
 local duplicate_s = ARGV[16]
-local FIRST_PAYLOAD = 17 -- result, frame, overlay, mask: in the order of KEYS 2 to 5; an empty one is not there
+local FIRST_PAYLOAD = 17 -- result, frame, overlay, mask, regions: in the order of KEYS 2 to 6; an empty one is not there
 
 local prefixes = {}
-for key = 2, 5 do
+for key = 2, 6 do
   prefixes[key] = string.sub(KEYS[key], 1, -#frame_id - 1)
 end
 
@@ -32,7 +32,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
 
 -- Two memories of who holds the id: the record lives as long as its retention, the marker also when trimming was faster.
 local source = topic .. ':' .. ARGV[4] .. ':' .. ARGV[5]
-local seen = redis.call('GET', KEYS[11])
+local seen = redis.call('GET', KEYS[12])
 local before = held(frame_id)
 if seen and seen ~= source then
   return 'duplicate'
@@ -43,9 +43,9 @@ if before then
     return 'duplicate'
   end
 end
-redis.call('SET', KEYS[11], source, 'EX', duplicate_s)
+redis.call('SET', KEYS[12], source, 'EX', duplicate_s)
 
-for key = 2, 5 do
+for key = 2, 6 do
   local payload = ARGV[FIRST_PAYLOAD + key - 2]
   if payload ~= '' then
     redis.call('SET', KEYS[key], payload, 'EX', ttl_s)
@@ -54,39 +54,41 @@ for key = 2, 5 do
   end
 end
 
-redis.call('ZADD', KEYS[7], captured_ms, frame_id)
-redis.call('EXPIRE', KEYS[7], ttl_s)
-redis.call('ZREM', KEYS[8], frame_id)
+redis.call('ZADD', KEYS[8], captured_ms, frame_id)
+redis.call('EXPIRE', KEYS[8], ttl_s)
+redis.call('ZREM', KEYS[9], frame_id)
 -- Numbered by arrival and trimmed in that order: a camera whose clock is years ahead must not push true results out.
-local newest = redis.call('ZREVRANGE', KEYS[9], 0, 0, 'WITHSCORES')
-redis.call('ZADD', KEYS[9], 'NX', (tonumber(newest[2]) or 0) + 1, frame_id)
-redis.call('EXPIRE', KEYS[9], ttl_s)
-redis.call('ZREM', KEYS[10], frame_id)
+local newest = redis.call('ZREVRANGE', KEYS[10], 0, 0, 'WITHSCORES')
+redis.call('ZADD', KEYS[10], 'NX', (tonumber(newest[2]) or 0) + 1, frame_id)
+redis.call('EXPIRE', KEYS[10], ttl_s)
+redis.call('ZREM', KEYS[11], frame_id)
 if not before and not seen then
-  redis.call('XADD', KEYS[6], 'MAXLEN', '~', stream_length, '*', 'frame_id', frame_id, 'label', label, 'score', score)
+  redis.call('XADD', KEYS[7], 'MAXLEN', '~', stream_length, '*', 'frame_id', frame_id, 'label', label, 'score', score)
 end
-redis.call('EXPIRE', KEYS[6], longest_s)
+redis.call('EXPIRE', KEYS[7], longest_s)
 
 -- The server's clock, so that inspectors whose clocks disagree do not push each other's cameras out.
 local now_s = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[12], now_s, camera_id)
-redis.call('ZREMRANGEBYSCORE', KEYS[12], '-inf', now_s - longest_s)
+redis.call('ZADD', KEYS[13], now_s, camera_id)
+redis.call('ZREMRANGEBYSCORE', KEYS[13], '-inf', now_s - longest_s)
 
 local function forget(id)
-  redis.call('ZREM', KEYS[7], id)
-  redis.call('ZREM', KEYS[9], id)
+  redis.call('ZREM', KEYS[8], id)
+  redis.call('ZREM', KEYS[10], id)
 end
 
 -- First come, first gone, a bounded number a call: expired members leave the indices, those beyond the limit the store.
-local excess = redis.call('ZCARD', KEYS[9]) - limit
-for rank, id in ipairs(redis.call('ZRANGE', KEYS[9], 0, sweep_limit - 1)) do
+local excess = redis.call('ZCARD', KEYS[10]) - limit
+for rank, id in ipairs(redis.call('ZRANGE', KEYS[10], 0, sweep_limit - 1)) do
   if redis.call('EXISTS', prefixes[2] .. id) == 0 then
     forget(id)
   elseif rank <= excess and id ~= frame_id then
     local record = held(id)
     -- An id whose first result expired may since be held by another camera, which must not lose it.
     if record and record.camera_id == camera_id then
-      redis.call('UNLINK', prefixes[2] .. id, prefixes[3] .. id, prefixes[4] .. id, prefixes[5] .. id)
+      for key = 2, 6 do
+        redis.call('UNLINK', prefixes[key] .. id)
+      end
     end
     forget(id)
   end
