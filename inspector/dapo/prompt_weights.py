@@ -42,8 +42,12 @@ class PromptWeights(nn.Module):
         self.adapters = nn.ModuleList(nn.Linear(shape.visual_width, shape.embed_dim) for _ in shape.taps)
 
 
-def init_prompt_weights(spec: ModelSpec, vocabulary: Vocabulary, seed: int) -> tuple[PromptWeights, WeightsManifest]:
+def init_prompt_weights(
+    spec: ModelSpec, vocabulary: Vocabulary, seed: int, layer_tokens: int = LAYER_TOKENS
+) -> tuple[PromptWeights, WeightsManifest]:
     """Return fresh, untrained weights for ``spec`` and their manifest (``trained=False``), the same for a seed.
+
+    ``layer_tokens`` ride along in each layer of both towers; 0 leaves the towers as they are (the paper's ablation).
 
     Contexts and text tokens are drawn from N(mean, std) of CLIP's token embeddings (the paper says so of the contexts;
     the text tokens live in the same space), visual tokens uniformly within +-sqrt(6 / (3 P^2 + D_v)) as in visual
@@ -57,7 +61,7 @@ def init_prompt_weights(spec: ModelSpec, vocabulary: Vocabulary, seed: int) -> t
     bound = math.sqrt(6 / (3 * shape.patch_size_px**2 + shape.visual_width))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        weights = PromptWeights(shape, CONTEXTS, CONTEXT_TOKENS, LAYER_TOKENS, LAYER_TOKENS)
+        weights = PromptWeights(shape, CONTEXTS, CONTEXT_TOKENS, layer_tokens, layer_tokens)
         for parameter in (weights.normal_context, weights.abnormal_context, weights.text_tokens):
             nn.init.normal_(parameter, embeddings.mean().item(), embeddings.std().item())
         nn.init.uniform_(weights.visual_tokens, -bound, bound)
@@ -68,8 +72,8 @@ def init_prompt_weights(spec: ModelSpec, vocabulary: Vocabulary, seed: int) -> t
         image_size_px=shape.image_size_px,
         contexts=CONTEXTS,
         context_tokens=CONTEXT_TOKENS,
-        text_layer_tokens=LAYER_TOKENS,
-        visual_layer_tokens=LAYER_TOKENS,
+        text_layer_tokens=layer_tokens,
+        visual_layer_tokens=layer_tokens,
         taps=shape.taps,
         vocabulary=vocabulary.defect_types,
     )

@@ -31,7 +31,12 @@ def image_probability(images: Tensor, text: Tensor, text_mask: Tensor) -> Tensor
         images: image features [B, D], of any length.
         text, text_mask: as for ``type_probabilities``; padding rows do not enter the mean.
     """
+    return image_logits(images, text, text_mask).softmax(dim=-1)[:, 1]
+
+
+def image_logits(images: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+    """Return what ``image_probability`` is the softmax of, float32 [B, 2]: normal, anomalous."""
     abnormal = (text[:, 1:] * text_mask[:, 1:, None]).sum(1)  # points where the mean does, which is all that counts
     anchors = torch.stack([text[:, 0], functional.normalize(abnormal, dim=-1)], dim=1)
     cosines = (anchors @ functional.normalize(images.float(), dim=-1)[:, :, None])[:, :, 0]
-    return (cosines / TEMPERATURE).softmax(dim=-1)[:, 1]
+    return cosines / TEMPERATURE

@@ -36,16 +36,20 @@ class VisualTower(nn.Module):
 
     def forward(self, images: Tensor, layer_tokens: Tensor) -> VisualFeatures:
         """Encode ``images``, float [B, 3, S, S] normalised, with ``layer_tokens``, float [L_v, n, D_v]."""
+        return self.forward_embedded(self.embed(images), layer_tokens)
+
+    def forward_embedded(self, embedded: Tensor, layer_tokens: Tensor) -> VisualFeatures:
+        """Encode what ``embed`` made of images, float [B, 1 + P, D_v]: training keeps it instead of the images."""
         skip = 1 + layer_tokens.shape[1]
-        last, taps = self._embed(images), []
+        last, taps = embedded, []
         outputs = run_with_layer_tokens(self.vit.transformer.resblocks, last, layer_tokens)
         for layer, last in enumerate(outputs, start=1):
             if layer in self.shape.taps:
                 taps.append(last[:, skip:])
         return VisualFeatures(self._pool(last, skip), tuple(taps))
 
-    def _embed(self, images: Tensor) -> Tensor:
-        """CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``."""
+    def embed(self, images: Tensor) -> Tensor:
+        """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``."""
         patches = self.vit.conv1(images).flatten(2).transpose(1, 2)
         cls = self.vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
         embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + self.vit.positional_embedding)

@@ -149,16 +149,12 @@ def _empty_weights(manifest: WeightsManifest, where: str) -> PromptWeights:
     shape = model_shape(ModelSpec(manifest.model, manifest.pretrained, manifest.image_size_px))
     if manifest.taps != shape.taps:
         raise _bad(where, f"taps {list(shape.taps)} for {manifest.model}", str(list(manifest.taps)))
-    counts = (
-        manifest.contexts,
-        manifest.context_tokens,
-        manifest.text_layer_tokens,
-        manifest.visual_layer_tokens,
-    )
-    if min(counts) < 1 or max(counts) > 1000:
-        raise _bad(where, "1 to 1000 contexts and tokens in the manifest", str(list(counts)))
+    prompts = (manifest.contexts, manifest.context_tokens)
+    layer_tokens = (manifest.text_layer_tokens, manifest.visual_layer_tokens)  # none: tuned without them
+    if min(prompts) < 1 or min(layer_tokens) < 0 or max(*prompts, *layer_tokens) > 1000:
+        raise _bad(where, "1 to 1000 contexts and tokens, and at most 1000 layer tokens", f"{prompts}, {layer_tokens}")
     with torch.device("meta"):
-        return PromptWeights(shape, *counts)
+        return PromptWeights(shape, *prompts, *layer_tokens)
 
 
 def _check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], where: str) -> None:
