@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from inspector.domain.alert import ALERT_SCHEMA, Alert
 from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
+from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
 
@@ -22,12 +23,14 @@ SCHEMAS: dict[str, type] = {
     "alert": Alert,
     "config": Announcement,
     "weights": WeightsManifest,
+    "report": FrameReport,
 }
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
     "alert": ALERT_SCHEMA,
     "config": CONFIG_SCHEMA,
     "weights": WEIGHTS_SCHEMA,
+    "report": REPORT_SCHEMA,
 }
 
 

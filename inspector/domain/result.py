@@ -29,7 +29,11 @@ class ScoreMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InspectionResult:
-    """One frame's verdict. ``anomaly_score`` is 0..1; coordinates are pixels of the frame as captured."""
+    """One frame's verdict. ``anomaly_score`` is 0..1; coordinates are pixels of the frame as captured.
+
+    ``weights_trained``: whether the prompt weights were trained, so that types are more than a guess; None in records
+    older than the field.
+    """
 
     frame_id: str
     camera_id: str
@@ -54,6 +58,7 @@ class InspectionResult:
     traceparent: str | None = None
     bank_version: str | None = None
     calibration_version: str | None = None
+    weights_trained: bool | None = None
     schema: str = RESULT_SCHEMA
 
 

@@ -50,6 +50,7 @@ def inspected(
         traceparent=meta.traceparent,
         bank_version=verdict.bank_version,
         calibration_version=verdict.calibration_version,
+        weights_trained=verdict.weights_trained,
     )
     return Inspected(result.source, result, make_alert(result), verdict.evidence)
 

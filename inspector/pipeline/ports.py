@@ -192,6 +192,7 @@ class Verdict:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     bank_version: str | None = None
     calibration_version: str | None = None
+    weights_trained: bool | None = None
 
 
 class Engine(Protocol):

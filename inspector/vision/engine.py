@@ -91,7 +91,7 @@ class InspectionEngine:
             return []
         plans = [self._plan(frame) for frame in frames]
         raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans, embed=True)
-        made_with = MadeWith(self.model_name, self.weights_version)
+        made_with = MadeWith(self.model_name, self.weights_version, self._manifest.trained)
         return [
             (judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms}, made_with), scores)
             for frame, scores, plan in zip(frames, raw, plans, strict=True)

@@ -72,6 +72,7 @@ def judge(
         timings_ms=timings_ms,
         bank_version=None if plan.bank is None else plan.bank.version,
         calibration_version=plan.calibration_version,
+        weights_trained=made_with.trained,
     )
 
 

@@ -22,10 +22,14 @@ _LENGTH_BYTES = 8  # safetensors: little-endian header length, then the header a
 
 @dataclass(frozen=True, slots=True)
 class MadeWith:
-    """Which model and prompt weights embeddings are from: only those of the same weights compare."""
+    """Which model and prompt weights embeddings are from, and whether the weights were trained.
+
+    Only embeddings of the same weights compare.
+    """
 
     model: str
     weights_version: str
+    trained: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Parts:
         self._scorer.score(self._pixels, [plan] * len(self._pixels), embed=True)
 
     def _judge(self, plan: Plan) -> list[Verdict]:
-        made_with = MadeWith(self.manifest.model, self.manifest.version)
+        made_with = MadeWith(self.manifest.model, self.manifest.version, self.manifest.trained)
         return [judge(frame, raw, plan, {}, made_with) for frame, raw in zip(self._decoded, self._raw, strict=True)]
 
     def _plan(self, image_threshold: float = 1.0) -> Plan:
