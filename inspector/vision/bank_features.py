@@ -27,7 +27,8 @@ def bank_features(
     return {
         "early": _on_grid(taps[0], grid),
         "late": _on_grid(taps[-1], grid),
-        TEXTURE: texture(images),
+        # Finer than the tower's patches: small defects fill a cell of half the side.
+        TEXTURE: texture(images, (2 * grid[0], 2 * grid[1])),
     }
 
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
 import torch
 
-from inspector.domain.artefact import Calibration
+from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import dump_bank
-from inspector.vision.camera_book import Plan
+from inspector.vision.camera_book import BankInUse, Plan
 from inspector.vision.judge import RawScores
-from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest, peak
+from inspector.vision.image_score import peak
+from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
 from inspector.vision.reference_bank import BankInfo, build_bank
 
+# Bank scores count spreads above what is usual; the peaks of good frames lie at a few.
+_UNCALIBRATED = ScoreMap(midpoint=8.0, scale=2.0)
 
-def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels], false_alarm_rate: float) -> bytes:
+
+def enrol(
+    scorer: RawScorer,
+    manifest: WeightsManifest,
+    scoring: ScoringSettings,
+    pixels: Sequence[Pixels],
+    false_alarm_rate: float,
+) -> bytes:
     """Return the bank file of normal frames (uint8 [S, S, 3] each), with score maps from their left-one-out scores.
 
     Raises:
@@ -30,19 +42,38 @@ def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]
             f"at least {MIN_FRAMES} different normal frames", str(len(distinct)), "add normal frames of the camera"
         )
     features = scorer.features([frame for _, frame in distinct])
-    bank = build_bank(features)
-    maps = scorer.to_maps(bank.score(features, leave_out=torch.arange(len(distinct))))
+    bank = build_bank(features, scoring)
+    maps = scorer.to_maps(bank.score(features, leave_out=torch.arange(len(distinct))), len(pixels[0]))
     peaks = fit_score_map(maps.max(axis=(1, 2)).tolist(), false_alarm_rate)
-    info = BankInfo(
+    return dump_bank(bank, _info(manifest, peaks, [digest for digest, _ in distinct]))
+
+
+def reference(
+    scorer: RawScorer, manifest: WeightsManifest, scoring: ScoringSettings, pixels: Sequence[Pixels]
+) -> BankInUse:
+    """Return a bank of one or more normal frames (uint8 [S, S, 3] each) that has no thresholds of its own.
+
+    Fewer than 8 frames tell no false-alarm rate: raw scores are what such a bank is for, and its score maps are a
+    fixed one. Raises BadInputError without a frame.
+    """
+    distinct = {frame_digest(frame): frame for frame in pixels}
+    if not distinct:
+        raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
+    bank = build_bank(scorer.features(list(distinct.values())), scoring)
+    version = hashlib.sha256("".join(distinct).encode()).hexdigest()
+    return BankInUse(version, bank, _info(manifest, _UNCALIBRATED, list(distinct)))
+
+
+def _info(manifest: WeightsManifest, score_map: ScoreMap, digests: Sequence[str]) -> BankInfo:
+    return BankInfo(
         model=manifest.model,
         image_size_px=manifest.image_size_px,
         weights_version=manifest.version,
         # In bank mode a frame's score is the peak of its map, so both maps are one.
-        image=peaks,
-        pixel=peaks,
-        frame_digests=tuple(digest for digest, _ in distinct),
+        image=score_map,
+        pixel=score_map,
+        frame_digests=tuple(digests),
     )
-    return dump_bank(bank, info)
 
 
 def calibrate(

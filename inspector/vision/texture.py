@@ -34,23 +34,22 @@ class TextureFeatures(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, grid: tuple[int, int], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """``mean`` and ``std`` are those the images were normalised with (pixels in 0..1)."""
         super().__init__()
-        self._grid = grid
         self.register_buffer("filters", _gabor_pairs())
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     @torch.inference_mode()
-    def forward(self, images: Tensor) -> Tensor:
-        """Return float32 [B, rows, columns, 14] of normalised images [B, 3, S, S]."""
+    def forward(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return float32 [B, rows, columns, 14] of normalised images [B, 3, S, S]; ``grid`` is rows and columns."""
         pixels = torch.addcmul(self.mean, images, self.std)
-        mean = functional.adaptive_avg_pool2d(pixels, self._grid)
-        variance = functional.adaptive_avg_pool2d(pixels * pixels, self._grid) - mean * mean
+        mean = functional.adaptive_avg_pool2d(pixels, grid)
+        variance = functional.adaptive_avg_pool2d(pixels * pixels, grid) - mean * mean
         grey = pixels.mean(dim=1, keepdim=True)
         even, odd = functional.conv2d(grey, self.filters, stride=_STRIDE, padding=_KERNEL_PX // 2).chunk(2, dim=1)
-        energy = functional.adaptive_avg_pool2d(torch.hypot(even, odd), self._grid)
+        energy = functional.adaptive_avg_pool2d(torch.hypot(even, odd), grid)
         contrast = torch.cat([variance.clamp_min(0).sqrt(), energy], dim=1)
         features = torch.cat([(mean.clamp_min(0) + _DARKEST).log(), (contrast + _FAINTEST).log()], dim=1)
         return features.permute(0, 2, 3, 1)

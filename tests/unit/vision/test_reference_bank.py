@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.scoring import BankLevels, ScoringSettings
 from inspector.vision.bank_file import dump_bank, parse_bank
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
@@ -99,7 +100,7 @@ def test_a_coreset_is_bounded_covers_clusters_of_any_size_and_repeats() -> None:
 
 @pytest.mark.parametrize("normals", [features, fixed_camera])
 def test_a_bank_comes_back_from_its_file_and_scores_the_same(normals: Callable[[int], dict[str, Tensor]]) -> None:
-    bank = build_bank(normals(8), max_patches=50)
+    bank = build_bank(normals(8), ScoringSettings(bank_patches=50))
     data = dump_bank(bank, INFO)
     assert dump_bank(bank, INFO) == data
     again, info = parse_bank(data)
@@ -129,9 +130,41 @@ def test_a_bank_whose_tensors_make_no_sense_is_refused(damage: str) -> None:
         parse_bank(data)
 
 
-def test_one_frame_is_no_bank() -> None:
-    with pytest.raises(BadInputError, match="at least 2 normal frames, got 1"):
-        build_bank(features(1))
+def test_no_frame_is_no_bank() -> None:
+    with pytest.raises(BadInputError, match="at least one normal frame, got none"):
+        build_bank(features(0))
+
+
+def test_one_frame_is_measured_against_its_own_blocks_and_finds_what_it_does_not_show() -> None:
+    bank = build_bank(features(1))
+    usual, strange = features(1, seed=1), {name: value.clone() for name, value in features(1, seed=1).items()}
+    strange["texture"][0, 2, 3] += 10
+    assert bank.score(usual).mean().abs() < 1
+    assert bank.score(strange).flatten().argmax() == 2 * 8 + 3
+    assert build_bank({name: torch.zeros_like(value) for name, value in usual.items()}).score(usual).isfinite().all()
+
+
+def test_the_settings_bound_the_memory_and_choose_the_matching() -> None:
+    small = build_bank(fixed_camera(12), ScoringSettings(bank_patches=20, bank_frames=3))
+    assert len(small.levels["texture"].matcher.patches) == 3
+    assert len(small.levels["late"].matcher.patches) == 20
+    for matching, matcher in (("in_place", InPlace), ("anywhere", Anywhere)):
+        for normals in (fixed_camera(4), features(4), features(1)):
+            bank = build_bank(normals, ScoringSettings(bank_matching=matching))  # type: ignore[arg-type]  # a literal
+            assert isinstance(bank.levels["texture"].matcher, matcher)
+
+
+@pytest.mark.parametrize(("levels", "names"), [("texture", ["texture"]), ("tower", ["early", "late"])])
+def test_a_bank_of_some_levels_is_blind_to_the_others_and_survives_its_file(
+    levels: BankLevels, names: list[str]
+) -> None:
+    bank = build_bank(features(5), ScoringSettings(bank_levels=levels))
+    again, _ = parse_bank(dump_bank(bank, INFO))
+    assert list(again.levels) == names
+    changed = features(5)
+    for name in {"early", "late", "texture"} - set(names):
+        changed[name] += 1
+    torch.testing.assert_close(again.score(changed), bank.score(features(5)), atol=1e-2, rtol=1e-3)
 
 
 PLAIN = ((0.0,) * 3, (1.0,) * 3)
@@ -141,7 +174,7 @@ def test_texture_tells_stripes_by_direction_where_colours_agree() -> None:
     wave = 0.5 + 0.2 * torch.sin(2 * np.pi * torch.arange(64) / 4)
     across = wave.expand(3, 64, 64)
     images = torch.stack([across, across.transpose(1, 2), torch.full((3, 64, 64), 0.5)])
-    found = TextureFeatures((4, 4), *PLAIN)(images)
+    found = TextureFeatures(*PLAIN)(images, (4, 4))
     assert found.shape == (3, 4, 4, 14)
     centre = found[:, 1, 1]
     torch.testing.assert_close(centre[0, :6], centre[1, :6], atol=1e-4, rtol=0)
@@ -154,7 +187,7 @@ def test_more_light_adds_about_the_same_to_every_texture_feature_and_normalisati
     # Blocks of 4 px on grey, so that every wavelength has energy well above the floor of the logarithm.
     blocks = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)).round()
     image = 0.2 + 0.6 * blocks.repeat_interleave(4, 2).repeat_interleave(4, 3).expand(1, 3, 64, 64)
-    dim, bright = TextureFeatures((4, 4), *PLAIN)(image), TextureFeatures((4, 4), *PLAIN)(image * 1.2)
+    dim, bright = (TextureFeatures(*PLAIN)(light, (4, 4)) for light in (image, image * 1.2))
     torch.testing.assert_close(bright - dim, torch.full_like(dim, float(np.log(1.2))), atol=0.05, rtol=0)
-    normalised = TextureFeatures((4, 4), (0.4,) * 3, (0.2,) * 3)((image - 0.4) / 0.2)
+    normalised = TextureFeatures((0.4,) * 3, (0.2,) * 3)((image - 0.4) / 0.2, (4, 4))
     torch.testing.assert_close(normalised, dim, atol=1e-3, rtol=1e-3)
