@@ -1,0 +1,153 @@
+"""What a data set holds and what is wrong with it, before hours are spent on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspector.datasets.reading import MaskError, picture_size, read_grey, same_aspect
+from inspector.datasets.sample import GOOD, Dataset, Sample, Split
+from inspector.vision.image_file import printable
+
+_NAMED_COPIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """One class: how many images of each type, ``good`` among them, each split has, and its vocabulary.
+
+    An image of several types counts for each of them. ``defective`` and ``drawn`` are how many images show a defect,
+    and how many of those have a mask.
+    """
+
+    name: str
+    train: Mapping[str, int]
+    test: Mapping[str, int]
+    vocabulary: tuple[str, ...]
+    defective: int
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Facts about a data set. ``problems`` make results wrong or end a run; ``remarks`` say what will not exist."""
+
+    classes: tuple[ClassFacts, ...]
+    vocabulary: tuple[str, ...]
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.remarks: list[str] = []
+
+
+def check(dataset: Dataset, progress: Callable[[], None] = lambda: None) -> Findings:
+    """Look at every file: the headers of all images, all pixels of all masks; call ``progress`` for each sample."""
+    notes = _Notes()
+    for sample in dataset.samples:
+        _check_files(sample, notes)
+        progress()
+    facts = tuple(_facts(dataset, name) for name in dataset.classes)
+    for one in facts:
+        _check_class(one, dataset.of_class(one.name), notes)
+    _check_copies(dataset, notes)
+    notes.problems += [f"mask without an image: {_shown(mask, dataset.root)}" for mask in dataset.stray_masks]
+    return Findings(facts, dataset.vocabulary(), tuple(notes.problems), tuple(notes.remarks))
+
+
+def _check_files(sample: Sample, notes: _Notes) -> None:
+    try:
+        size = picture_size(sample.image)
+    except (OSError, ValueError) as error:
+        notes.problems.append(f"unreadable image: {sample.name}: {_reason(error)}")
+        return
+    if sample.mask is None:
+        return
+    try:
+        grey = read_grey(sample)
+    except MaskError as error:
+        notes.problems.append(f"unreadable mask: {error.got}")
+        return
+    own = (grey.shape[1], grey.shape[0])
+    sizes = f"{sample.name} has {size[0]} x {size[1]} pixels, its mask {own[0]} x {own[1]}"
+    if not same_aspect(own, size):
+        notes.problems.append(f"misfitting mask: {sizes}")
+    elif own != size:
+        notes.remarks.append(f"mask of another size, which will be scaled: {sizes}")
+    if not (grey > sample.mask_above).any():
+        notes.problems.append(f"empty mask of a defect: {sample.name}")
+
+
+def _facts(dataset: Dataset, name: str) -> ClassFacts:
+    samples = dataset.of_class(name)
+    defective = [sample for sample in samples if sample.anomalous]
+    drawn = sum(sample.mask is not None for sample in defective)
+    counts = (_counts(samples, "train"), _counts(samples, "test"))
+    return ClassFacts(name, *counts, dataset.vocabulary(name), len(defective), drawn)
+
+
+def _counts(samples: tuple[Sample, ...], split: Split) -> dict[str, int]:
+    return dict(Counter(word for s in samples if s.split == split for word in s.defect_types or (GOOD,)))
+
+
+def _check_class(facts: ClassFacts, samples: tuple[Sample, ...], notes: _Notes) -> None:
+    missing = [sample for sample in samples if sample.anomalous and sample.mask is None]
+    if facts.drawn:
+        notes.problems += [f"missing mask: {sample.name}" for sample in missing]
+    elif missing:
+        notes.remarks.append(f"{facts.name}: no masks: metrics of pixels will not exist")
+    if not facts.test:
+        notes.remarks.append(f"{facts.name}: nothing to test on: no metrics will exist")
+    elif set(facts.test) == {GOOD} or GOOD not in facts.test:
+        only = "good" if GOOD in facts.test else "defective"
+        notes.remarks.append(f"{facts.name}: only {only} images to test on: ranking metrics will not exist")
+    if GOOD not in facts.train:
+        notes.remarks.append(f"{facts.name}: no good images for training: no reference bank from them")
+
+
+def _check_copies(dataset: Dataset, notes: _Notes) -> None:
+    """One picture that is both good and defective is a problem; other copies need not be, as of a blank surface."""
+    for samples in _equal_files(dataset):
+        names = ", ".join(sample.name for sample in samples[:_NAMED_COPIES])
+        names += f" and {len(samples) - _NAMED_COPIES} more" if len(samples) > _NAMED_COPIES else ""
+        if len({sample.anomalous for sample in samples}) > 1:
+            notes.problems.append(f"the same picture both good and defective: {names}")
+        elif len({sample.split for sample in samples}) > 1:
+            notes.remarks.append(f"the same picture for training and for testing: {names}")
+        else:
+            notes.remarks.append(f"the same picture {len(samples)} times: {names}")
+
+
+def _equal_files(dataset: Dataset) -> Iterator[list[Sample]]:
+    by_size: dict[int, list[Sample]] = defaultdict(list)
+    for sample in dataset.samples:
+        if sample.image.is_file():
+            by_size[sample.image.stat().st_size].append(sample)
+    for samples in by_size.values():
+        if len(samples) > 1:  # most files differ in size already, and need not be read again
+            by_content: dict[bytes, list[Sample]] = defaultdict(list)
+            for sample in samples:
+                by_content[_digest(sample.image)].append(sample)
+            yield from (equal for equal in by_content.values() if len(equal) > 1)
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # reported as unreadable already, and equal to no other
+        return repr(path).encode()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _shown(path: Path, root: Path) -> str:
+    return printable(path.relative_to(root) if path.is_relative_to(root) else path)
