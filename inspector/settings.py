@@ -31,7 +31,7 @@ from pydantic_settings import (
 )
 
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, Polygon, ProductSettings
+from inspector.domain.product import MAX_TILES, CameraMode, CameraSettings, DefectSpec, Polygon, ProductSettings
 from inspector.domain.scoring import BankLevels, BankMatching, ImageScore, ScoringSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -179,13 +179,14 @@ class DefectEntry(_Section):
 
 
 class ProductEntry(_Section):
-    """``products.NAME``: polygons are lists of [x, y] in fractions of the frame."""
+    """``products.NAME``: polygons are lists of [x, y] in fractions of the frame, ``tiles`` how many a side."""
 
     object: Annotated[str, Field(min_length=1, max_length=80)] = "object"
     defects: tuple[Annotated[DefectEntry, BeforeValidator(_defect)], ...] | None = Field(None, min_length=1)
     mm_per_px: Annotated[float, Field(gt=0)] | None = None
     region_of_interest: tuple[tuple[tuple[Fraction, Fraction], ...], ...] = ()
     ignore: tuple[tuple[tuple[Fraction, Fraction], ...], ...] = ()
+    tiles: Annotated[int, Field(ge=1, le=MAX_TILES)] = 1
 
     @model_validator(mode="after")
     def _sound(self) -> ProductEntry:
@@ -204,6 +205,7 @@ class ProductEntry(_Section):
             mm_per_px=self.mm_per_px,
             region_of_interest=polygons,
             ignore=self.ignore,
+            tiles=self.tiles,
             **({"defects": tuple(DefectSpec(**d.model_dump()) for d in self.defects)} if self.defects else {}),
         )
 

@@ -61,7 +61,7 @@ class ScoreMap:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Score maps of one camera for one mode and weights version, from ``frames`` normal frames.
+    """Score maps of one camera for one mode, weights version and number of tiles, from ``frames`` normal frames.
 
     Raises:
         BadInputError: a number out of range.
@@ -76,6 +76,7 @@ class Calibration:
     target_false_alarm_rate: float
     created_at: datetime
     bank_version: str | None = None
+    tiles: int = 1
 
     def __post_init__(self) -> None:
         check_number("frames", self.frames, 1)

@@ -18,6 +18,7 @@ kafka: {bootstrap_servers: "k1:9092"}
 products:
   plate:
     object: metal plate
+    tiles: 4
     defects: [scratch, {name: crack, threshold: 0.7, severity_weight: 2}]
     ignore: [[[0, 0], [0.1, 0], [0.1, 0.1]]]
 cameras:
@@ -31,6 +32,7 @@ def test_products_and_cameras_reach_the_domain(tmp_path: Path) -> None:
     plate = settings.domain_products()["plate"]
     assert plate.vocabulary.defect_types == ("scratch", "crack")
     assert plate.vocabulary.object_word == "metal plate"
+    assert (plate.tiles, settings.domain_products()["default"].tiles) == (4, 1)
     assert plate.defects[1].threshold == 0.7
     camera = settings.domain_cameras()["cam1"]
     assert (camera.product, camera.line_id, camera.mode) == ("plate", "line-4", CameraMode.ZERO_SHOT)
@@ -66,6 +68,8 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ("cameras: {cam1: {produkt: bolt}}", "unknown setting cameras.cam1.produkt"),
         ("products: {p: {defects: [a, a]}}", "these repeat: a"),
         ("products: {p: {ignore: [[[0, 0], [1, 1]]]}}", "at least three points"),
+        ("products: {p: {tiles: 9}}", "products.p.tiles"),
+        ("products: {p: {tiles: 0}}", "products.p.tiles"),
         ("[1, 2]", "holds a list"),
         ("a: [", "readable YAML"),
         ("[" * 5000, "nested too deeply"),
