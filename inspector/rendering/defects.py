@@ -49,6 +49,18 @@ def paint_defect(
     Raises:
         KeyError: ``defect_type`` is not in ``DEFECT_TYPES``.
     """
+    return paint(rng, image, PAINTERS[defect_type], centre, shape, allowed)
+
+
+def paint(
+    rng: np.random.Generator,
+    image: ByteImage,
+    painter: Painter,
+    centre: tuple[int, int],
+    shape: DefectShape,
+    allowed: ByteImage | None = None,
+) -> ByteImage:
+    """Paint with any ``painter``, otherwise as ``paint_defect``."""
     mask = np.zeros(image.shape[:2], np.uint8)
     half = shape.size_px // 2 + 8
     left, top = max(0, centre[0] - half), max(0, centre[1] - half)
@@ -58,7 +70,7 @@ def paint_defect(
     # Painted on a whole patch even at the frame's edge, so that a defect is cut off there instead of squeezed.
     pads = (top - centre[1] + half, centre[1] + half - bottom, left - centre[0] + half, centre[0] + half - right)
     patch = cv2.copyMakeBorder(image[top:bottom, left:right], *pads, cv2.BORDER_REPLICATE)
-    changed, reach = _PAINTERS[defect_type](rng, np.asarray(patch, np.float32), shape)
+    changed, reach = painter(rng, np.asarray(patch, np.float32), shape)
     window = (slice(pads[0], changed.shape[0] - pads[1]), slice(pads[2], changed.shape[1] - pads[3]))
     hit = reach[window] > _VISIBLE
     if allowed is not None:
@@ -147,6 +159,22 @@ def _hole(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pa
     return changed, np.maximum(opening, edge)
 
 
+def _pits(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Painted:
+    """A field of small craters, as fatigue breaks them out of rolled steel: dark floors, some with a lit far wall."""
+    size = patch.shape[:2]
+    craters = np.zeros(size, np.float32)
+    for crater in range(1 + int(rng.integers(0, 9))):
+        radius = max(1.2, shape.size_px * (0.18 if crater == 0 else rng.uniform(0.03, 0.11)))
+        offset = (0.0, 0.0) if crater == 0 else tuple(rng.normal(0, shape.size_px * 0.17, 2))
+        craters = np.maximum(craters, shifted(blob(rng, size, (radius, radius * rng.uniform(0.5, 1)), 0.2), offset))
+    depth_px = 1 + shape.size_px * 0.03
+    wall = craters * np.clip(1 - shifted(craters, (LIGHT[0] * depth_px, LIGHT[1] * depth_px)), 0, 1)
+    rough = 1 + 0.12 * fractal_noise(rng, size, 4, 2)
+    darkness = (0.3 + 0.55 * shape.strength) * np.clip(rough, 0.6, 1.1)
+    changed = patch * (1 - darkness * craters)[..., None] + (wall * (15 + 45 * shape.strength))[..., None]
+    return np.asarray(changed, np.float32), craters
+
+
 _STAINS_BGR = ((0.35, 0.55, 0.78), (0.62, 0.66, 0.70), (0.28, 0.42, 0.62), (0.80, 0.74, 0.66))  # rust, oil, tea, water
 
 
@@ -223,14 +251,15 @@ def _loose_thread(rng: np.random.Generator, patch: FloatImage, shape: DefectShap
     return changed, np.maximum(thread, np.where(shadow > 0.3, shadow, 0))
 
 
-_PAINTERS: dict[str, Painter] = {
+PAINTERS: dict[str, Painter] = {
     "scratch": _scratch,
     "crack": _crack,
     "dent": _dent,
     "hole": _hole,
+    "pits": _pits,
     "stain": _stain,
     "contamination": _contamination,
     "tear": _tear,
     "loose thread": _loose_thread,
 }
-DEFECT_TYPES = tuple(_PAINTERS)
+DEFECT_TYPES = tuple(PAINTERS)

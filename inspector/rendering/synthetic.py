@@ -1,0 +1,155 @@
+"""Synthetic defects on a picture of a good part, with the mask that says which pixels show what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.rendering.defects import DEFECT_TYPES, PAINTERS, DefectShape, Painter, paint
+from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
+from inspector.rendering.surfaces import ByteImage
+from inspector.rendering.visibility import JUST_NOTICEABLE, colour_difference, texture_contrast
+from inspector.vision.opencv import cv2
+
+UNKNOWN_TYPE = 255
+"""Value in a type mask where something is wrong that no word of the vocabulary names."""
+
+_SIZES = (0.02, 0.40)  # of the part's side, drawn log-uniformly: most defects are small
+_STRENGTHS = (0.05, 1.0)
+_COUNTS = (0.6, 0.25, 0.15)  # how often a part has one, two or three defects
+_UNNAMED_SHARE = 0.3  # how often a defect is of no type, where the vocabulary has types that can be drawn
+_SMALLEST_PX = 3
+_LEAST_VISIBLE = 0.25  # of the pixels a defect covers; a stain that shows on a tenth of its area is another shape
+_LEAST_CONTRAST = 1.5 * JUST_NOTICEABLE  # on average over the defect
+_LEAST_OVER_TEXTURE = 2.0  # the same, in units of how much the texture varies from pixel to pixel
+_LENS_PX = (0.2, 0.9)  # blur: no camera draws a defect as sharply as a painter
+_TRIES = 25
+
+# Words that mean what a painter draws. A word that is not here and names no painter is left out, never approximated:
+# a wrong picture under a right word would unteach it.
+_MEANS = {
+    "scratched": "scratch", "scratches": "scratch", "scratch mark": "scratch",
+    "cracked": "crack", "cracks": "crack", "fissure": "crack", "fracture": "crack",
+    "dented": "dent", "dents": "dent", "indentation": "dent",
+    "holes": "hole", "puncture": "hole", "perforation": "hole", "pinhole": "hole", "pin hole": "hole",
+    "pit": "pits", "pitting": "pits", "pitted": "pits", "corrosion pit": "pits",
+    "stained": "stain", "stains": "stain", "discoloration": "stain", "discolouration": "stain", "liquid": "stain",
+    "contaminated": "contamination", "foreign body": "contamination", "foreign material": "contamination",
+    "particle": "contamination", "particles": "contamination", "dirt": "contamination",
+    "torn": "tear", "rip": "tear", "ripped": "tear", "cut": "tear",
+    "thread": "loose thread", "loose threads": "loose thread", "loose fibre": "loose thread",
+}  # fmt: skip
+
+
+def kind_of(word: str) -> str | None:
+    """Return which of ``DEFECT_TYPES`` a vocabulary's ``word`` means; None if the renderer has nothing like it."""
+    folded = " ".join(word.casefold().replace("_", " ").replace("-", " ").split())
+    return folded if folded in DEFECT_TYPES else _MEANS.get(folded)
+
+
+def undrawable(types: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of ``types`` that no synthetic defect can show."""
+    return tuple(word for word in types if kind_of(word) is None)
+
+
+def add_defects(
+    rng: np.random.Generator, image: ByteImage, types: Sequence[str], foreground: ByteImage | None = None
+) -> tuple[ByteImage, ByteImage]:
+    """Paint one to three defects onto a good part.
+
+    Args:
+        rng: every random draw comes from it.
+        image: uint8 BGR [H, W, 3], 16 px or more on each side; not changed.
+        types: the vocabulary, at most 254 words. Those that ``kind_of`` knows are drawn.
+        foreground: uint8 [H, W], above 0 where the part is; nothing is painted elsewhere. None: everywhere.
+
+    Returns:
+        The painted picture, and its type mask uint8 [H, W]: 0 where the picture is as it was, k where it shows the
+        k-th (from 1) of ``types``, ``UNKNOWN_TYPE`` where it shows a defect of no type. At least one pixel is not 0,
+        and every defect in the mask can be seen.
+
+    Raises:
+        ValueError: too many types, too small a picture, or no foreground in it.
+        RuntimeError: nothing that was tried could be seen.
+    """
+    if len(types) >= UNKNOWN_TYPE or min(image.shape[:2]) < 16:
+        raise ValueError(f"expected under 255 types and 16 x 16 pixels, got {len(types)} and {image.shape}")
+    if foreground is not None and (foreground.shape != image.shape[:2] or not foreground.any()):
+        raise ValueError(f"expected a foreground of {image.shape[:2]} that is not empty, got {foreground.shape}")
+    # The painters' lamp stands up and to the left. Mirrored and back, it may stand on any side.
+    mirror = tuple(slice(None, None, int(step)) for step in rng.choice([-1, 1], 2))
+    painted = image[mirror].copy()
+    part = np.full(image.shape[:2], 255, np.uint8) if foreground is None else np.ascontiguousarray(foreground[mirror])
+    type_mask = np.zeros(image.shape[:2], np.uint8)
+    canvas = _Canvas(painted.copy(), painted, part, type_mask, float(np.sqrt(cv2.countNonZero(part))))
+    for _ in range(1 + int(rng.choice(len(_COUNTS), p=_COUNTS))):
+        canvas.add_visible(rng, types)
+    if not type_mask.any():
+        raise RuntimeError(f"none of {_TRIES} defects could be seen on a picture of {image.shape[:2]} pixels")
+    return np.ascontiguousarray(painted[mirror]), np.ascontiguousarray(type_mask[mirror])
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """The picture as it was and as it becomes, the part in it, and what has been painted so far."""
+
+    good: ByteImage
+    painted: ByteImage
+    part: ByteImage
+    type_mask: ByteImage
+    side_px: float
+
+    def add_visible(self, rng: np.random.Generator, types: Sequence[str]) -> None:
+        """Paint one defect that can be seen; what cannot is drawn again, stronger, with less regard to the texture."""
+        inside = np.flatnonzero(self.part)
+        for attempt in range(_TRIES):
+            painter, label = self._painter(rng, types)
+            low, high = np.log(np.multiply(_SIZES, self.side_px))
+            size_px = max(_SMALLEST_PX, round(float(np.exp(rng.uniform(low, high)))))
+            weakest = _STRENGTHS[0] + (_STRENGTHS[1] - _STRENGTHS[0]) * attempt / _TRIES
+            shape = DefectShape(size_px, float(rng.uniform(weakest, _STRENGTHS[1])))
+            row, column = divmod(int(inside[int(rng.integers(inside.size))]), self.part.shape[1])
+            changed = self.painted.copy()
+            seen_so = through_lens(painter, float(rng.uniform(*_LENS_PX)))
+            mask = paint(rng, changed, seen_so, (column, row), shape, self.part)
+            x, y, width, height = cv2.boundingRect(mask)
+            window = (slice(y, y + height), slice(x, x + width))
+            over_texture = _LEAST_OVER_TEXTURE * (1 - attempt / _TRIES)
+            seen = _seen(self.good[window], self.painted[window], changed[window], mask[window] > 0, over_texture)
+            if seen is not None:
+                self.painted[window][seen] = changed[window][seen]
+                self.type_mask[window][seen] = label
+                return
+
+    def _painter(self, rng: np.random.Generator, types: Sequence[str]) -> tuple[Painter, int]:
+        named = [(kind, k) for k, word in enumerate(types, start=1) if (kind := kind_of(word)) is not None]
+        if named and rng.random() >= _UNNAMED_SHARE:
+            kind, label = named[int(rng.integers(len(named)))]
+            return PAINTERS[kind], label
+        return (pasted_from(self.good) if rng.random() < 0.5 else perlin_masked), UNKNOWN_TYPE
+
+
+def _seen(
+    good: ByteImage, before: ByteImage, after: ByteImage, covered: NDArray[np.bool_], over_texture: float
+) -> NDArray[np.bool_] | None:
+    """Return which of the ``covered`` pixels show the defect; None if it cannot be told from what was there.
+
+    ``before`` holds earlier defects: what does not change them, or restores ``good``, shows nothing.
+    """
+    if not covered.any():
+        return None
+    difference = np.minimum(colour_difference(good, after), colour_difference(before, after))
+    visible = covered & (difference >= JUST_NOTICEABLE)
+    if int(visible.sum()) < max(_SMALLEST_PX, _LEAST_VISIBLE * int(covered.sum())):
+        return None
+    least = max(_LEAST_CONTRAST, over_texture * texture_contrast(good, visible))
+    if float(difference[visible].mean()) < least:
+        return None
+    # Pixels between those that show it belong to a defect all the same, even if they happen to keep their colour.
+    gap = 1 + 2 * (max(covered.shape) // 20)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
+    closed = cv2.morphologyEx(visible.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return covered & (closed > 0)
