@@ -65,8 +65,8 @@ def read_mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
 def read_type_mask(sample: Sample, size: tuple[int, int], types: Sequence[str]) -> NDArray[np.uint8]:
     """Return which of ``types`` each pixel shows, at ``size`` (width, height): uint8 [height, width].
 
-    By the nearest pixel of the mask: 0 is normal, k the k-th of ``types``, 255 a defect of none of them, or of a sample that shows several while its mask
-    does not tell them apart.
+    By the nearest pixel of the mask: 0 is normal, k the k-th of ``types``, 255 a defect of none of them, or of a sample
+    that shows several while its mask does not tell them apart.
 
     Raises:
         MaskError: as ``read_mask``.
