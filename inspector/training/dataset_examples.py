@@ -18,7 +18,7 @@ from inspector.domain.text import printable, shortened
 from inspector.training.examples import TrainingExample, UnreadableExampleError
 from inspector.vision.decode import DecodeLimits, decode
 
-ObjectWord = Literal["generic", "class"]
+ObjectWord = Literal["object", "class"]
 """What stands for the part in the prompts: "object" for every product, or the class's own name."""
 
 
@@ -35,7 +35,7 @@ class DatasetExamples:
         image_size_px: int,
         *,
         classes: Collection[str] | None = None,
-        object_word: ObjectWord = "generic",
+        object_word: ObjectWord = "object",
         limits: DecodeLimits = DecodeLimits(),  # noqa: B008  # frozen
     ) -> None:
         """Choose the samples; nothing is read yet. ``classes`` None takes all.
@@ -51,7 +51,7 @@ class DatasetExamples:
             for name in dataset.classes:
                 if classes is None or name in classes:
                     types = dataset.vocabulary(name) or dataset.vocabulary()
-                    word = "object" if object_word == "generic" else name.replace("_", " ")
+                    word = "object" if object_word == "object" else name.replace("_", " ")
                     vocabulary = Vocabulary(types, word)
                     self._samples += [(sample, vocabulary) for sample in dataset.of_class(name) if _teaches(sample)]
         if not any(sample.anomalous for sample, _ in self._samples):

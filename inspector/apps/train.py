@@ -1,0 +1,196 @@
+"""``inspector train``: prompt weights from labelled images, and from defects painted on good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from inspector.apps import console, wiring
+from inspector.apps.stopping import stop_event
+from inspector.apps.train_progress import TrainingProgress
+from inspector.dapo.clip import model_shape
+from inspector.dapo.prompt_weights import PromptWeights
+from inspector.dapo.spec import ModelSpec
+from inspector.dapo.weights_file import save_weights
+from inspector.datasets.opening import open_dataset
+from inspector.datasets.sample import Dataset
+from inspector.datasets.synonyms import Synonyms
+from inspector.domain.errors import BadInputError
+from inspector.domain.weights import WeightsManifest
+from inspector.settings import Settings
+from inspector.training.dataset_examples import DatasetExamples, ObjectWord, normal_images
+from inspector.training.examples import ExampleSource, JoinedExamples
+from inspector.training.options import Effort, TrainingOptions, TrainingStoppedError
+from inspector.training.plot import draw_loss
+from inspector.training.prepared import PreparedExamples
+from inspector.training.processes import Processes, joined
+from inspector.training.synthetic_examples import SyntheticExamples
+from inspector.training.trainer import Listener, train
+from inspector.training.work_folder import begin_anew, clear_away
+from inspector.vision.decode import DecodeLimits
+
+STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to learn from and where to put it. ``start``: weights to go on from. ``synthetic``: painted examples."""
+
+    datasets: tuple[Path, ...]
+    out: Path
+    options: TrainingOptions
+    effort: Effort = field(default_factory=Effort)
+    start: Path | None = None
+    synonyms: Path | None = None
+    classes: tuple[str, ...] | None = None
+    object_word: ObjectWord = "object"
+    synthetic: int = 0
+    restart: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Folder of the run beside the weights."""
+        return self.out.with_name(f"{self.out.name}.training")
+
+
+def run(settings: Settings, request: Request) -> int:
+    """Train and write the weights and a plot of the loss; return the exit code, which is 130 after Ctrl-C.
+
+    Started by ``torchrun`` in several processes, all share the work, and the first one writes and prints.
+
+    Raises:
+        BadInputError: unusable data sets, weights or options, or some images could not be read (the others were
+            trained on, and the weights are written).
+        InspectorError: a loss that is no number.
+        OSError: a file cannot be written.
+    """
+    with joined(settings.model.device) as processes, ExitStack() as stack:
+        _check_out(request, processes)
+        spec = replace(wiring.model_spec(settings), device=processes.device)
+        if settings.model.threads is not None:
+            torch.set_num_threads(settings.model.threads)
+        source = _source(settings, request, spec)
+        start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
+        options = request.options if start is None else replace(request.options, text_mode=start[1].text_mode)
+        stop = stack.enter_context(stop_event())
+        progress = stack.enter_context(TrainingProgress(enabled=processes.writes))
+        found: list[PreparedExamples] = []
+
+        def examples_found(examples: PreparedExamples) -> None:
+            found.append(examples)
+            if processes.writes:
+                _remark_on(examples)
+
+        listener = Listener(progress.step, progress.phase, examples_found, stop.is_set)
+        try:
+            weights, manifest = train(
+                spec,
+                source,
+                options,
+                request.work,
+                listener,
+                effort=request.effort,
+                processes=processes,
+                start=start,
+            )
+        except TrainingStoppedError as error:
+            if processes.writes:
+                console.remark(f"stopped by {error.got}; repeat the command to go on from there")
+            return STOPPED
+    if processes.writes:
+        _write(request, weights, manifest)
+        _end(found[0].unreadable, len(source))
+    return 0
+
+
+def _check_out(request: Request, processes: Processes) -> None:
+    if processes.writes:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        if request.restart:
+            begin_anew(request.work)
+        elif request.out.exists() and not (request.work / "run.json").exists():
+            raise BadInputError("a new file", f"{request.out}, which exists", "choose another name, or add --restart")
+    processes.wait()
+
+
+def _source(settings: Settings, request: Request, spec: ModelSpec) -> ExampleSource:
+    synonyms = None if request.synonyms is None else Synonyms.load(request.synonyms)
+    datasets = [open_dataset(path, None, synonyms) for path in request.datasets]
+    side = model_shape(spec).image_size_px
+    limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
+    sources: list[ExampleSource] = []
+    if not request.synthetic or _has_defects(datasets, request.classes):
+        sources.append(
+            DatasetExamples(datasets, side, classes=request.classes, object_word=request.object_word, limits=limits)
+        )
+    if request.synthetic:
+        sources += _synthetic(settings, request, datasets, side)
+    return sources[0] if len(sources) == 1 else JoinedExamples(sources)
+
+
+def _has_defects(datasets: Sequence[Dataset], classes: Sequence[str] | None) -> bool:
+    samples = (sample for dataset in datasets for sample in dataset.samples)
+    return any(sample.anomalous and (classes is None or sample.class_name in classes) for sample in samples)
+
+
+def _synthetic(settings: Settings, request: Request, datasets: Sequence[Dataset], side: int) -> list[ExampleSource]:
+    """Paint the defects of ``products.default`` on the good training images."""
+    normals = normal_images(datasets, request.classes)
+    if not normals:
+        names = ", ".join(dataset.name for dataset in datasets)
+        raise BadInputError("good images for training to paint on", f"none in {names}", "add them as train/good")
+    types = settings.domain_products()["default"].vocabulary.defect_types
+    source = SyntheticExamples(normals, types, request.synthetic, request.options.seed, side)
+    for path, reason in source.left_out:
+        console.remark(f"{path}: not painted on: {reason}", "yellow")
+    if source.undrawn_types:
+        console.remark(
+            f"nothing is painted for {', '.join(source.undrawn_types)}: they only compete as words", "yellow"
+        )
+    return [source]
+
+
+def _remark_on(examples: PreparedExamples) -> None:
+    for unreadable in examples.unreadable:
+        console.remark(f"left out: {unreadable}", "yellow")
+    defective = [label for label in examples.labels if label.anomalous]
+    without_mask = sum(not label.segmented for label in defective)
+    if defective and without_mask == len(defective):
+        console.remark(
+            "no defect has a mask: only the image score is trained, adapters stay random and maps mean nothing",
+            "yellow",
+        )
+    elif without_mask:
+        console.remark(f"{without_mask} of {len(defective)} defective images have no mask: they train the image score")
+    classes = len({label.vocabulary for label in examples.labels})
+    console.remark(
+        f"{len(examples.labels)} images, {len(defective)} of them defective, {classes} "
+        f"vocabular{'y' if classes == 1 else 'ies'}"
+    )
+
+
+def _write(request: Request, weights: PromptWeights, manifest: WeightsManifest) -> None:
+    saved = save_weights(request.out, weights, manifest)
+    plot = request.out.with_suffix(".loss.svg")
+    draw_loss(request.work / "history.jsonl", plot)
+    clear_away(request.work)
+    console.lines(
+        [
+            f"wrote {request.out} version {saved.version}",
+            f"image threshold {saved.image_threshold:.4g}, pixel threshold {saved.pixel_threshold:.4g} (raw scores)",
+            f"loss: {plot}, history: {request.work / 'history.jsonl'}",
+        ]
+    )
+
+
+def _end(unreadable: Sequence[str], count: int) -> None:
+    if unreadable:
+        raise BadInputError(
+            "images that can be read",
+            f"{len(unreadable)} of {count} that cannot, the first {unreadable[0]} (the weights are from the others)",
+            "replace or remove them",
+        )
