@@ -78,7 +78,8 @@ class RedisResults:
             indices.append((keys.good_index(camera_id), keys.good_arrivals(camera_id)))
         with translated(self._client):
             # By id: a frame that is judged anew between the two reads may stand in both.
-            found = {result.frame_id: result for pair in indices for result in self._newest(camera_id, *pair, n, newest_ms)}
+            newest = [self._newest(camera_id, *pair, n, newest_ms) for pair in indices]
+            found = {result.frame_id: result for results in newest for result in results}
         return sorted(found.values(), key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
 
     def cameras(self) -> dict[str, datetime]:

@@ -1,0 +1,136 @@
+"""The client of a vision-language model, against a real HTTP server that behaves and misbehaves."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from chat_server import Chat, completion, serving
+
+from inspector.adapters.vision_language import MAX_ANSWER_BYTES, Endpoint, VisionLanguageModel
+from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    with serving() as made:
+        yield made
+
+
+def ask(url: str, timeout_s: float = 30.0, ca_file: Path | None = None) -> str:
+    endpoint = Endpoint(url, "some-model", "s3cret", ca_file, timeout_s, max_tokens=42)
+    return VisionLanguageModel(endpoint).explain('{"frame_id": "f1"}', b"\xff\xd8picture")
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/chat/completions"])
+def test_it_asks_as_the_field_does(chat: Chat, suffix: str) -> None:
+    chat.body = completion("  A scratch.\n")
+    assert ask(chat.url + suffix) == "A scratch."
+    ((path, headers, body),) = chat.asked
+    assert path == "/v1/chat/completions"
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert (body["model"], body["max_tokens"]) == ("some-model", 42)
+    evidence, picture = body["messages"][-1]["content"]
+    assert evidence == {"type": "text", "text": '{"frame_id": "f1"}'}
+    encoded = picture["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
+    assert base64.b64decode(encoded) == b"\xff\xd8picture"
+
+
+def test_proxies_of_the_environment_are_not_asked(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(chat.url) == "A scratch."
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, CredentialsError),
+        (403, CredentialsError),
+        (404, BadInputError),
+        (429, ServiceUnavailableError),
+        (500, ServiceUnavailableError),
+        (503, ServiceUnavailableError),
+    ],
+)
+def test_refusals_say_what_to_do(chat: Chat, status: int, error: type[InspectorError]) -> None:
+    chat.status, chat.body = status, b"\x1b[2J no such thing"
+    with pytest.raises(error, match=f"HTTP {status}") as caught:
+        ask(chat.url)
+    assert "s3cret" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_redirect_is_not_followed(chat: Chat) -> None:
+    with serving() as elsewhere:
+        chat.status, chat.headers = 307, {"Location": elsewhere.url + "/chat/completions"}
+        with pytest.raises(BadInputError, match="HTTP 307"):
+            ask(chat.url)
+        assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        completion(None),
+        completion(" "),
+        completion(["a"]),
+        b"[" * 9000,
+    ],
+)
+def test_what_is_no_answer(chat: Chat, body: bytes) -> None:
+    chat.body = body
+    with pytest.raises(BadInputError, match="OpenAI-compatible"):
+        ask(chat.url)
+
+
+def test_an_endless_answer_ends(chat: Chat) -> None:
+    def pour(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b"x" * 65_536)
+
+    chat.write = pour
+    with pytest.raises(BadInputError, match=f"more than {MAX_ANSWER_BYTES} bytes"):
+        ask(chat.url)
+
+
+def test_a_server_that_hangs_up(chat: Chat) -> None:
+    chat.write = lambda handler: handler.connection.close()
+    with pytest.raises(ServiceUnavailableError):
+        ask(chat.url)
+
+
+def test_a_server_that_never_answers() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        pytest.raises(ServiceUnavailableError, match=r"within 0\.2 s"),
+    ):
+        ask(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", timeout_s=0.2)
+
+
+def test_nobody_there_and_addresses_that_are_none(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ServiceUnavailableError):
+        ask(f"http://127.0.0.1:{port}/v1")
+    for url in ("ftp://127.0.0.1/v1", "http://[::1/v1", "no address"):
+        with pytest.raises(InspectorError):
+            ask(url)
+    with pytest.raises(BadInputError, match="ca_file"):
+        ask("https://127.0.0.1/v1", ca_file=tmp_path / "none.pem")
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(chat: Chat) -> None:
+    with pytest.raises(ServiceUnavailableError):
+        ask(chat.url.replace("http://", "https://"))
