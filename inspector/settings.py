@@ -142,8 +142,8 @@ class ScoringSection(_Section):
 
     image_score: ImageScore = "cls"
     fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
-    bank_patches: Annotated[int, Field(ge=1, le=65_536)] = 1024
-    bank_frames: Annotated[int, Field(ge=1, le=1024)] = 32
+    bank_patches: Annotated[int, Field(ge=16, le=65_536)] = 1024
+    bank_frames: Annotated[int, Field(ge=2, le=1024)] = 32
     bank_matching: BankMatching = "auto"
     bank_levels: BankLevels = "all"
     mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32

@@ -49,8 +49,9 @@ class ScoringSettings:
         _check_choice("bank_levels", self.bank_levels, get_args(BankLevels))
         check_number("fused_top_fraction", self.fused_top_fraction, 0, 1, low_excluded=True)
         check_number("mutual_keep", self.mutual_keep, 0, 1, low_excluded=True)
-        check_number("bank_patches", self.bank_patches, 1)
-        check_number("bank_frames", self.bank_frames, 1)
+        # Fewer might all be of one frame, and nothing would be left where that one is left out.
+        check_number("bank_patches", self.bank_patches, 16)
+        check_number("bank_frames", self.bank_frames, 2)
         # A threshold fitted on fewer is a guess: the same bound as for calibration.
         check_number("mutual_min_frames", self.mutual_min_frames, 8)
         check_number("mutual_frames", self.mutual_frames, self.mutual_min_frames)

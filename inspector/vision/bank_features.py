@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.domain.scoring import BankLevels
 from inspector.vision.texture import TextureFeatures
 
 TEXTURE = "texture"
 # Share of each level in the score. Mostly texture, which needs no training: see deploy/decisions/0004.
 LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.1, "late": 0.1, TEXTURE: 0.8})
 LEVELS = tuple(LEVEL_SHARES)
+
+
+def chosen_levels(choice: BankLevels) -> tuple[str, ...]:
+    """Return the names of the levels that count."""
+    return tuple(name for name in LEVELS if choice == "all" or (name == TEXTURE) == (choice == "texture"))
+
+
+def finest_grid(features: Iterable[Tensor]) -> tuple[int, int]:
+    """Return rows and columns of the finest of levels [B, rows, columns, D]."""
+    rows, columns = max(values.shape[1:3] for values in features)
+    return rows, columns
 
 
 def bank_features(

@@ -51,7 +51,10 @@ def parse_bank(data: bytes) -> tuple[ReferenceBank, BankInfo]:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
         raise _bad(str(error)) from error
-    return ReferenceBank({name: _parse_level(name, tensors) for name in LEVELS}), info
+    levels = {name: _parse_level(name, tensors) for name in LEVELS if f"{name}.patches" in tensors}
+    if not levels:
+        raise _bad("no level of features")
+    return ReferenceBank(levels), info
 
 
 def _parse_info(data: bytes) -> BankInfo:

@@ -123,7 +123,11 @@ class CameraBook:
         widths = {name: level.width for name, level in bank.levels.items()}
         if widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
-        self._banks[camera_id] = BankInUse(version, bank, info)
+        self.use_bank(camera_id, BankInUse(version, bank, info))
+
+    def use_bank(self, camera_id: str, in_use: BankInUse) -> None:
+        """Use a bank, known to fit, for a camera."""
+        self._banks[camera_id] = in_use
 
     def set_calibration(self, version: str, data: bytes) -> None:
         """Use a calibration (JSON) for its camera, mode and bank.

@@ -47,11 +47,10 @@ class InspectionEngine:
         """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration."""
         self._manifest = manifest
         self._limits = limits or DecodeLimits()
-        self._scoring = scoring or ScoringSettings()
         self._false_alarm_rate = false_alarm_rate
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
-        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies)
+        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring)
         level_widths = self._scorer.level_widths()
         self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths)
 
@@ -113,6 +112,14 @@ class InspectionEngine:
     def enroll(self, pixels: Sequence[Pixels], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> bytes:
         """Return a bank file from decoded normal frames. Raises BadInputError below 8 different frames."""
         return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate)
+
+    def use_reference(self, camera_id: str, pixels: Sequence[Pixels]) -> None:
+        """Score a camera against one or more normal frames (uint8 [S, S, 3]), without thresholds of its own.
+
+        For evaluation, by raw scores: what a camera is served with is ``enroll`` and ``set_bank``. A frame of several
+        that is scored itself is left out of the reference. Raises BadInputError without a frame.
+        """
+        self._book.use_bank(camera_id, enrolment.reference(self._scorer, self._manifest, pixels))
 
     def calibrate(
         self,

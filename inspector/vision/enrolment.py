@@ -10,13 +10,12 @@ import torch
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
-from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import dump_bank
 from inspector.vision.camera_book import BankInUse, Plan
-from inspector.vision.judge import RawScores
 from inspector.vision.image_score import peak
+from inspector.vision.judge import RawScores
 from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
 from inspector.vision.reference_bank import BankInfo, build_bank
 
@@ -24,13 +23,7 @@ from inspector.vision.reference_bank import BankInfo, build_bank
 _UNCALIBRATED = ScoreMap(midpoint=8.0, scale=2.0)
 
 
-def enrol(
-    scorer: RawScorer,
-    manifest: WeightsManifest,
-    scoring: ScoringSettings,
-    pixels: Sequence[Pixels],
-    false_alarm_rate: float,
-) -> bytes:
+def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels], false_alarm_rate: float) -> bytes:
     """Return the bank file of normal frames (uint8 [S, S, 3] each), with score maps from their left-one-out scores.
 
     Raises:
@@ -42,15 +35,13 @@ def enrol(
             f"at least {MIN_FRAMES} different normal frames", str(len(distinct)), "add normal frames of the camera"
         )
     features = scorer.features([frame for _, frame in distinct])
-    bank = build_bank(features, scoring)
+    bank = build_bank(features, scorer.scoring)
     maps = scorer.to_maps(bank.score(features, leave_out=torch.arange(len(distinct))), len(pixels[0]))
     peaks = fit_score_map(maps.max(axis=(1, 2)).tolist(), false_alarm_rate)
     return dump_bank(bank, _info(manifest, peaks, [digest for digest, _ in distinct]))
 
 
-def reference(
-    scorer: RawScorer, manifest: WeightsManifest, scoring: ScoringSettings, pixels: Sequence[Pixels]
-) -> BankInUse:
+def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]) -> BankInUse:
     """Return a bank of one or more normal frames (uint8 [S, S, 3] each) that has no thresholds of its own.
 
     Fewer than 8 frames tell no false-alarm rate: raw scores are what such a bank is for, and its score maps are a
@@ -59,7 +50,7 @@ def reference(
     distinct = {frame_digest(frame): frame for frame in pixels}
     if not distinct:
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
-    bank = build_bank(scorer.features(list(distinct.values())), scoring)
+    bank = build_bank(scorer.features(list(distinct.values())), scorer.scoring)
     version = hashlib.sha256("".join(distinct).encode()).hexdigest()
     return BankInUse(version, bank, _info(manifest, _UNCALIBRATED, list(distinct)))
 

@@ -46,13 +46,14 @@ class RawScorer:
         weights: PromptWeights,
         text_mode: TextMode,
         vocabularies: Collection[Vocabulary],
+        scoring: ScoringSettings | None = None,
         max_tiles: int = DEFAULT_MAX_TILES,
     ) -> None:
         """``max_tiles``: how many tiles of frames that are larger than the tower's square it takes at once."""
         self._spec = spec
         self._weights = weights
         self._text_mode = text_mode
-        self._scoring = scoring
+        self._scoring = scoring or ScoringSettings()
         # Text first: its tower leaves memory before the visual one comes.
         self._text: dict[Vocabulary, Tensor] = {}
         self.learn_words(vocabularies)
@@ -64,6 +65,11 @@ class RawScorer:
     def image_size_px(self) -> int:
         """Side S of the square the tower takes."""
         return self._visual.image_size_px
+
+    @property
+    def scoring(self) -> ScoringSettings:
+        """Which variants of the scores are in use."""
+        return self._scoring
 
     def level_widths(self) -> Mapping[str, int]:
         """Features of a patch on each level of a bank that counts."""
@@ -156,6 +162,11 @@ class RawScorer:
     ) -> dict[int, NDArray[np.float32]]:
         if all(plan.bank is None for plan in plans):
             return {}
-        features = bank_features(scores.taps, self._visual.grid, images, self._texture)
+        features = self._bank_features(scores, images)
         found = bank_scores(plans, features, [frame_digest(frame) for frame in pixels])
-        return dict(zip(found, self.to_maps(torch.stack(list(found.values()))), strict=True))
+        return dict(zip(found, self.to_maps(torch.stack(list(found.values())), len(pixels[0])), strict=True))
+
+
+def _grid(scores: BatchScores) -> tuple[int, int]:
+    rows, columns = scores.type_grid.shape[-2:]
+    return rows, columns

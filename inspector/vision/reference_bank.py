@@ -11,17 +11,14 @@ from torch.nn import functional
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
-from inspector.vision.bank_features import LEVEL_SHARES, LEVELS, TEXTURE
+from inspector.domain.scoring import ScoringSettings
+from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, chosen_levels, finest_grid
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.whitening import Whitening, fit_whitening
 
-MIN_FRAMES = 2
-# Matching anywhere costs 2 x P x N x D operations a level: with N = 1024, about a fifteenth of a 6 M tower at 256 px
-# for both tower levels together.
-MAX_PATCHES = 1024
-# Matching in place reads 9 x F x P x D floats a frame, and keeps them: 17 MB at 256 px.
-MAX_FRAMES_IN_PLACE = 32
+# One normal frame is cut into so many blocks a side where frames are to be compared with each other.
+_BLOCKS_A_SIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +66,12 @@ class BankInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceBank:
-    """Levels by name, in the order of ``LEVELS``."""
+    """Levels by name, in the order of ``LEVELS``; all of them, or those that were chosen."""
 
     levels: Mapping[str, Level] = field(repr=False)
 
     def score(self, features: Mapping[str, Tensor], leave_out: Tensor | None = None) -> Tensor:
-        """Return raw anomaly scores on the texture's grid, from features [B, rows, columns, D] by level.
+        """Return raw anomaly scores on the finest level's grid, from features [B, rows, columns, D] by level.
 
         0 is as far from the references as normals are on average, and the unit is the spread of the normals.
 
@@ -82,11 +79,12 @@ class ReferenceBank:
         themselves, so that levels of different scale may be added up (``LEVEL_SHARES``). ``leave_out`` [B] int64
         names for each image the normal frame whose patches do not count for it (-1: none).
         """
-        grid = features[TEXTURE].shape[1:3]
+        grid = finest_grid(features[name] for name in self.levels)
+        total = sum(LEVEL_SHARES[name] for name in self.levels)
         shares = []
         for name, level in self.levels.items():
             unusual = (level.distance(features[name], leave_out) - level.mean) / level.std
-            shares.append(LEVEL_SHARES[name] * _resize(unusual, grid))
+            shares.append(LEVEL_SHARES[name] / total * resize_scores(unusual, grid))
         return torch.stack(shares).sum(0)
 
     def to(self, device: torch.device) -> ReferenceBank:
@@ -97,33 +95,43 @@ class ReferenceBank:
 
 
 @torch.inference_mode()
-def build_bank(features: Mapping[str, Tensor], max_patches: int = MAX_PATCHES) -> ReferenceBank:
+def build_bank(features: Mapping[str, Tensor], scoring: ScoringSettings | None = None) -> ReferenceBank:
     """Build a bank from the features [F, rows, columns, D] by level of F normal frames.
 
+    ``scoring`` bounds its memory and may choose its matching and its levels. One frame has no other to be measured
+    against: its blocks stand in for frames, so that what is usual is the distance to the nearest patch of another
+    block, and features are whitened by how they vary over the frame.
+
     Raises:
-        BadInputError: fewer than 2 frames.
+        BadInputError: no frame.
     """
-    frames = len(features[TEXTURE])
-    if frames < MIN_FRAMES:
-        raise BadInputError(f"at least {MIN_FRAMES} normal frames", str(frames), "enrol more normal frames")
+    scoring = scoring or ScoringSettings()
+    if not len(features[TEXTURE]):
+        raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     levels = {
-        name: _texture_level(features[name], max_patches)
+        name: _texture_level(features[name], scoring)
         if name == TEXTURE
-        else _measured(features[name], _anywhere(features[name], max_patches), None)
-        for name in LEVELS
+        else _measured(features[name], _anywhere(features[name], scoring.bank_patches), None)
+        for name in chosen_levels(scoring.bank_levels)
     }
     return ReferenceBank(levels)
 
 
-def _texture_level(features: Tensor, max_patches: int) -> Level:
-    """Match in place or anywhere, whichever explains the left-out normals better: a fixed camera, or parts that lie."""
-    whitening = fit_whitening(features)
+def _texture_level(features: Tensor, scoring: ScoringSettings) -> Level:
+    """Match in place or anywhere, whichever explains the left-out normals better: a fixed camera, or parts that lie.
+
+    One frame cannot tell, and is matched anywhere.
+    """
+    whitening = fit_whitening(_stand_ins(features))
     white = whitening(features)
-    chosen = torch.linspace(0, len(white) - 1, min(len(white), MAX_FRAMES_IN_PLACE)).round().long()
-    in_place = _measured(white, InPlace(white[chosen].contiguous(), chosen), whitening)
-    anywhere = _measured(white, _anywhere(white, max_patches), whitening)
+    choices = []
+    if scoring.bank_matching == "in_place" or (scoring.bank_matching == "auto" and len(white) > 1):
+        chosen = torch.linspace(0, len(white) - 1, min(len(white), scoring.bank_frames)).round().long()
+        choices.append(_measured(white, InPlace(white[chosen].contiguous(), chosen), whitening))
+    if scoring.bank_matching != "in_place":
+        choices.append(_measured(white, _anywhere(white, scoring.bank_patches), whitening))
     # Mean square: peaks decide about a frame, and many places that match exactly must not hide a few that never do.
-    return min(in_place, anywhere, key=lambda level: level.mean**2 + level.std**2)
+    return min(choices, key=lambda level: level.mean**2 + level.std**2)
 
 
 def _anywhere(features: Tensor, max_patches: int) -> Anywhere:
@@ -134,9 +142,25 @@ def _anywhere(features: Tensor, max_patches: int) -> Anywhere:
 
 
 def _measured(features: Tensor, matcher: Anywhere | InPlace, whitening: Whitening | None) -> Level:
-    left_out = matcher.distance(features, torch.arange(len(features)))
+    if len(features) > 1:
+        left_out = matcher.distance(features, torch.arange(len(features)))
+        # A coreset, or the frames chosen for matching in place, may be of one frame alone.
+        left_out = left_out[left_out.isfinite()]
+    else:
+        blocks = _stand_ins(features)
+        left_out = _anywhere(blocks, blocks[..., 0].numel()).distance(blocks, torch.arange(len(blocks)))
     return Level(matcher, whitening, float(left_out.mean()), max(float(left_out.std()), 1e-6))
 
 
-def _resize(scores: Tensor, grid: tuple[int, ...]) -> Tensor:
+def _stand_ins(features: Tensor) -> Tensor:
+    """Return features [F, rows, columns, D] as they are; one frame cut into blocks (rests are left out)."""
+    if len(features) > 1:
+        return features
+    rows, columns = (max(1, size // _BLOCKS_A_SIDE) for size in features.shape[1:3])
+    blocks = features[0].unfold(0, rows, rows).unfold(1, columns, columns)
+    return blocks.flatten(0, 1).permute(0, 2, 3, 1).contiguous()
+
+
+def resize_scores(scores: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Return patch scores [B, rows, columns] on another grid, bilinearly."""
     return functional.interpolate(scores[:, None], grid, mode="bilinear", align_corners=False)[:, 0]

@@ -1,0 +1,40 @@
+"""The score of a frame as a whole, from its map and, zero-shot, from its CLS probability."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.domain.product import ProductSettings
+from inspector.domain.scoring import ScoringSettings
+from inspector.vision.polygons import inspected_area
+
+
+def peak(anomaly_map: NDArray[np.float32], product: ProductSettings) -> float:
+    """Return the score of a frame by its map: the largest value where the product is inspected."""
+    area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
+    return float(anomaly_map[area].max()) if area.any() else float(anomaly_map.min())
+
+
+def zero_shot_score(
+    cls_probability: float, anomaly_map: NDArray[np.float32], product: ProductSettings, scoring: ScoringSettings
+) -> float:
+    """Return the image score, 0..1, of a CLS probability and an anomaly map [S, S], both 0..1.
+
+    ``cls`` is the probability, limited by the map's maximum where only a part of the frame is inspected: it is of the
+    whole frame, and alone it would report what lies in an ignored zone. ``fused`` is the mean of that and of the mean
+    of the map's highest inspected pixels (``fused_top_fraction``): half text score, half map, as WinCLIP fuses its
+    few-shot scores (Jeong et al., CVPR 2023, section 4.3), with more than one pixel in the place of the maximum.
+    """
+    whole = not product.region_of_interest and not product.ignore
+    area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
+    inspected = anomaly_map[area]
+    cls = cls_probability if whole else min(cls_probability, float(inspected.max(initial=0.0)))
+    return cls if scoring.image_score == "cls" else (cls + _top_mean(inspected, scoring.fused_top_fraction)) / 2
+
+
+def _top_mean(values: NDArray[np.float32], fraction: float) -> float:
+    if not len(values):
+        return 0.0
+    count = max(1, round(fraction * len(values)))
+    return float(np.partition(values, -count)[-count:].mean(dtype=np.float64))

@@ -1,0 +1,87 @@
+"""Scores beyond the paper's own way: the fused image score, and references of a few frames without thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engine_kit import PLATE, SPEC, frame, weights
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.result import ScoreMode
+from inspector.domain.scoring import ScoringSettings
+from inspector.vision.engine import InspectionEngine
+from inspector.vision.image_score import zero_shot_score
+
+FUSED = ScoringSettings(image_score="fused", fused_top_fraction=0.25)
+LEFT = (((0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.0, 1.0)),)
+EVERYWHERE = (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),)
+
+
+def engine(scoring: ScoringSettings | None = None) -> InspectionEngine:
+    return InspectionEngine(SPEC, *weights(), {"plate": PLATE}, {"cam1": CameraSettings("plate")}, True, None, scoring)
+
+
+def test_the_fused_score_is_half_cls_and_half_the_mean_of_the_highest_inspected_pixels() -> None:
+    found = np.zeros((4, 4), np.float32)
+    found[0, 3], found[2] = 1.0, (0.8, 0.6, 0.4, 0.2)
+    assert zero_shot_score(0.3, found, PLATE, ScoringSettings()) == 0.3
+    # 4 of 16 pixels: 1, .8, .6, .4
+    assert zero_shot_score(0.3, found, PLATE, FUSED) == pytest.approx((0.3 + 0.7) / 2)
+    # The left half, 2 of 8 pixels: .8, .6; CLS is limited by what is seen there.
+    left = ProductSettings("plate", PLATE.defects, region_of_interest=LEFT)
+    assert zero_shot_score(0.9, found, left, FUSED) == pytest.approx((0.8 + 0.7) / 2)
+    assert zero_shot_score(0.9, found, ProductSettings("plate", PLATE.defects, ignore=EVERYWHERE), FUSED) == 0
+
+
+@given(st.floats(0, 1), st.floats(0.001, 1), st.lists(st.floats(0, 1, width=32), min_size=16, max_size=16))
+def test_the_fused_score_lies_in_0_to_1_and_grows_with_the_map(cls: float, top: float, values: list[float]) -> None:
+    found = np.array(values, np.float32).reshape(4, 4)
+    scoring = ScoringSettings(image_score="fused", fused_top_fraction=top)
+    score = zero_shot_score(cls, found, PLATE, scoring)
+    assert 0 <= score <= zero_shot_score(cls, np.minimum(found + 0.1, 1), PLATE, scoring) + 1e-6 <= 1 + 1e-6
+
+
+def test_the_engine_scores_as_its_settings_say() -> None:
+    decoded = engine().decode(frame(1))
+    (cls,), (fused,) = engine().score_raw([decoded]), engine(FUSED).score_raw([decoded])
+    np.testing.assert_allclose(cls.anomaly_map, fused.anomaly_map, atol=1e-5)
+    top = np.sort(fused.anomaly_map, axis=None)[-fused.anomaly_map.size // 4 :].mean()
+    assert fused.image_score == pytest.approx((cls.image_score + top) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("shots", [1, 2, 4])
+def test_a_reference_of_a_few_frames_finds_the_defect_where_it_is(shots: int) -> None:
+    served = engine()
+    served.use_reference("cam1", [served.decode(frame(seed)).pixels for seed in range(shots)])
+    good, bad = (served.decode(frame(seed, defect=seed == 100)) for seed in (50, 100))
+    (_, usual), (verdict, strange) = served.inspect_with_raw([good, bad])
+    assert verdict.mode is ScoreMode.BANK
+    assert 0 <= verdict.anomaly_score <= 1
+    assert strange.image_score > usual.image_score
+    row, column = np.unravel_index(strange.anomaly_map.argmax(), strange.anomaly_map.shape)
+    # x 150..190 of 240, y 40..70 of 192, on a map of 96
+    assert 52 <= column <= 84
+    assert 14 <= row <= 41
+
+
+def test_a_frame_scored_against_itself_alone_is_not_infinitely_strange() -> None:
+    served = engine()
+    decoded = served.decode(frame(1))
+    served.use_reference("cam1", [decoded.pixels, decoded.pixels])
+    assert np.isfinite(served.score_raw([decoded])[0].anomaly_map).all()
+
+
+def test_a_reference_needs_a_frame() -> None:
+    with pytest.raises(BadInputError, match="at least one normal frame"):
+        engine().use_reference("cam1", [])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"image_score": "max"}, {"mutual_keep": 0}, {"mutual_frames": 7}, {"bank_patches": 1}]
+)
+def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(BadInputError, match=next(iter(wrong))):
+        ScoringSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
