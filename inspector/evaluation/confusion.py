@@ -1,0 +1,59 @@
+"""Confusion of types, counted by drawn defect region, with good images beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.evaluation.regions import regions_of
+from inspector.evaluation.type_metrics import UNKNOWN_TYPE
+
+COUNTED = "drawn defect regions; row 0: good images"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    truth: int  # 0 for a good image, else the type from 1
+    score: float
+    chosen: int
+
+
+class ConfusionMeter:
+    """Counts [true, predicted], 0 being normal and k the k-th type.
+
+    Row k counts the regions that are drawn as type k: where a region's mean score reaches the threshold, with the type
+    whose mean score over the region is highest; in column 0 otherwise. Row 0 counts good images: in column 0 where no
+    pixel reaches the threshold, else with the type of the highest pixel.
+    """
+
+    def __init__(self, types: int) -> None:
+        self._types = types
+        self._cases: list[_Case] = []
+
+    def add(
+        self, anomaly_map: NDArray[np.float32], type_scores: NDArray[np.float32], type_mask: NDArray[np.uint8]
+    ) -> None:
+        """Add one image: map [H, W], ``type_scores`` [K, H, W], ``type_mask`` [H, W] as in ``TypeMeter.add``."""
+        if not type_mask.any():
+            peak = int(anomaly_map.argmax())
+            chosen = 1 + int(type_scores.reshape(self._types, -1)[:, peak].argmax())
+            self._cases.append(_Case(0, float(anomaly_map.flat[peak]), chosen))
+            return
+        for truth in np.unique(type_mask[(type_mask != 0) & (type_mask != UNKNOWN_TYPE)]):
+            drawn = type_mask == truth
+            regions = regions_of(drawn)
+            score = np.bincount(regions.index, anomaly_map[drawn]) / regions.areas
+            by_type = np.stack([np.bincount(regions.index, layer[drawn]) / regions.areas for layer in type_scores])
+            chosen_types = 1 + by_type.argmax(axis=0)
+            self._cases += [_Case(int(truth), float(s), int(c)) for s, c in zip(score, chosen_types, strict=True)]
+
+    def result(self, threshold: float | None) -> NDArray[np.int64] | None:
+        """Return counts [1 + K, 1 + K] at a threshold of the map; None where there is none."""
+        if threshold is None or not self._cases:
+            return None
+        counts = np.zeros((1 + self._types, 1 + self._types), np.int64)
+        for case in self._cases:
+            counts[case.truth, case.chosen if case.score >= threshold else 0] += 1
+        return counts
