@@ -164,6 +164,28 @@ class ScoringSection(_Section):
         return ScoringSettings(**self.model_dump())
 
 
+class ExplainSettings(_Section):
+    """Who words reports: the templates alone, or beside them a model at an OpenAI-compatible address.
+
+    The key comes from the environment or a file, never from a flag.
+    """
+
+    backend: Literal["template", "openai"] = "template"
+    url: str | None = None
+    model: str | None = None
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 300
+
+    @model_validator(mode="after")
+    def _complete(self) -> ExplainSettings:
+        if self.backend == "openai" and not (self.url and self.model):
+            raise ValueError("backend openai needs explain.url and explain.model")
+        return self
+
+
 def _defect(value: object) -> object:
     """Let ``defects: [scratch, {name: crack, threshold: 0.7}]`` mix plain names with settings."""
     return {"name": value} if isinstance(value, str) else value
@@ -252,6 +274,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     spool: SpoolSettings = SpoolSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    explain: ExplainSettings = ExplainSettings()
     scoring: ScoringSection = ScoringSection()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from inspector.adapters.artefacts import version_of
-from inspector.apps import console, wiring
+from inspector.apps import console
+from inspector.apps.local_engine import local_engine
 from inspector.apps.score_inputs import (
-    CAMERA_ID,
     PRODUCT,
     InputFile,
     UnreadableImageError,
@@ -29,13 +28,10 @@ from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 
-# Decoded frames of the reference are held at once: 256 are 50 MB at 256 px, 200 MB at 518 px.
-_MAX_REFERENCE = 256
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to score and where to put it; ``defects`` None takes those of ``products.default``."""
+    """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``products.default``."""
 
     paths: tuple[str, ...]
     defects: tuple[str, ...] | None = None
@@ -44,6 +40,7 @@ class Request:
     file_format: Format = "json"
     truth: Path | None = None
     as_json: bool = False
+    tiles: int | None = None
 
 
 @dataclass
@@ -63,7 +60,7 @@ def run(settings: Settings, request: Request) -> None:
     inputs = find_inputs(request.paths, request.out)
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
-    engine = _engine(settings, request)
+    engine = local_engine(settings, _product(settings, request), request.reference)
     truth, tally = TruthMeter(request.truth), _Tally()
     with ExitStack() as stack:
         out = None if request.out is None else stack.enter_context(output_folder(request.out, request.file_format))
@@ -86,44 +83,15 @@ def run(settings: Settings, request: Request) -> None:
         )
 
 
-def _engine(settings: Settings, request: Request) -> InspectionEngine:
-    with console.status("loading the model"):
-        weights, manifest = wiring.prompt_weights(settings)
-        products = {PRODUCT: _product(settings, request.defects)}
-        engine = wiring.engine_of(settings, weights, manifest, products, {}, allow_unknown=True)
-    if request.reference is not None:
-        _take_reference(engine, request.reference, settings.calibration.false_alarm_rate)
-    if not manifest.trained:
-        what = "scores and types mean nothing; give --reference" if request.reference is None else "types are a guess"
-        console.remark(f"no trained weights (model.weights): the text side is untrained, {what}", "yellow")
-    return engine
-
-
-def _product(settings: Settings, names: Sequence[str] | None) -> ProductSettings:
+def _product(settings: Settings, request: Request) -> ProductSettings:
     product = settings.domain_products()[PRODUCT]
-    if names is None:
+    if request.tiles is not None:
+        product = replace(product, tiles=request.tiles)
+    if request.defects is None:
         return product
     known = {spec.name: spec for spec in product.defects}
-    return replace(product, defects=tuple(known.get(name, DefectSpec(name)) for name in dict.fromkeys(names)))
-
-
-def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: float) -> None:
-    """Build the bank and its thresholds, each normal image left out of the bank for its own score."""
-    normals = find_inputs([str(folder)], None)
-    if len(normals) > _MAX_REFERENCE:
-        console.remark(f"{len(normals)} reference images: {_MAX_REFERENCE} of them, evenly spread, are used")
-        normals = [normals[i * len(normals) // _MAX_REFERENCE] for i in range(_MAX_REFERENCE)]
-    pixels = []
-    with console.progress("reference", len(normals)) as meter:
-        for item in normals:
-            try:
-                pixels.append(decode_file(engine, item).pixels)
-            except UnreadableImageError as error:
-                console.remark(f"{item.shown}: left out: {error}", "yellow")
-            meter.advance()
-    with console.status(f"building a bank of {len(pixels)} reference images"):
-        bank = engine.enroll(pixels, false_alarm_rate)
-    engine.set_bank(CAMERA_ID, version_of(bank), bank)
+    names = dict.fromkeys(request.defects)
+    return replace(product, defects=tuple(known.get(name, DefectSpec(name)) for name in names))
 
 
 def _batches(inputs: Sequence[InputFile], size: int) -> Iterator[Sequence[InputFile]]:

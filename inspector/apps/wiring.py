@@ -15,17 +15,21 @@ from inspector.apps.file_names import camera_folder
 from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import CameraSettings, ProductSettings, Vocabulary
 from inspector.domain.weights import WeightsManifest
-from inspector.settings import KafkaSecurity, Settings
+from inspector.settings import Settings
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from inspector.adapters.kafka.connection import KafkaConnection
     from inspector.adapters.kafka.publisher import FramePublisher
     from inspector.adapters.kafka.topics import TopicPlan
     from inspector.adapters.redis.artefacts import RedisArtefactStore
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
+    from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
+    from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
 
 UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
@@ -51,7 +55,9 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
         security_protocol=security.protocol,
         sasl_mechanism=security.sasl_mechanism if sasl else None,
         sasl_username=security.username if sasl else None,
-        sasl_password=_password(security) if sasl else None,
+        sasl_password=_secret(security.password, security.password_file, "kafka.security.password_file")
+        if sasl
+        else None,
         ssl_cafile=_text(security.ca_file),
         ssl_certfile=_text(security.cert_file),
         ssl_keyfile=_text(security.key_file),
@@ -133,6 +139,29 @@ def artefacts(settings: Settings) -> RedisArtefactStore:
     return RedisArtefactStore(redis_client(settings))
 
 
+def vision_language_model(settings: Settings) -> VisionLanguageModel | None:
+    """Return the model that words explanations beside the templates, or None where there is none.
+
+    Raises:
+        BadInputError: the file of its key cannot be read.
+    """
+    explain = settings.explain
+    if explain.backend == "template" or explain.url is None or explain.model is None:
+        return None
+    from inspector.adapters.vision_language import Endpoint, VisionLanguageModel
+
+    key = _secret(explain.api_key, explain.api_key_file, "explain.api_key_file")
+    endpoint = Endpoint(explain.url, explain.model, key, explain.ca_file, explain.timeout_s, explain.max_tokens)
+    return VisionLanguageModel(endpoint)
+
+
+def decode_limits(settings: Settings) -> DecodeLimits:
+    """Return what a frame may be at most."""
+    from inspector.vision.decode import DecodeLimits
+
+    return DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
+
+
 def model_spec(settings: Settings) -> ModelSpec:
     """Return which frozen model scores, and how.
 
@@ -180,12 +209,10 @@ def engine_of(
     """Return an engine with these weights, products and cameras. Raises as ``engine``."""
     import torch
 
-    from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
 
     if settings.model.threads is not None:
         torch.set_num_threads(settings.model.threads)
-    limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
     return InspectionEngine(
         model_spec(settings),
         weights,
@@ -193,7 +220,7 @@ def engine_of(
         products,
         cameras,
         allow_unknown,
-        limits,
+        decode_limits(settings),
         settings.scoring.to_domain(),
         settings.calibration.false_alarm_rate,
     )
@@ -255,16 +282,16 @@ def _check_device(device: str) -> None:
         raise BadInputError("model.device to be one that computes", repr(device), "set it to cpu or cuda")
 
 
-def _password(security: KafkaSecurity) -> str | None:
-    if security.password_file is None:
-        return None if security.password is None else security.password.get_secret_value()
+def _secret(value: SecretStr | None, file: Path | None, setting: str) -> str | None:
+    if file is None:
+        return None if value is None else value.get_secret_value()
     try:
-        return security.password_file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
-            "a readable password file",
-            f"{security.password_file}: {error.__class__.__name__}",
-            "correct kafka.security.password_file or the file's rights",
+            "a readable file of a secret",
+            f"{file}: {error.__class__.__name__}",
+            f"correct {setting} or the file's rights",
         ) from error
 
 

@@ -121,9 +121,9 @@ def test_every_image_is_scored_once(photos: Path, monkeypatch: pytest.MonkeyPatc
     scored: list[int] = []
     score = RawScorer.score
 
-    def counted(self: RawScorer, pixels: Any, plans: Any) -> Any:
+    def counted(self: RawScorer, pixels: Any, *rest: Any, **options: Any) -> Any:
         scored.append(len(pixels))
-        return score(self, pixels, plans)
+        return score(self, pixels, *rest, **options)
 
     monkeypatch.setattr(RawScorer, "score", counted)
     assert run("score", "set/test", "--json").exit_code == 0

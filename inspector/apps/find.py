@@ -1,0 +1,220 @@
+"""``inspector find``: regions of stored results, ranked by how much they look like a text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from inspector.apps import console, wiring
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import ProductSettings, Vocabulary
+from inspector.domain.report import DefectReport
+from inspector.domain.result import InspectionResult
+from inspector.pipeline.report import report
+
+if TYPE_CHECKING:
+    from inspector.adapters.redis.results import RedisResults
+    from inspector.domain.weights import WeightsManifest
+    from inspector.settings import Settings
+    from inspector.vision.region_embeddings import RegionEmbeddings
+
+_MAX_TEXT = 300
+# Results looked at in one search: about ten seconds of reading, and tens of megabytes.
+_MAX_RESULTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``text`` is what to look for; no ``camera_ids``: all cameras, ``last`` results of each, ``top`` regions shown."""
+
+    text: str
+    camera_ids: tuple[str, ...] = ()
+    last: int = 200
+    top: int = 20
+    with_normal: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A result with what its defects look like to words."""
+
+    result: InspectionResult
+    regions: RegionEmbeddings = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    similarity: float
+    result: InspectionResult
+    place: int  # of the defect in the result
+    described: DefectReport
+
+
+def run(settings: Settings, request: Request) -> None:
+    """Print the regions that look most like the text, the best first.
+
+    The similarity of a region is its cosine with the prompt ``TEXT anomaly object`` less its cosine with ``normal
+    object``: above 0 it looks more like the text than like a good part. It ranks; it is no probability.
+
+    Raises:
+        BadInputError: no text, an unknown camera, or model and weights that are not what they should be.
+        InspectorError: as ``RedisResults``.
+    """
+    text = " ".join(request.text.split())
+    if not 0 < len(text) <= _MAX_TEXT:
+        raise BadInputError(f"a text of 1 to {_MAX_TEXT} characters", f"{len(text)}", "say in a few words what to find")
+    store = wiring.results(settings)
+    cameras = _cameras(store, request.camera_ids)
+    with console.status("loading the model"):
+        weights, manifest = wiring.prompt_weights(settings)
+    skipped: Counter[str] = Counter()
+    stored = list(_stored(store, cameras, request, manifest, skipped))
+    hits = _hits(settings, weights, manifest, text, stored) if stored else []
+    _remarks(manifest, skipped)
+    if request.as_json:
+        console.print_json(_as_json(text, manifest, stored, hits[: request.top], skipped))
+    else:
+        _print(hits[: request.top], len(hits))
+
+
+def _cameras(store: RedisResults, asked: Sequence[str]) -> list[str]:
+    known = store.cameras()
+    if unknown := [camera_id for camera_id in asked if camera_id not in known]:
+        raise BadInputError(
+            "cameras with results",
+            f"{', '.join(map(repr, unknown))}; there are {', '.join(sorted(known)) or 'none'}",
+            "check the names with `inspector cameras`",
+        )
+    return list(dict.fromkeys(asked)) or list(known)
+
+
+def _stored(
+    store: RedisResults, cameras: Sequence[str], request: Request, manifest: WeightsManifest, skipped: Counter[str]
+) -> Iterator[_Stored]:
+    """Yield the results that compare; ``skipped`` counts the others by what keeps them from it."""
+    from inspector.vision.region_embeddings import parse_regions
+
+    last = max(1, min(request.last, _MAX_RESULTS // max(1, len(cameras))))
+    with console.progress("reading", len(cameras)) as meter:
+        for camera_id in cameras:
+            for result in store.last(camera_id, last, defects_only=not request.with_normal):
+                if not result.defects:
+                    continue
+                if result.weights_version != manifest.version:
+                    skipped[f"made by weights {result.weights_version[:12]}"] += 1
+                    continue
+                if (data := store.regions(result.frame_id)) is None:
+                    skipped["stored without what text is compared with"] += 1
+                    continue
+                try:
+                    regions = parse_regions(data)
+                except BadInputError:
+                    skipped["with damaged regions"] += 1
+                    continue
+                # Judged anew between the two reads, or written by something else.
+                if regions.made_with.weights_version != manifest.version or len(regions.values) != len(result.defects):
+                    skipped["whose regions are those of another verdict"] += 1
+                    continue
+                yield _Stored(result, regions)
+            meter.advance()
+
+
+def _hits(
+    settings: Settings, weights: Any, manifest: WeightsManifest, text: str, stored: Sequence[_Stored]
+) -> list[_Hit]:
+    """Return every region of ``stored``, the most similar first. ``weights``: ``dapo.prompt_weights.PromptWeights``."""
+    import numpy as np
+
+    from inspector.dapo.text import encode_vocabularies
+
+    vocabulary = Vocabulary((text,))
+    with console.status("reading the text"):
+        spec = wiring.model_spec(settings)
+        encoded = encode_vocabularies(spec, weights, [vocabulary], manifest.text_mode)[vocabulary]
+    normal, wanted = encoded.numpy()
+    products = settings.domain_products()
+    hits = []
+    for item in stored:
+        values = item.regions.values.astype(np.float32)
+        if values.shape[1] != len(wanted):
+            raise BadInputError(
+                f"regions of {len(wanted)} numbers each, as this model makes them",
+                f"{values.shape[1]} in frame {item.result.frame_id}",
+                "check what else writes to this Redis",
+            )
+        described = report(item.result, [], _product(products, item.result)).defects
+        similarities = values @ (wanted - normal)
+        hits += [
+            _Hit(float(similarity), item.result, place, defect)
+            for place, (similarity, defect) in enumerate(zip(similarities, described, strict=True))
+        ]
+    return sorted(hits, key=lambda hit: (-hit.similarity, hit.result.frame_id, hit.place))
+
+
+def _product(products: Any, result: InspectionResult) -> ProductSettings:
+    found: ProductSettings = products.get(result.product, products["default"])
+    return found
+
+
+def _remarks(manifest: WeightsManifest, skipped: Counter[str]) -> None:
+    if not manifest.trained:
+        console.remark("the weights are untrained (model.weights): this ranking means nothing", "yellow")
+    for what, count in sorted(skipped.items()):
+        console.remark(f"{count} results {what} are not compared", "yellow")
+
+
+def _print(hits: Sequence[_Hit], found: int) -> None:
+    made = console.table("rank", "similarity", "camera", "frame", "captured", "type", "where", "size")
+    for rank, hit in enumerate(hits, start=1):
+        made.add_row(
+            str(rank),
+            f"{hit.similarity:+.3f}",
+            console.cell(hit.result.camera_id),
+            console.cell(hit.result.frame_id, "dim"),
+            console.local_time(hit.result.captured_at),
+            console.cell(hit.described.defect_type),
+            _where(hit.described),
+            _size(hit.described),
+        )
+    if hits:
+        console.print_table(made)
+    console.lines([f"{len(hits)} of {found} regions" if hits else "no regions to compare with"])
+
+
+def _where(defect: DefectReport) -> str:
+    return f"{defect.place}, near the edge" if defect.near_edge else defect.place
+
+
+def _size(defect: DefectReport) -> str:
+    digits = 1 if defect.unit == "mm" else 0
+    return f"{defect.width:.{digits}f} x {defect.height:.{digits}f} {defect.unit}"
+
+
+def _as_json(
+    text: str, manifest: WeightsManifest, stored: Sequence[_Stored], hits: Sequence[_Hit], skipped: Counter[str]
+) -> dict[str, object]:
+    return {
+        "text": text,
+        "weights_version": manifest.version,
+        "weights_trained": manifest.trained,
+        "results_compared": len(stored),
+        "regions_compared": sum(len(item.result.defects) for item in stored),
+        "results_not_compared": dict(skipped),
+        "regions": [
+            {
+                "rank": rank,
+                "similarity": round(hit.similarity, 6),
+                "camera_id": hit.result.camera_id,
+                "frame_id": hit.result.frame_id,
+                "captured_at": hit.result.captured_at,
+                "defect": hit.place,
+                "defect_type": hit.described.defect_type,
+                "where": _where(hit.described),
+                "size": _size(hit.described),
+            }
+            for rank, hit in enumerate(hits, start=1)
+        ],
+    }

@@ -1,0 +1,58 @@
+"""An engine for images on disk: one product, a camera that is no camera, and a folder of normal images at most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inspector.adapters.artefacts import version_of
+from inspector.apps import console, wiring
+from inspector.apps.score_inputs import CAMERA_ID, PRODUCT, UnreadableImageError, decode_file, find_inputs
+from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.settings import Settings
+from inspector.vision.engine import InspectionEngine
+
+# Decoded frames of the reference are held at once: 256 are 50 MB at 256 px, 200 MB at 518 px. Tiled ones are larger.
+_MAX_REFERENCE = 256
+_MAX_REFERENCE_TILED = 32
+
+
+def local_engine(
+    settings: Settings, product: ProductSettings, reference: Path | None, camera: CameraSettings | None = None
+) -> InspectionEngine:
+    """Return an engine that inspects files (``score_inputs.CAMERA_ID``) as ``product``, by a bank of ``reference``.
+
+    ``camera``: whose mode and thresholds to take. What untrained weights mean is said on stderr.
+
+    Raises:
+        BadInputError: an unusable reference, model or weights.
+    """
+    with console.status("loading the model"):
+        weights, manifest = wiring.prompt_weights(settings)
+        cameras = {} if camera is None else {CAMERA_ID: camera}
+        engine = wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
+    if reference is not None:
+        most = max(_MAX_REFERENCE_TILED, _MAX_REFERENCE // product.tiles**2)
+        _take_reference(engine, reference, settings.calibration.false_alarm_rate, most)
+    if not manifest.trained:
+        what = "scores and types mean nothing; give --reference" if reference is None else "types are a guess"
+        console.remark(f"no trained weights (model.weights): the text side is untrained, {what}", "yellow")
+    return engine
+
+
+def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: float, most: int) -> None:
+    """Build the bank and its thresholds, each normal image left out of the bank for its own score."""
+    normals = find_inputs([str(folder)], None)
+    if len(normals) > most:
+        console.remark(f"{len(normals)} reference images: {most} of them, evenly spread, are used")
+        normals = [normals[i * len(normals) // most] for i in range(most)]
+    pixels = []
+    with console.progress("reference", len(normals)) as meter:
+        for item in normals:
+            try:
+                pixels.append(decode_file(engine, item).pixels)
+            except UnreadableImageError as error:
+                console.remark(f"{item.shown}: left out: {error}", "yellow")
+            meter.advance()
+    with console.status(f"building a bank of {len(pixels)} reference images"):
+        bank = engine.enroll(pixels, false_alarm_rate)
+    engine.set_bank(CAMERA_ID, version_of(bank), bank)
