@@ -223,6 +223,7 @@ def engine_of(
         decode_limits(settings),
         settings.scoring.to_domain(),
         settings.calibration.false_alarm_rate,
+        max_tiles=settings.batch.max_size,
     )
 
 

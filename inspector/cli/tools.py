@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from inspector.cli.options import Config, Json, load_settings
+from inspector.domain.product import MAX_TILES
 
 app = typer.Typer()
 topics = typer.Typer(
@@ -48,6 +49,15 @@ def score(
             metavar="DIR", help="Masks by TYPE/STEM_mask.png, for the AUROC; default: `ground_truth` beside `test`."
         ),
     ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MAX_TILES,
+            help="Look through N x N overlapping tiles; default: products.default.tiles.",
+        ),
+    ] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -58,7 +68,7 @@ def score(
     from inspector.apps import score as verb
 
     names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
-    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json))
+    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json, tiles))
 
 
 @app.command(epilog="Example: inspector doctor --settings")

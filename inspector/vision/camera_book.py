@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,11 @@ from inspector.domain.records import from_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_file import parse_bank
+from inspector.vision.matching import InPlace
 from inspector.vision.reference_bank import BankInfo, ReferenceBank
+from inspector.vision.tiling import MAX_SIDE_PX, Tiling
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,13 @@ class BankInUse:
 class Plan:
     """How one camera's frames are scored and judged in this batch.
 
-    Score maps are None where the raw score is the score (zero-shot without a calibration).
+    Score maps are None where the raw score is the score (zero-shot without a calibration). ``tiles``: how many a side
+    the frames are decoded for.
     """
 
     camera: CameraSettings
     product: ProductSettings
+    tiles: int
     mode: ScoreMode
     bank: BankInUse | None
     image_map: ScoreMap | None
@@ -43,7 +50,7 @@ class Plan:
 
 
 class CameraBook:
-    """Looked up and changed on the thread that scores; ``find_camera`` alone may be called from any."""
+    """Looked up and changed on the thread that scores; ``find_camera`` and ``tiling`` may be called from any."""
 
     def __init__(
         self,
@@ -52,20 +59,35 @@ class CameraBook:
         cameras: Mapping[str, CameraSettings],
         allow_unknown: bool,
         level_widths: Mapping[str, int],
+        tile: Tiling,
     ) -> None:
-        """``products`` has one named ``default``; ``level_widths`` are the features of a patch on each bank level."""
+        """``products`` has one named ``default``; ``level_widths`` are the features of a patch on each bank level.
+
+        Raises:
+            BadInputError: more tiles than ``MAX_SIDE_PX`` allows for tiles of the size of ``tile``.
+        """
+        self._tile = tile
+        for product in products.values():
+            self._check_tiles(product.tiles)
         self._manifest = manifest
         self._products = dict(products)
         self._cameras = dict(cameras)
         self._allow_unknown = allow_unknown
         self._level_widths = dict(level_widths)
         self._banks: dict[str, BankInUse] = {}
-        self._calibrations: dict[tuple[str, ScoreMode, str | None], tuple[str, Calibration]] = {}
+        self._calibrations: dict[tuple[str, ScoreMode, str | None, int], tuple[str, Calibration]] = {}
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
         """Return a camera's settings; the default ones for a new camera, None if new cameras may not be served."""
         found = self._cameras.get(camera_id)
         return CameraSettings() if found is None and self._allow_unknown else found
+
+    def tiling(self, camera_id: str, product_name: str) -> Tiling:
+        """Return the tiles of a frame: those its camera's bank was made with, or else its product's.
+
+        So new settings alone never part a camera from its bank; they count from its next enrolment on.
+        """
+        return self._tile.of(self._tiles(self._bank(camera_id), self._product(product_name)))
 
     def plan(self, camera_id: str, product_name: str) -> Plan:
         """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
@@ -74,15 +96,16 @@ class CameraBook:
         and the result says so.
         """
         camera = self._cameras.get(camera_id, CameraSettings())
-        product = self._products.get(product_name, self._products["default"])
-        bank = None if camera.mode is CameraMode.ZERO_SHOT else self._banks.get(camera_id)
+        product, bank = self._product(product_name), self._bank(camera_id)
+        tiles = self._tiles(bank, product)
         mode = ScoreMode.ZERO_SHOT if bank is None else ScoreMode.BANK
         bank_version = None if bank is None else bank.version
-        calibrated = self._calibrations.get((camera_id, mode, bank_version))
+        calibrated = self._calibrations.get((camera_id, mode, bank_version, tiles))
         image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
         return Plan(
             camera=camera,
             product=product,
+            tiles=tiles,
             mode=mode,
             bank=bank,
             image_map=image_map,
@@ -102,14 +125,21 @@ class CameraBook:
         self._cameras = {**self._cameras, camera_id: settings}
 
     def set_product(self, name: str, settings: ProductSettings) -> None:
-        """Use these settings for a product."""
-        self._products[name] = settings
+        """Use these settings for a product.
+
+        Raises:
+            BadInputError: too many tiles.
+        """
+        self._check_tiles(settings.tiles)
+        self._products = {**self._products, name: settings}
+        for camera_id in self._banks:
+            self._remark_on_tiles(camera_id)
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
         """Use a bank for a camera.
 
         Raises:
-            BadInputError: not a bank, or made with another model or other weights.
+            BadInputError: not a bank, made with another model or other weights, or not of the tiles it says.
         """
         bank, info = parse_bank(data)
         expected = (self._manifest.model, self._manifest.image_size_px, self._manifest.version)
@@ -123,14 +153,17 @@ class CameraBook:
         widths = {name: level.width for name, level in bank.levels.items()}
         if widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
+        self._check_tiles(info.tiles)
+        self._check_grids(bank, info.tiles)
         self.use_bank(camera_id, BankInUse(version, bank, info))
 
     def use_bank(self, camera_id: str, in_use: BankInUse) -> None:
         """Use a bank, known to fit, for a camera."""
-        self._banks[camera_id] = in_use
+        self._banks = {**self._banks, camera_id: in_use}
+        self._remark_on_tiles(camera_id)
 
     def set_calibration(self, version: str, data: bytes) -> None:
-        """Use a calibration (JSON) for its camera, mode and bank.
+        """Use a calibration (JSON) for its camera, mode, bank and number of tiles.
 
         Raises:
             BadInputError: not a calibration, or made with other weights.
@@ -142,8 +175,51 @@ class CameraBook:
                 f"weights {calibration.weights_version:.12}",
                 f"calibrate camera {calibration.camera_id} again with the weights in use",
             )
-        key = (calibration.camera_id, calibration.mode, calibration.bank_version)
+        key = (calibration.camera_id, calibration.mode, calibration.bank_version, calibration.tiles)
         self._calibrations[key] = (version, calibration)
+
+    def _product(self, name: str) -> ProductSettings:
+        return self._products.get(name, self._products["default"])
+
+    def _bank(self, camera_id: str) -> BankInUse | None:
+        camera = self._cameras.get(camera_id, CameraSettings())
+        return None if camera.mode is CameraMode.ZERO_SHOT else self._banks.get(camera_id)
+
+    @staticmethod
+    def _tiles(bank: BankInUse | None, product: ProductSettings) -> int:
+        return product.tiles if bank is None else bank.info.tiles
+
+    def _check_tiles(self, tiles: int) -> None:
+        if tiles > 1 and self._tile.of(tiles).side_px > MAX_SIDE_PX:
+            most = max(fewer for fewer in range(1, tiles) if fewer == 1 or self._tile.of(fewer).side_px <= MAX_SIDE_PX)
+            raise BadInputError(
+                f"at most {most} tiles a side with a model of {self._tile.tile_px} px", str(tiles), "use fewer tiles"
+            )
+
+    def _check_grids(self, bank: ReferenceBank, tiles: int) -> None:
+        """Refuse a bank that is matched in place on another grid than frames of these tiles have."""
+        side = self._tile.of(tiles).grid_side
+        grids = [
+            tuple(level.matcher.patches.shape[1:3])
+            for level in bank.levels.values()
+            if isinstance(level.matcher, InPlace)
+        ]
+        if any(grid not in ((side, side), (2 * side, 2 * side)) for grid in grids):
+            raise BadInputError(
+                f"a bank of {tiles} tiles a side, {side} x {side} patches or twice that", str(grids), "enrol again"
+            )
+
+    def _remark_on_tiles(self, camera_id: str) -> None:
+        bank, product = self._banks[camera_id], self._cameras.get(camera_id, CameraSettings()).product
+        wanted = self._product(product).tiles
+        if bank.info.tiles != wanted:
+            _LOG.warning(
+                "camera %s goes on with its bank, made with tiles: %d; product %s says %d: enrol it again for these",
+                camera_id,
+                bank.info.tiles,
+                product,
+                wanted,
+            )
 
     @staticmethod
     def _maps(bank: BankInUse | None, calibration: Calibration | None) -> tuple[ScoreMap | None, ScoreMap | None]:

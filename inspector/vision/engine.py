@@ -22,7 +22,7 @@ from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook, Plan
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.judge import RawScores, judge
-from inspector.vision.raw_scorer import Pixels, RawScorer
+from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
 from inspector.vision.region_embeddings import MadeWith
 
 
@@ -43,16 +43,20 @@ class InspectionEngine:
         limits: DecodeLimits | None = None,
         scoring: ScoringSettings | None = None,
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
+        max_tiles: int = DEFAULT_MAX_TILES,
     ) -> None:
-        """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration."""
+        """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration.
+
+        ``max_tiles``: how many tiles of larger frames go through the tower at once, whatever the batch.
+        """
         self._manifest = manifest
         self._limits = limits or DecodeLimits()
         self._false_alarm_rate = false_alarm_rate
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
-        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring)
+        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring, max_tiles)
         level_widths = self._scorer.level_widths()
-        self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths)
+        self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths, self._scorer.tile)
 
     @property
     def weights_version(self) -> str:
@@ -66,7 +70,7 @@ class InspectionEngine:
 
     @property
     def image_size_px(self) -> int:
-        """Side S of the decoded pixels."""
+        """Side of the square the tower takes, and of the decoded pixels of a product of one tile."""
         return self._scorer.image_size_px
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
@@ -74,9 +78,10 @@ class InspectionEngine:
         return self._book.find_camera(camera_id)
 
     def decode(self, frame: Frame) -> DecodedFrame:
-        """Decode one frame to uint8 [S, S, 3] RGB. Thread-safe. Raises as ``vision.decode.decode``."""
+        """Decode one frame to uint8 [S, S, 3] RGB, S for its tiles. Thread-safe. Raises as ``vision.decode.decode``."""
         started = time.perf_counter()
-        decoded = decode(frame.image, frame.meta.content_type, self._limits, self.image_size_px)
+        side_px = self._book.tiling(frame.meta.camera_id, frame.meta.product).side_px
+        decoded = decode(frame.image, frame.meta.content_type, self._limits, side_px)
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return DecodedFrame(frame, decoded.pixels, decoded.width_px, decoded.height_px, elapsed_ms)
 
@@ -88,6 +93,7 @@ class InspectionEngine:
         """Do as ``inspect``, with each raw score beside its verdict: a metric needs an order that does not saturate."""
         if not frames:
             return []
+        frames = [self._at_its_size(frame) for frame in frames]
         plans = [self._plan(frame) for frame in frames]
         raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans, embed=True)
         made_with = MadeWith(self.model_name, self.weights_version, self._manifest.trained)
@@ -107,6 +113,7 @@ class InspectionEngine:
 
     def score_raw(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
         """Score one batch without judging it; a frame of the camera's own bank is left out of the bank."""
+        frames = [self._at_its_size(frame) for frame in frames]
         return self._scorer.score([frame.pixels for frame in frames], [self._plan(frame) for frame in frames])[0]
 
     def enroll(self, pixels: Sequence[Pixels], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> bytes:
@@ -154,7 +161,7 @@ class InspectionEngine:
         """See ``pipeline.ports.Engine``.
 
         Raises:
-            BadInputError: words that cannot be encoded; the settings in use stay.
+            BadInputError: words that cannot be encoded, or too many tiles; the settings in use stay.
         """
         self._scorer.learn_words([settings.vocabulary])
         self._book.set_product(name, settings)
@@ -162,6 +169,12 @@ class InspectionEngine:
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
         """See ``pipeline.ports.Engine``."""
         self._book.set_camera(camera_id, settings)
+
+    def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
+        """Return the frame, decoded again if the settings have changed its tiles since."""
+        meta = frame.frame.meta
+        fits = len(frame.pixels) == self._book.tiling(meta.camera_id, meta.product).side_px
+        return frame if fits else self.decode(frame.frame)
 
     def _plan(self, frame: DecodedFrame) -> Plan:
         return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)

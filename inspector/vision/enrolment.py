@@ -38,7 +38,7 @@ def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]
     bank = build_bank(features, scorer.scoring)
     maps = scorer.to_maps(bank.score(features, leave_out=torch.arange(len(distinct))), len(pixels[0]))
     peaks = fit_score_map(maps.max(axis=(1, 2)).tolist(), false_alarm_rate)
-    return dump_bank(bank, _info(manifest, peaks, [digest for digest, _ in distinct]))
+    return dump_bank(bank, _info(manifest, peaks, [digest for digest, _ in distinct], scorer.tiles(pixels)))
 
 
 def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]) -> BankInUse:
@@ -52,10 +52,10 @@ def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pix
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     bank = build_bank(scorer.features(list(distinct.values())), scorer.scoring)
     version = hashlib.sha256("".join(distinct).encode()).hexdigest()
-    return BankInUse(version, bank, _info(manifest, _UNCALIBRATED, list(distinct)))
+    return BankInUse(version, bank, _info(manifest, _UNCALIBRATED, list(distinct), scorer.tiles(pixels)))
 
 
-def _info(manifest: WeightsManifest, score_map: ScoreMap, digests: Sequence[str]) -> BankInfo:
+def _info(manifest: WeightsManifest, score_map: ScoreMap, digests: Sequence[str], tiles: int) -> BankInfo:
     return BankInfo(
         model=manifest.model,
         image_size_px=manifest.image_size_px,
@@ -64,6 +64,7 @@ def _info(manifest: WeightsManifest, score_map: ScoreMap, digests: Sequence[str]
         image=score_map,
         pixel=score_map,
         frame_digests=tuple(digests),
+        tiles=tiles,
     )
 
 
@@ -90,4 +91,5 @@ def calibrate(
         target_false_alarm_rate=false_alarm_rate,
         created_at=created_at,
         bank_version=None if plan.bank is None else plan.bank.version,
+        tiles=plan.tiles,
     )

@@ -27,6 +27,7 @@ from inspector.vision.judge import RawScores
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
 from inspector.vision.tiled_scorer import TiledScorer
+from inspector.vision.tiling import Tiling
 
 Pixels = NDArray[np.uint8]
 DEFAULT_MAX_TILES = 16
@@ -65,6 +66,11 @@ class RawScorer:
     def image_size_px(self) -> int:
         """Side S of the square the tower takes."""
         return self._visual.image_size_px
+
+    @property
+    def tile(self) -> Tiling:
+        """The tiling of a frame of one tile."""
+        return self._tiled.tile
 
     @property
     def scoring(self) -> ScoringSettings:
@@ -137,6 +143,10 @@ class RawScorer:
             images = self._images(pixels[start : start + batch])
             parts.append(self._bank_features(self._forward(images, [any_text] * len(images)), images))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
+
+    def tiles(self, pixels: Sequence[Pixels]) -> int:
+        """Return how many tiles a side frames of one size have. Raises ValueError as ``Tiling.of_side``."""
+        return self._tiled.tiling(len(pixels[0])).tiles
 
     def to_maps(self, patch_scores: Tensor, size_px: int) -> NDArray[np.float32]:
         """Return maps float32 [B, size_px, size_px] of patch scores [B, rows, columns]."""

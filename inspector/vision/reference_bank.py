@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from inspector.domain.artefact import ScoreMap
+from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
+from inspector.domain.product import MAX_TILES
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, chosen_levels, finest_grid
 from inspector.vision.coreset import coreset
@@ -53,7 +55,11 @@ class BankInfo:
     """What a bank was made for and from. ``image`` and ``pixel`` are the score maps its own normals gave, left one out.
 
     ``weights_version`` binds it to the weights whose visual tokens shaped the features. ``frame_digests`` recognise
-    the frames that made the bank, in order, so that they can be left out where they are scored against it.
+    the frames that made the bank, in order, so that they can be left out where they are scored against it. ``tiles`` is
+    how many a side they were looked at through.
+
+    Raises:
+        BadInputError: a number of tiles out of range.
     """
 
     model: str
@@ -62,6 +68,10 @@ class BankInfo:
     image: ScoreMap
     pixel: ScoreMap
     frame_digests: tuple[str, ...]
+    tiles: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("tiles", self.tiles, 1, MAX_TILES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,17 @@ class TiledScorer:
     def __init__(self, visual: VisualScorer, max_images: int) -> None:
         """``max_images``: how many tiles go through the tower at once."""
         self._visual = visual
+        self._tile = Tiling(1, visual.image_size_px, visual.image_size_px // visual.grid[0])
         self._max_images = max_images
+
+    @property
+    def tile(self) -> Tiling:
+        """The tiling of one tile."""
+        return self._tile
 
     def tiling(self, side_px: int) -> Tiling:
         """Return the tiling of images of ``side_px``. Raises ValueError as ``Tiling.of_side``."""
-        tile_px = self._visual.image_size_px
-        return Tiling.of_side(side_px, tile_px, tile_px // self._visual.grid[0])
+        return Tiling.of_side(side_px, self._tile.tile_px, self._tile.patch_px)
 
     def together(self, sides_px: Sequence[int]) -> list[list[int]]:
         """Say which images, by position, are scored together: of one size, tiled ones no more than memory allows."""

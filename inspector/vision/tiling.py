@@ -6,7 +6,7 @@ overlap, each counts by its distance from its own border: no verdict changes abr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch.nn import functional
 
 # A patch within a quarter of a tile of its border sees little of what lies beyond it.
 _OVERLAP = 4
+# Decoded, a frame of this side takes 50 MB, and its map 67 MB.
+MAX_SIDE_PX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,14 @@ class Tiling:
             ValueError: no number of tiles gives that side.
         """
         one = cls(1, tile_px, patch_px)
-        found = cls(1 + (side_px - tile_px) // (one.step * patch_px), tile_px, patch_px)
+        found = one.of(1 + (side_px - tile_px) // (one.step * patch_px))
         if found.tiles < 1 or found.side_px != side_px:
             raise ValueError(f"no number of tiles of {tile_px} px makes a side of {side_px} px")
         return found
+
+    def of(self, tiles: int) -> Tiling:
+        """Return the tiling with another number of the same tiles."""
+        return replace(self, tiles=tiles)
 
     @property
     def patches(self) -> int:
