@@ -82,11 +82,11 @@ def _images(folder: Path) -> list[tuple[Path, Split]]:
 
 
 def _labels(folder: Path) -> dict[str, list[str]]:
-    """Return the words for each anomalous image by its file name; numbers begin anew in Normal, which needs none."""
+    """Return the words for each image by its file name, which in Normal has a digit more than in Anomaly."""
     file = folder / "image_anno.csv"
     if not file.is_file():
         return {}
-    rows = (row for row in _rows(file, ("image", "label")) if Path(row["image"]).parent.name.casefold() != "normal")
+    rows = _rows(file, ("image", "label"))
     return {Path(row["image"]).name: [word.strip() for word in row["label"].split(",")] for row in rows}
 
 

@@ -31,8 +31,8 @@ def test_a_good_image_is_normal_all_over(tmp_path: Path) -> None:
 def test_a_mask_is_thresholded_after_it_is_scaled(tmp_path: Path) -> None:
     grey = np.zeros((HEIGHT, WIDTH), np.uint8)
     grey[:2] = 1  # all of a row of the half size, of a value as small as VisA's
-    grey[4] = 1  # half of one: kept
-    grey[9, ::4] = 1  # an eighth: lost
+    grey[5] = 1  # half of one, and not the half that sampling would meet: kept
+    grey[8, ::4] = 1  # an eighth, which sampling would meet: lost
     Image.fromarray(grey).save(tmp_path / "mask.png")
     mask = read_mask(defective(tmp_path, tmp_path / "mask.png"), (WIDTH // 2, HEIGHT // 2))
     assert mask.dtype == np.uint8
@@ -60,7 +60,7 @@ def test_small_values_survive_in_every_kind_of_png(tmp_path: Path, mode: str) ->
         picture.putpalette([0, 0, 0, 0, 0, 1] + [0] * 762)  # a colour that is as good as black
         picture.save(tmp_path / "mask.png")
     elif mode == "I;16":
-        Image.fromarray(grey.astype(np.uint16)).save(tmp_path / "mask.png")
+        Image.fromarray(grey.astype(np.uint16) * 256).save(tmp_path / "mask.png")
     elif mode == "1":
         Image.fromarray(grey * 255).convert("1").save(tmp_path / "mask.png")
     elif mode == "RGB":
@@ -76,6 +76,25 @@ def test_one_type_is_all_of_the_mask(tmp_path: Path) -> None:
     sample = defective(tmp_path, miniatures.drawing(tmp_path / "mask.png"))
     assert set(np.unique(read_type_mask(sample, (12, 8), ["crack", "dent"]))) == {0, 2}
     assert set(np.unique(read_type_mask(sample, (12, 8), ["crack"]))) == {0, 255}
+
+
+def test_values_between_two_types_are_not_made_up(tmp_path: Path) -> None:
+    drawn = miniatures.drawing(tmp_path / "mask.png", [1, 3])
+    sample = defective(tmp_path, drawn, mask_types=((1, "dent"), (2, "crack"), (3, "scratch")))
+    for size in ((7, 5), (60, 40)):
+        assert set(np.unique(read_type_mask(sample, size, ["dent", "crack", "scratch"]))) == {0, 1, 3}
+
+
+def test_a_grey_value_that_stands_for_no_type_is_unknown(tmp_path: Path) -> None:
+    drawn = miniatures.drawing(tmp_path / "mask.png", [1, 7])
+    sample = defective(tmp_path, drawn, mask_types=((1, "dent"),))
+    assert set(np.unique(read_type_mask(sample, miniatures.SIZE, ["dent"]))) == {0, 1, 255}
+
+
+def test_grey_edges_of_a_scaled_mask_are_of_no_type(tmp_path: Path) -> None:
+    drawn = miniatures.drawing(tmp_path / "mask.png", [255, 100])
+    types = read_type_mask(defective(tmp_path, drawn, mask_above=127), miniatures.SIZE, ["dent"])
+    assert types.sum() == WIDTH * HEIGHT / 4
 
 
 def test_several_types_that_the_mask_does_not_tell_apart_are_unknown(tmp_path: Path) -> None:
