@@ -28,8 +28,9 @@ def regions(mask: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
 
 
 def aupro(images: Images, limit: float = 0.3) -> float:
+    truth = _Truth(images)
     thresholds = np.unique(np.concatenate([scores.ravel() for scores, _ in images]))[::-1]
-    curve = [(0.0, 0.0)] + [_point([scores >= threshold for scores, _ in images], images) for threshold in thresholds]
+    curve = [(0.0, 0.0)] + [truth.point([scores >= threshold for scores, _ in images]) for threshold in thresholds]
     area = 0.0
     for (x0, y0), (x1, y1) in pairwise(curve):
         if x1 > limit:
@@ -40,9 +41,10 @@ def aupro(images: Images, limit: float = 0.3) -> float:
 
 
 def legacy_aupro(images: Images) -> float | None:
+    truth = _Truth(images)
     every = np.concatenate([scores.ravel() for scores, _ in images]).astype(np.float64)
     step = (every.max() - every.min()) / 200
-    curve = [_point([scores > every.min() + i * step for scores, _ in images], images) for i in range(200)]
+    curve = [truth.point([scores > every.min() + i * step for scores, _ in images]) for i in range(200)]
     kept = np.array([(x, y) for x, y in curve if x < 0.3])
     if len(kept) < 2 or np.ptp(kept[:, 0]) == 0:
         return None
@@ -50,7 +52,12 @@ def legacy_aupro(images: Images) -> float | None:
     return float(auc(x, kept[:, 1]))
 
 
-def _point(found: Sequence[NDArray[np.bool_]], images: Images) -> tuple[float, float]:
-    overlaps = [hit[region].mean() for hit, (_, mask) in zip(found, images, strict=True) for region in regions(mask)]
-    normal = np.concatenate([hit[mask == 0] for hit, (_, mask) in zip(found, images, strict=True)])
-    return float(normal.mean()), float(np.mean(overlaps))
+class _Truth:
+    def __init__(self, images: Images) -> None:
+        self._normal = [mask == 0 for _, mask in images]
+        self._regions = [(i, region) for i, (_, mask) in enumerate(images) for region in regions(mask)]
+
+    def point(self, found: Sequence[NDArray[np.bool_]]) -> tuple[float, float]:
+        """FPR and mean overlap of the pixels that are ``found`` in each image."""
+        false = np.concatenate([hit[normal] for hit, normal in zip(found, self._normal, strict=True)])
+        return float(false.mean()), float(np.mean([found[i][region].mean() for i, region in self._regions]))
