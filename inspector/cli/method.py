@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from inspector.cli.options import Json
+from inspector.cli.options import Config, Json, load_settings
 
 app = typer.Typer()
 dataset = typer.Typer(
@@ -35,3 +35,128 @@ def dataset_check(
 
     if not verb.check(folder, layout, synonyms, as_json):
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: inspector train mvtec/ --out prompts.safetensors")
+def train(
+    folders: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Labelled data sets, or single classes.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The weights; the run's folder stands beside them.")],
+    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Passes over the images.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step, over all processes.")] = 8,
+    lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Of first weights, order and painted defects.")] = 0,
+    text_mode: Annotated[
+        Literal["causal", "bidirectional"] | None, typer.Option(help="Default: model.text_mode, or causal.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None,
+        typer.Option(help="Of the visual tower; bf16 pays on a GPU. Default: model.precision."),
+    ] = None,
+    layer_tokens: Annotated[
+        int, typer.Option(min=0, max=1000, help="Learnable tokens in each layer; 0 tunes without.")
+    ] = 4,
+    images_at_once: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of a batch in memory together; default: all.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
+    ] = None,
+    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
+    object_word: Annotated[
+        Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
+    ] = "object",
+    synthetic: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1_000_000, help="Examples painted on good training images.")
+    ] = 0,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Weights to go on from; default: fresh ones.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,
+    config: Config = None,
+) -> None:
+    """Tune prompt weights on labelled images; the same command goes on after Ctrl-C. Several GPUs: under torchrun."""
+    chosen = {"text_mode": text_mode, "precision": precision}
+    settings = load_settings(
+        config, flags={"model": {key: value for key, value in chosen.items() if value is not None}}
+    )
+    from inspector.apps import train as verb
+    from inspector.training.options import Effort, TrainingOptions
+
+    options = TrainingOptions(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        text_mode=settings.model.text_mode or "causal",
+        precision=settings.model.precision,
+        layer_tokens=layer_tokens,
+        false_alarm_rate=settings.calibration.false_alarm_rate,
+    )
+    only = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+    request = verb.Request(
+        datasets=tuple(folders),
+        out=out,
+        options=options,
+        effort=Effort(images_at_once=images_at_once),
+        start=start,
+        synonyms=vocabulary,
+        classes=only,
+        object_word=object_word,
+        synthetic=synthetic,
+        restart=restart,
+    )
+    code = verb.run(settings, request)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(epilog="Example: inspector evaluate mvtec/ visa/ --shots 0,1,4 --mutual --out evaluation/")
+def evaluate(
+    folders: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Data sets, or single classes.")],
+    shots: Annotated[str, typer.Option(metavar="LIST", help="Normal images shown; 0 is zero-shot.")] = "0,1,2,4,8,16",
+    mutual: Annotated[bool, typer.Option("--mutual", help="Also score each stream against itself.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Choices of shots, and orders of the stream.")] = 3,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Report, metrics, scores; a run there is gone on with.")
+    ] = Path("evaluation"),
+    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
+    resolution: Annotated[
+        Literal["model", "full"], typer.Option(help="Masks at the model's input size, or maps at the masks' own.")
+    ] = "model",
+    layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How folders are laid out; default: what they look like.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Prompt weights; default: model.weights of the settings.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
+    ] = None,
+    object_word: Annotated[
+        Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
+    ] = "object",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Measure zero-shot, k-shot and mutual scoring on labelled data; write a report, metrics and scores."""
+    settings = load_settings(config, flags=None if weights is None else {"model": {"weights": weights}})
+    from inspector.apps.evaluate import run as verb
+    from inspector.apps.evaluate.plan import Asked
+
+    only = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+    asked = Asked(_shots(shots), mutual, seeds, only, resolution, object_word)
+    code = verb.run(settings, verb.Request(tuple(folders), asked, out, layout, vocabulary, as_json))
+    if code:
+        raise typer.Exit(code)
+
+
+def _shots(text: str) -> tuple[int, ...]:
+    try:
+        shots = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"--shots is a list of numbers as in 0,1,4, not {text!r}") from None
+    if any(not 0 <= number <= 1000 for number in shots):
+        raise typer.BadParameter("--shots are 0 to 1000 normal images")
+    return shots

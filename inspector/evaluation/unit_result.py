@@ -59,8 +59,9 @@ class FoundRegion:
 class ScoredImage:
     """The recorded score of one test image.
 
-    ``raw_score`` in the mode's own unit, ``score`` 0..1 as served, ``label`` the verdict. ``predicted_type`` is the
-    type with the highest probability where the map peaks, whatever the verdict; None where types were not scored.
+    ``raw_score`` in the mode's own unit, ``score`` as served (0..1; raw where there were no images to calibrate a bank
+    on), ``label`` the verdict. ``predicted_type`` is the type with the highest probability where the map peaks,
+    whatever the verdict.
     """
 
     file: str
@@ -69,7 +70,7 @@ class ScoredImage:
     raw_score: float
     score: float
     label: str
-    predicted_type: str | None
+    predicted_type: str
     regions: tuple[FoundRegion, ...] = ()
 
 
@@ -112,7 +113,7 @@ class Example:
     file: str
     types: tuple[str, ...]
     raw_score: float
-    predicted_type: str | None
+    predicted_type: str
     truth_jpeg: str = field(repr=False)
     found_jpeg: str = field(repr=False)
 

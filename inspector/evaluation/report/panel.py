@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
+from inspector.domain.result import PredLabel, ScoreMode
 from inspector.evaluation.report import svg
 from inspector.evaluation.unit_result import Confusion, Example, ScoredImage, UnitResult
 
@@ -17,11 +17,11 @@ GOOD = "good"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a threshold makes of the recorded scores."""
+    """What a threshold makes of the recorded scores; ``value`` None where it moved from image to image."""
 
     name: str
     why: str
-    value: float
+    value: float | None
     false_alarms: int
     good: int
     missed: int
@@ -40,7 +40,11 @@ class ConfusionRow:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """``scores_json`` is read by the slider: the histogram's range, each score and its group."""
+    """What stands in one panel.
+
+    ``scores_json`` is read by the slider: the histogram's range, each score and its group; ``start`` is where it stands
+    first.
+    """
 
     anchor: str
     label: str
@@ -55,6 +59,7 @@ class Panel:
     method: str
     shots_used: tuple[str, ...]
     seed: int
+    start: str
     notes: tuple[str, ...]
 
 
@@ -82,16 +87,20 @@ def panel_of(unit: UnitResult, anchor: str) -> Panel:
         method=unit.method,
         shots_used=unit.shots_used,
         seed=unit.key.seed,
+        start="" if unit.thresholds.image_f1_max is None else repr(unit.thresholds.image_f1_max),
         notes=tuple(f"{name}: {m.reason}" for name, m in unit.metrics.items() if m.value is None and m.reason),
     )
 
 
-def counted(images: Sequence[ScoredImage], name: str, why: str, threshold: float) -> Counted:
-    """Count what ``raw_score >= threshold`` makes of these images."""
-    truth = np.array([image.anomalous for image in images], bool)
-    alarm = np.array([image.raw_score for image in images], np.float64) >= threshold
-    hits, false_alarms = int((alarm & truth).sum()), int((alarm & ~truth).sum())
-    defective, alarms = int(truth.sum()), hits + false_alarms
+def counted(images: Sequence[ScoredImage], name: str, why: str, threshold: float | None) -> Counted:
+    """Count what ``raw_score >= threshold`` makes of these images; None counts the verdicts as they were given."""
+    alarm = [
+        image.label == PredLabel.ANOMALOUS.value if threshold is None else image.raw_score >= threshold
+        for image in images
+    ]
+    hits = sum(a and image.anomalous for a, image in zip(alarm, images, strict=True))
+    defective, alarms = sum(image.anomalous for image in images), sum(alarm)
+    false_alarms = alarms - hits
     return Counted(
         name=name,
         why=why,
@@ -110,7 +119,13 @@ def _thresholds(unit: UnitResult) -> list[Counted]:
         ("F1-max", "the best F1 on these very images: an upper bound, not a setting", unit.thresholds.image_f1_max),
         ("in use", unit.thresholds.source, unit.thresholds.in_use),
     ]
-    return [counted(unit.images, name, why, value) for name, why, value in given if value is not None]
+    # A stream's threshold moves with it: what it made of each image is in the verdicts alone.
+    moving = unit.key.mode is ScoreMode.MUTUAL
+    return [
+        counted(unit.images, name, why, value)
+        for name, why, value in given
+        if value is not None or (moving and name == "in use" and unit.images)
+    ]
 
 
 def _group(image: ScoredImage) -> str:

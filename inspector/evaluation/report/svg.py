@@ -18,7 +18,7 @@ HISTOGRAM_BINS = 40
 # Distinct line styles in the sheet; more curves than this share them.
 STYLES = 7
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 12, 14, 40
+_LEFT, _TOP, _RIGHT, _BOTTOM = 54, 12, 14, 40
 _TICKS = 5
 
 
@@ -127,8 +127,8 @@ def _axes(
     if x_ticks is None:
         x_ticks = [(value, f"{value:.4g}") for value in _round_ticks(frame.x_low, frame.x_high)]
     parts = []
-    for value in np.linspace(frame.y_low, frame.y_high, _TICKS + 1):
-        y, text = frame.y(float(value)), y_format.format(value)
+    for value in _round_ticks(frame.y_low, frame.y_high):
+        y, text = frame.y(value), y_format.format(value)
         parts.append(Markup('<path class="grid" d="M{},{}H{}"/>').format(left, y, right))
         parts.append(
             Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(left - 6, y + 4, text)
@@ -139,7 +139,7 @@ def _axes(
     parts.append(Markup('<path class="axis" d="M{},{}V{}H{}"/>').format(left, top, bottom, right))
     label = Markup('<text class="label" x="{}" y="{}" text-anchor="middle">{}</text>')
     parts.append(label.format((left + right) / 2, frame.height - 6, x_label))
-    turned = Markup('<text class="label" transform="translate(11,{}) rotate(-90)" text-anchor="middle">{}</text>')
+    turned = Markup('<text class="label" transform="translate(12,{}) rotate(-90)" text-anchor="middle">{}</text>')
     parts.append(turned.format((top + bottom) / 2, y_label))
     return Markup("").join(parts)
 

@@ -1,0 +1,111 @@
+"""What is to be measured: the units of a run, which images each is shown, and what each result hangs on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from inspector.datasets.sample import UNKNOWN, Dataset, Sample
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import DefectSpec, ProductSettings
+from inspector.domain.result import ScoreMode
+from inspector.evaluation.unit_result import UnitKey
+
+Resolution = Literal["model", "full"]
+ObjectWord = Literal["class", "object"]
+Files = list[list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run measures. ``shots`` 0 is zero-shot; ``classes`` None takes all."""
+
+    shots: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
+    mutual: bool = False
+    seeds: int = 3
+    classes: tuple[str, ...] | None = None
+    resolution: Resolution = "model"
+    object_word: ObjectWord = "object"
+
+
+def units_of(dataset: Dataset, asked: Asked) -> Iterator[UnitKey]:
+    """Yield the units of one data set, class by class.
+
+    Zero-shot is the same for every seed; shots and the order of the stream are not.
+
+    Raises:
+        BadInputError: a class was asked for that the data set has not.
+    """
+    for name in classes_of(dataset, asked):
+        if 0 in asked.shots:
+            yield UnitKey(dataset.name, name, ScoreMode.ZERO_SHOT)
+        for seed in range(asked.seeds):
+            for shots in sorted(set(asked.shots) - {0}):
+                yield UnitKey(dataset.name, name, ScoreMode.BANK, shots, seed)
+            if asked.mutual:
+                yield UnitKey(dataset.name, name, ScoreMode.MUTUAL, 0, seed)
+
+
+def classes_of(dataset: Dataset, asked: Asked) -> tuple[str, ...]:
+    """Return the classes to measure. Raises as ``units_of``."""
+    if asked.classes is None:
+        return dataset.classes
+    if unknown := sorted(set(asked.classes) - set(dataset.classes)):
+        raise BadInputError(
+            f"classes of {dataset.name}", ", ".join(unknown), f"use some of {', '.join(dataset.classes)}"
+        )
+    return tuple(name for name in dataset.classes if name in asked.classes)
+
+
+def product_name(key: UnitKey) -> str:
+    """Return the product that stands for a class in the engine."""
+    return f"{key.dataset}/{key.class_name}"
+
+
+def product_of(dataset: Dataset, class_name: str, default: ProductSettings, asked: Asked) -> ProductSettings:
+    """Return the product of a class: its own types, or those of ``default`` where its folders do not name any."""
+    word = class_name.replace("_", " ") if asked.object_word == "class" else default.object_word
+    types = named_types(dataset, class_name)
+    defects = tuple(DefectSpec(name) for name in types) if types else default.defects
+    return ProductSettings(object_word=word, defects=defects)
+
+
+def named_types(dataset: Dataset, class_name: str) -> tuple[str, ...]:
+    """Return the types that the class's folders name; none where they only say that something is wrong."""
+    return tuple(name for name in dataset.vocabulary(class_name) if name != UNKNOWN)
+
+
+def in_order_of(seed: int, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples in an order that hangs on the seed and their names alone: the same on every machine.
+
+    The first k of it are the shots, so that fewer shots are always some of the more.
+    """
+    return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}/{sample.name}".encode()).digest())
+
+
+def fingerprint(key: UnitKey, about: Mapping[str, object], product: ProductSettings, files: Files) -> str:
+    """Return what identifies all that a unit is made from: weights and settings, words, and each image and mask."""
+    document = {"unit": asdict(key), "about": about, "product": asdict(product), "files": files}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def file_states(samples: Sequence[Sample]) -> Files:
+    """Return what identifies the samples of a class, their files by name, size and time of change.
+
+    Reading gigabytes to find out that nothing changed would take longer than to measure some of the units.
+    """
+    return [[s.name, s.split, list(s.defect_types), _state(s.image), _state(s.mask)] for s in samples]
+
+
+def _state(path: Path | None) -> list[int] | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return []  # it is named when it is read
+    return [found.st_size, found.st_mtime_ns]

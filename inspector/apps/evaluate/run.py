@@ -1,0 +1,98 @@
+"""``inspector evaluate``: measure the units that are not there yet, write what they say together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspector.apps import console
+from inspector.apps.evaluate import documents
+from inspector.apps.evaluate.files import write_whole
+from inspector.apps.evaluate.plan import Asked, classes_of
+from inspector.apps.evaluate.report import write_report
+from inspector.apps.evaluate.session import Session, StoppedError
+from inspector.apps.evaluate.table import print_tables
+from inspector.apps.stopping import stop_event
+from inspector.datasets.opening import open_dataset
+from inspector.datasets.sample import Dataset
+from inspector.datasets.synonyms import Synonyms
+from inspector.domain.errors import BadInputError
+from inspector.evaluation.report.page import EvaluatedDataset
+from inspector.settings import Settings
+
+INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to evaluate and where to put it."""
+
+    paths: tuple[Path, ...]
+    asked: Asked
+    out: Path
+    layout: str | None = None
+    vocabulary: Path | None = None
+    as_json: bool = False
+
+
+def run(settings: Settings, request: Request) -> int:
+    """Evaluate; return 0, or 130 where it was interrupted: finished units are kept, and a later run goes on from them.
+
+    Raises:
+        BadInputError: no data set, an unusable model, or images that could not be used (all else is written then).
+        OSError: the output folder cannot be written.
+    """
+    datasets = _open(request)
+    with stop_event() as stop:
+        session = Session(settings, datasets, request.asked, request.out / "units")
+        try:
+            session.measure_all(stop)
+        except StoppedError:
+            done = f"{len(session.units)} of {len(session.keys)} units are kept in {request.out}"
+            console.remark(f"interrupted: {done}; run again to go on", "yellow")
+            return INTERRUPTED
+    _write(session, datasets, request)
+    failed = {(unit.key.dataset, failure) for unit in session.units for failure in unit.failures}
+    if failed:
+        first = min(f"{failure.file} of {dataset}: {failure.reason}" for dataset, failure in failed)
+        raise BadInputError(
+            "images and masks that can be used",
+            f"{len(failed)} that cannot, the first {first}",
+            "mend or remove them",
+        )
+    return 0
+
+
+def _open(request: Request) -> tuple[Dataset, ...]:
+    synonyms = None if request.vocabulary is None else Synonyms.load(request.vocabulary)
+    datasets = tuple(open_dataset(path, request.layout, synonyms) for path in request.paths)
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) != len(names):
+        raise BadInputError("data sets of different names", ", ".join(names), "rename a folder, or run them apart")
+    return datasets
+
+
+def _write(session: Session, datasets: Sequence[Dataset], request: Request) -> None:
+    """Write what the units say together, and print it."""
+    evaluated = [
+        EvaluatedDataset(
+            dataset.name,
+            dataset.layout,
+            dataset.licence,
+            classes_of(dataset, request.asked),
+            tuple(unit for unit in session.units if unit.key.dataset == dataset.name),
+        )
+        for dataset in datasets
+    ]
+    document = documents.metrics_document(session.about, evaluated)
+    write_whole(request.out / "metrics.json", (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(request.out / "metrics.csv", documents.metrics_csv(session.units).encode())
+    write_whole(request.out / "scores.jsonl", documents.scores_lines(session.units).encode())
+    write_report(request.out / "report.html", session.about, evaluated)
+    if request.as_json:
+        console.print_json(document)
+    else:
+        print_tables(evaluated)
+        console.lines([f"report: {request.out / 'report.html'}"])

@@ -1,0 +1,179 @@
+"""The units of a run: those of an earlier run are taken up, the others measured, each on disk as soon as it is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from inspector import __version__
+from inspector.apps import console, wiring
+from inspector.apps.evaluate.files import UnitStore
+from inspector.apps.evaluate.plan import (
+    Asked,
+    file_states,
+    fingerprint,
+    named_types,
+    product_name,
+    product_of,
+    units_of,
+)
+from inspector.apps.evaluate.unit import Job, Measured, measure
+from inspector.datasets.sample import GOOD, Dataset
+from inspector.domain.product import ProductSettings
+from inspector.evaluation.confusion import COUNTED
+from inspector.evaluation.unit_result import Confusion, UnitKey, UnitResult
+from inspector.settings import Settings
+
+# All examples of a report; each takes about 25 kB of it.
+_EXAMPLES = 150
+_MOST_EXAMPLES = 4
+
+
+class StoppedError(Exception):
+    """Told to stop before all units were measured."""
+
+
+class Session:
+    """One run's plan and its units. ``folder`` is where units are kept."""
+
+    def __init__(self, settings: Settings, datasets: Sequence[Dataset], asked: Asked, folder: Path) -> None:
+        """Plan the run and load the weights. Raises as ``plan.units_of`` and ``wiring.prompt_weights``."""
+        self._settings = settings
+        self._asked = asked
+        self._datasets = {dataset.name: dataset for dataset in datasets}
+        self.keys = [key for dataset in datasets for key in units_of(dataset, asked)]
+        self.units: list[UnitResult] = []
+        default = settings.domain_products()["default"]
+        self._products: dict[str, ProductSettings] = {
+            product_name(key): product_of(self._datasets[key.dataset], key.class_name, default, asked)
+            for key in self.keys
+        }
+        folder.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost hours
+        self._store = UnitStore(folder)
+        with console.status("loading the weights"):
+            self._weights, self._manifest = wiring.prompt_weights(settings)
+
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What the numbers hang on, besides the data set: written beside them, and part of each fingerprint."""
+        import torch
+
+        model = self._settings.model
+        return {
+            "model": self._manifest.model,
+            "pretrained": self._manifest.pretrained,
+            "weights_version": self._manifest.version,
+            "trained": self._manifest.trained,
+            "settings": {
+                "image_size_px": self._manifest.image_size_px,
+                "precision": model.precision,
+                "device": model.device,
+                "text_mode": self._manifest.text_mode,
+                "resolution": self._asked.resolution,
+                "object_word": self._asked.object_word,
+                "false_alarm_rate": self._settings.calibration.false_alarm_rate,
+                "scoring": self._settings.scoring.model_dump(),
+            },
+            "versions": {"inspector": __version__, "torch": torch.__version__},
+        }
+
+    def measure_all(self, stop: threading.Event) -> None:
+        """Measure what is not there from an earlier run.
+
+        Raises:
+            StoppedError: ``stop`` was set; ``units`` are those that are done.
+        """
+        marks = self._fingerprints()
+        known = {key: self._store.load(key, marks[key]) for key in self.keys}
+        self.units = [unit for unit in known.values() if unit is not None]
+        if self.units:
+            console.remark(f"{len(self.units)} of {len(self.keys)} units are there from an earlier run")
+        if not self._manifest.trained:
+            console.remark(wiring.UNTRAINED, "yellow")
+        missing = [key for key in self.keys if known[key] is None]
+        if missing:
+            self._measure(missing, marks, stop)
+        place = {key: index for index, key in enumerate(self.keys)}
+        self.units.sort(key=lambda unit: place[unit.key])
+
+    def _measure(self, missing: Sequence[UnitKey], marks: Mapping[UnitKey, str], stop: threading.Event) -> None:
+        with console.status("loading the model"):
+            engine = wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
+        examples = _examples_of(self.keys)
+        with console.progress("evaluating", sum(self._test_images(key) for key in missing)) as meter:
+
+            def advance(images: int) -> None:
+                meter.advance(images)
+                if stop.is_set():
+                    raise StoppedError
+
+            for key in missing:
+                advance(0)
+                meter.describe(f"{key.class_name}, {key.setting.label}, seed {key.seed}")
+                started = time.monotonic()
+                job = self._job(key, examples.get(key, 0))
+                unit = _result(job, marks[key], measure(engine, job, advance), time.monotonic() - started)
+                self._store.save(unit)
+                self.units.append(unit)
+
+    def _job(self, key: UnitKey, examples: int) -> Job:
+        dataset, name = self._datasets[key.dataset], product_name(key)
+        return Job(
+            key=key,
+            product=name,
+            vocabulary=self._products[name].vocabulary.defect_types,
+            named=bool(named_types(dataset, key.class_name)),
+            samples=dataset.of_class(key.class_name),
+            resolution=self._asked.resolution,
+            batch=self._settings.batch.max_size,
+            false_alarm_rate=self._settings.calibration.false_alarm_rate,
+            warm_up=self._settings.scoring.mutual_frames,
+            examples=examples,
+        )
+
+    def _test_images(self, key: UnitKey) -> int:
+        return sum(sample.split == "test" for sample in self._datasets[key.dataset].of_class(key.class_name))
+
+    def _fingerprints(self) -> dict[UnitKey, str]:
+        classes = dict.fromkeys((key.dataset, key.class_name) for key in self.keys)
+        files = {own: file_states(self._datasets[own[0]].of_class(own[1])) for own in classes}
+        return {
+            key: fingerprint(key, self.about, self._products[product_name(key)], files[key.dataset, key.class_name])
+            for key in self.keys
+        }
+
+
+def _examples_of(keys: Sequence[UnitKey]) -> dict[UnitKey, int]:
+    """Return how many examples of a group a unit shows: the first seed of each class and setting, within a budget."""
+    first = [key for key in keys if key.seed == 0]
+    each = max(1, min(_MOST_EXAMPLES, _EXAMPLES // (3 * max(len(first), 1))))
+    return dict.fromkeys(first, each)
+
+
+def _confusion(job: Job, measured: Measured) -> Confusion | None:
+    counts = measured.metrics.confusion
+    if counts is None or not job.named:
+        return None
+    return Confusion((GOOD, *job.vocabulary), tuple(tuple(row) for row in counts.tolist()), COUNTED)
+
+
+def _result(job: Job, mark: str, measured: Measured, seconds: float) -> UnitResult:
+    metrics = measured.metrics
+    return UnitResult(
+        key=job.key,
+        fingerprint=mark,
+        vocabulary=job.vocabulary,
+        metrics=dict(metrics.values),
+        thresholds=measured.thresholds,
+        method=metrics.method,
+        images=measured.images,
+        failures=measured.failures,
+        shots_used=measured.shots_used,
+        confusion=_confusion(job, measured),
+        roc=metrics.curves.get("image_roc", ()),
+        pro=metrics.curves.get("pixel_pro", ()),
+        examples=measured.examples,
+        seconds=round(seconds, 3),
+    )

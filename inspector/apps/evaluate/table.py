@@ -1,0 +1,44 @@
+"""The terminal's view of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from inspector.apps import console
+from inspector.evaluation.report.page import COLUMNS, MISSING, EvaluatedDataset
+from inspector.evaluation.summary import SettingSummary, Spread, summarise
+
+_SHOWN = ("image_auroc", "image_ap", "image_f1_max", "pixel_auroc", "pixel_f1_max", "aupro", "type_auroc")
+
+
+def print_tables(datasets: Sequence[EvaluatedDataset]) -> None:
+    """Print each data set: its classes and their mean in every setting, per cent, with the spread over the seeds."""
+    for dataset in datasets:
+        console.print_table(_table(dataset, summarise(dataset.units)))
+
+
+def _table(dataset: EvaluatedDataset, summaries: Sequence[SettingSummary]) -> Table:
+    headings = {name: heading for name, heading, _ in COLUMNS}
+    made = console.table("setting", "class", title=console.safe(f"{dataset.name}, per cent"))
+    for name in _SHOWN:
+        made.add_column(headings[name], justify="right")
+    for summary in summaries:
+        label = summary.setting.label
+        for class_name, metrics in summary.classes.items():
+            made.add_row(console.cell(label), console.cell(class_name), *_cells(metrics))
+        if len(summary.classes) > 1:
+            made.add_row(console.cell(label, "bold"), console.cell("mean", "bold"), *_cells(summary.mean))
+    return made
+
+
+def _cells(metrics: Mapping[str, Spread]) -> list[str]:
+    return [_cell(metrics.get(name)) for name in _SHOWN]
+
+
+def _cell(value: Spread | None) -> str:
+    if value is None or value.mean is None:
+        return MISSING
+    spread = "" if value.std is None else f" ±{100 * value.std:.1f}"
+    return f"{100 * value.mean:.1f}{spread}"
