@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from inspector.domain.defect import Box
 from inspector.domain.product import DefectSpec, ProductSettings
+from inspector.pipeline.places import ninth
 from inspector.vision import regions as finding
-from inspector.vision.describe import describe, where
+from inspector.vision.describe import describe
 from inspector.vision.polygons import inspected_area
 from inspector.vision.regions import FrameSize, Regions, find_regions
 
@@ -62,6 +63,36 @@ def test_the_type_with_the_largest_mean_in_the_region_names_it() -> None:
     weights[8, 4:6] = 1.0  # a few sure pixels do not outvote the rest
     (defect,) = find_regions(block(4, 8, 6, 3), types(weights), TWO_TYPES, 0.5, FRAME).defects
     assert defect.defect_type == "stain"
+
+
+def test_the_types_probabilities_and_the_runner_up_are_the_shares_of_the_means() -> None:
+    weights = np.zeros((3, SIZE, SIZE), np.float32)
+    weights[:, 8:11, 4:10] = np.array([0.1, 0.3, 0.2])[:, None, None]
+    weights[1, 8, 4] = 1.2  # 0.35 on average
+    three = ProductSettings(defects=(*TWO_TYPES.defects, DefectSpec("dent")))
+    (defect,) = find_regions(block(4, 8, 6, 3), weights, three, 0.5, FRAME).defects
+    assert (defect.defect_type, defect.runner_up) == ("stain", "dent")
+    assert (defect.type_probability, defect.runner_up_probability) == (
+        pytest.approx(0.35 / 0.65),
+        pytest.approx(0.2 / 0.65),
+    )
+
+
+def test_where_the_types_say_nothing_no_probability_is_made_up() -> None:
+    silent = np.zeros((2, SIZE, SIZE), np.float32)
+    (defect,) = find_regions(block(4, 8, 6, 3), silent, TWO_TYPES, 0.5, FRAME).defects
+    assert (defect.type_probability, defect.runner_up, defect.runner_up_probability) == (None, None, None)
+    one = ProductSettings(defects=(DefectSpec("scratch"),))
+    (alone,) = find_regions(block(4, 8, 6, 3), types()[:1], one, 0.5, FRAME).defects
+    assert (alone.type_probability, alone.runner_up) == (1.0, None)
+
+
+def test_each_listed_region_is_labelled_by_its_place_in_the_list() -> None:
+    found = regions(block(4, 8, 6, 3) + block(15, 2, 12, 4), max_regions=1)
+    assert found.omitted == 1
+    assert set(np.unique(found.labels)) == {0, 1}
+    assert found.labels[3, 20] == 1
+    assert found.mask.sum() == 48
 
 
 def test_a_types_own_threshold_and_minimum_area_decide() -> None:
@@ -137,7 +168,7 @@ def test_only_the_region_of_interest_minus_ignore_zones_is_inspected() -> None:
     [((0, 0, 10, 10), "upper left"), ((45, 45, 10, 10), "centre"), ((90, 45, 10, 10), "middle right")],
 )
 def test_places_have_names(box: tuple[int, int, int, int], name: str) -> None:
-    assert where(Box(*box), 100, 100) == name
+    assert ninth(Box(*box), Box(0, 0, 100, 100)) == name
     assert describe("dent", Box(*box), 100, 100, None) == f"dent, {name}, 10 x 10 px"
 
 
