@@ -18,6 +18,8 @@ MEDIAN_SCORE = 0.1
 _EULER_GAMMA = 0.5772156649015329
 # An empirical quantile is trusted if at least this many of the frames lie above it.
 _FRAMES_ABOVE = 5
+# Of scores that may be of defects, the highest fifth is known to be high and no more.
+_TRUSTED = 0.8
 
 
 def threshold(raw_scores: Sequence[float], false_alarm_rate: float) -> float:
@@ -47,9 +49,36 @@ def fit_score_map(raw_scores: Sequence[float], false_alarm_rate: float = DEFAULT
     and threshold.
     """
     median = float(np.median(_checked(raw_scores, false_alarm_rate)))
-    least = max(1e-6, abs(median) * 1e-3)
-    midpoint = max(threshold(raw_scores, false_alarm_rate), median + least)
+    midpoint = max(threshold(raw_scores, false_alarm_rate), median + _least_scale(median))
     return ScoreMap(midpoint, (midpoint - median) / math.log((1 - MEDIAN_SCORE) / MEDIAN_SCORE))
+
+
+def fit_unlabelled_score_map(
+    raw_scores: Sequence[float], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE
+) -> ScoreMap:
+    """Return such a map from frames of which up to a fifth may be defective, nobody knows which.
+
+    A Gumbel distribution (see ``threshold``) is fitted to the lowest four fifths: the line of least squares through
+    their order statistics against its quantiles at Gringorten's plotting positions ``(i - 0.44) / (n + 0.12)``. What
+    the highest fifth scores does not enter, so it cannot hide itself; its share does, which errs towards fewer alarms.
+
+    Raises:
+        BadInputError: as ``threshold``.
+    """
+    scores = np.sort(_checked(raw_scores, false_alarm_rate))
+    positions = (np.arange(1, len(scores) + 1) - 0.44) / (len(scores) + 0.12)
+    reduced = -np.log(-np.log(positions))
+    trusted = slice(0, math.ceil(_TRUSTED * len(scores)))
+    x, y = reduced[trusted], scores[trusted]
+    beta = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    mode = float(y.mean()) - beta * float(x.mean())
+    median = mode - beta * math.log(math.log(2))
+    midpoint = max(mode - beta * math.log(-math.log1p(-false_alarm_rate)), median + _least_scale(median))
+    return ScoreMap(midpoint, (midpoint - median) / math.log((1 - MEDIAN_SCORE) / MEDIAN_SCORE))
+
+
+def _least_scale(median: float) -> float:
+    return max(1e-6, abs(median) * 1e-3)
 
 
 def _checked(raw_scores: Sequence[float], false_alarm_rate: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
@@ -33,10 +33,12 @@ class BankInUse:
 class Plan:
     """How one camera's frames are scored and judged in this batch.
 
-    Score maps are None where the raw score is the score (zero-shot without a calibration). ``tiles``: how many a side
-    the frames are decoded for.
+    Score maps are None where the raw score is the score (zero-shot without a calibration), and where mutual scoring
+    finds them itself. ``tiles``: how many a side the frames are decoded for. ``otherwise`` is the plan while mode
+    mutual has too few frames.
     """
 
+    camera_id: str
     camera: CameraSettings
     product: ProductSettings
     tiles: int
@@ -47,6 +49,15 @@ class Plan:
     image_threshold: float
     pixel_threshold: float
     calibration_version: str | None
+    otherwise: Plan | None = None
+
+    def settled(self, mode: ScoreMode, found: ScoreMap | None) -> Plan:
+        """Return the plan by which scores made in ``mode``, with the score map ``found`` on the way, are judged."""
+        if mode is ScoreMode.ZERO_SHOT and self.otherwise is not None:
+            return self.otherwise
+        if found is None or self.image_map is not None:
+            return self
+        return replace(self, image_map=found, pixel_map=found)
 
 
 class CameraBook:
@@ -97,27 +108,18 @@ class CameraBook:
         """
         camera = self._cameras.get(camera_id, CameraSettings())
         product, bank = self._product(product_name), self._bank(camera_id)
-        tiles = self._tiles(bank, product)
-        mode = ScoreMode.ZERO_SHOT if bank is None else ScoreMode.BANK
-        bank_version = None if bank is None else bank.version
-        calibrated = self._calibrations.get((camera_id, mode, bank_version, tiles))
-        image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
-        return Plan(
-            camera=camera,
-            product=product,
-            tiles=tiles,
-            mode=mode,
-            bank=bank,
-            image_map=image_map,
-            pixel_map=pixel_map,
-            image_threshold=_first(
-                camera.image_threshold, 0.5 if image_map is not None else self._manifest.image_threshold
-            ),
-            pixel_threshold=_first(
-                camera.pixel_threshold, 0.5 if pixel_map is not None else self._manifest.pixel_threshold
-            ),
-            calibration_version=None if calibrated is None else calibrated[0],
-        )
+        if camera.mode is CameraMode.MUTUAL:
+            return replace(
+                self._plan(camera_id, camera, product, ScoreMode.MUTUAL, None),
+                otherwise=self._plan(camera_id, camera, product, ScoreMode.ZERO_SHOT, None),
+            )
+        return self._plan(camera_id, camera, product, ScoreMode.ZERO_SHOT if bank is None else ScoreMode.BANK, bank)
+
+    def mutual_plan(self, camera_id: str, product_name: str) -> Plan:
+        """Return the plan of a frame that is scored mutually whatever the camera's mode, and judged by its own map."""
+        camera = self._cameras.get(camera_id, CameraSettings())
+        plan = self._plan(camera_id, camera, self._product(product_name), ScoreMode.MUTUAL, None)
+        return replace(plan, image_map=None, pixel_map=None, calibration_version=None)
 
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
         """Use these settings for a camera."""
@@ -183,7 +185,8 @@ class CameraBook:
 
     def _bank(self, camera_id: str) -> BankInUse | None:
         camera = self._cameras.get(camera_id, CameraSettings())
-        return None if camera.mode is CameraMode.ZERO_SHOT else self._banks.get(camera_id)
+        has_none = camera.mode in (CameraMode.ZERO_SHOT, CameraMode.MUTUAL)
+        return None if has_none else self._banks.get(camera_id)
 
     @staticmethod
     def _tiles(bank: BankInUse | None, product: ProductSettings) -> int:
@@ -220,6 +223,27 @@ class CameraBook:
                 product,
                 wanted,
             )
+
+    def _plan(
+        self, camera_id: str, camera: CameraSettings, product: ProductSettings, mode: ScoreMode, bank: BankInUse | None
+    ) -> Plan:
+        tiles = self._tiles(bank, product)
+        calibrated = self._calibrations.get((camera_id, mode, None if bank is None else bank.version, tiles))
+        image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
+        mapped = mode is not ScoreMode.ZERO_SHOT or image_map is not None
+        return Plan(
+            camera_id=camera_id,
+            camera=camera,
+            product=product,
+            tiles=tiles,
+            mode=mode,
+            bank=bank,
+            image_map=image_map,
+            pixel_map=pixel_map,
+            image_threshold=_first(camera.image_threshold, 0.5 if mapped else self._manifest.image_threshold),
+            pixel_threshold=_first(camera.pixel_threshold, 0.5 if mapped else self._manifest.pixel_threshold),
+            calibration_version=None if calibrated is None else calibrated[0],
+        )
 
     @staticmethod
     def _maps(bank: BankInUse | None, calibration: Calibration | None) -> tuple[ScoreMap | None, ScoreMap | None]:

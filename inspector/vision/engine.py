@@ -13,7 +13,8 @@ from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame
-from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
+from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
@@ -51,10 +52,9 @@ class InspectionEngine:
         """
         self._manifest = manifest
         self._limits = limits or DecodeLimits()
-        self._false_alarm_rate = false_alarm_rate
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
-        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring, max_tiles)
+        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring, false_alarm_rate, max_tiles)
         level_widths = self._scorer.level_widths()
         self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths, self._scorer.tile)
 
@@ -116,6 +116,27 @@ class InspectionEngine:
         frames = [self._at_its_size(frame) for frame in frames]
         return self._scorer.score([frame.pixels for frame in frames], [self._plan(frame) for frame in frames])[0]
 
+    def score_mutually(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
+        """Score a whole set of unlabelled frames of one size, each against all others, whatever their cameras' modes.
+
+        Its cost grows with the square of the frames. Raises BadInputError below ``mutual_min_frames``.
+        """
+        frames = [self._at_its_size(frame) for frame in frames]
+        plans = [self._mutual_plan(frame) for frame in frames]
+        return self._scorer.score_set([frame.pixels for frame in frames], plans)
+
+    def inspect_mutually(self, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
+        """Do as ``score_mutually`` and judge, by a threshold fitted on the set itself; as ``inspect_with_raw``."""
+        started = time.perf_counter()
+        raw = self.score_mutually(frames)
+        made_with = MadeWith(self.model_name, self.weights_version, self._manifest.trained)
+        score_ms = (time.perf_counter() - started) * 1e3 / max(1, len(frames))
+        judged = []
+        for frame, each in zip(frames, raw, strict=True):
+            timings_ms = {"decode": frame.decode_ms, "score": score_ms}
+            judged.append((judge(frame, each, self._mutual_plan(frame), timings_ms, made_with), each))
+        return judged
+
     def enroll(self, pixels: Sequence[Pixels], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> bytes:
         """Return a bank file from decoded normal frames. Raises BadInputError below 8 different frames."""
         return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate)
@@ -144,9 +165,12 @@ class InspectionEngine:
         others = {frame.frame.meta.camera_id for frame in frames} - {camera_id}
         if others:
             raise BadInputError(f"frames of camera {camera_id}", f"frames of {sorted(others)}", "give its own frames")
-        raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
         settings = self._book.find_camera(camera_id) or CameraSettings()
         plan = self._book.plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
+        if plan.mode is ScoreMode.MUTUAL:
+            raw = self.score_mutually(frames)
+        else:
+            raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
         return enrolment.calibrate(camera_id, raw, plan, self.weights_version, false_alarm_rate, created_at)
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
@@ -169,6 +193,8 @@ class InspectionEngine:
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
         """See ``pipeline.ports.Engine``."""
         self._book.set_camera(camera_id, settings)
+        if settings.mode is not CameraMode.MUTUAL:
+            self._scorer.forget_neighbours(camera_id)
 
     def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
         """Return the frame, decoded again if the settings have changed its tiles since."""
@@ -178,3 +204,6 @@ class InspectionEngine:
 
     def _plan(self, frame: DecodedFrame) -> Plan:
         return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)
+
+    def _mutual_plan(self, frame: DecodedFrame) -> Plan:
+        return self._book.mutual_plan(frame.frame.meta.camera_id, frame.frame.meta.product)

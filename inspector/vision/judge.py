@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.outcome import Evidence
-from inspector.domain.result import PredLabel
+from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision.camera_book import Plan
 from inspector.vision.decode import decode_view, in_turn
@@ -32,13 +32,16 @@ class RawScores:
 
     ``image_score`` in the mode's own unit; ``anomaly_map`` float32 [S, S] likewise; ``type_grid`` float32 [K, gh, gw],
     probability of each type of the product's vocabulary at each patch. ``embedding_grid`` float16 [gh, gw, D]: what
-    text is compared with at each patch; None where nobody asked for it.
+    text is compared with at each patch; None where nobody asked for it. ``mode`` is what the scores were made
+    from, and ``score_map`` what mutual scoring calibrates them with.
     """
 
     image_score: float
     anomaly_map: NDArray[np.float32] = field(repr=False)
     type_grid: NDArray[np.float32] = field(repr=False)
     embedding_grid: NDArray[np.float16] | None = field(default=None, repr=False)
+    mode: ScoreMode = ScoreMode.ZERO_SHOT
+    score_map: ScoreMap | None = None
 
 
 def judge(
@@ -51,6 +54,7 @@ def judge(
     kept of all, marked with the weights they were ``made_with``.
     """
     started = time.perf_counter()
+    plan = plan.settled(raw.mode, raw.score_map)
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
     anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
     size = FrameSize(frame.width_px, frame.height_px)

@@ -64,6 +64,17 @@ class InPlace:
             parts.append((partial.amin(2).T + chunk.square().sum(2)).clamp_min(0).sqrt())
         return torch.cat(parts).reshape(features.shape[:3])
 
+    def by_frame(self, features: Tensor) -> Tensor:
+        """Return the distance [B, F, rows x columns] to the nearest patch of each frame: its place or around it."""
+        references, lengths = self._neighbours
+        parts = []
+        for start in range(0, len(features), _FRAMES):
+            chunk = features[start : start + _FRAMES].flatten(1, 2)
+            partial = torch.baddbmm(lengths, chunk.transpose(0, 1), references, alpha=-2)
+            nearest = partial.reshape(*partial.shape[:2], 9, -1).amin(2).permute(1, 2, 0)
+            parts.append((nearest + chunk.square().sum(2)[:, None]).clamp_min(0).sqrt())
+        return torch.cat(parts)
+
     def to(self, device: torch.device) -> InPlace:
         """Return the same on ``device``."""
         return InPlace(self.patches.to(device), self.frames.to(device))

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,13 +18,17 @@ from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_t
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.domain.product import Vocabulary
+from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import TextMode
+from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.vision.bank_features import bank_features, chosen_levels
 from inspector.vision.bank_scoring import bank_scores
 from inspector.vision.camera_book import Plan
 from inspector.vision.image_score import peak, zero_shot_score
 from inspector.vision.judge import RawScores
+from inspector.vision.mutual_ring import MutualRings
+from inspector.vision.mutual_scoring import Scored, mutual_frame, mutual_scores, score_set
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
 from inspector.vision.tiled_scorer import TiledScorer
@@ -48,6 +53,7 @@ class RawScorer:
         text_mode: TextMode,
         vocabularies: Collection[Vocabulary],
         scoring: ScoringSettings | None = None,
+        false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         max_tiles: int = DEFAULT_MAX_TILES,
     ) -> None:
         """``max_tiles``: how many tiles of frames that are larger than the tower's square it takes at once."""
@@ -55,6 +61,8 @@ class RawScorer:
         self._weights = weights
         self._text_mode = text_mode
         self._scoring = scoring or ScoringSettings()
+        self._false_alarm_rate = false_alarm_rate
+        self._rings = MutualRings(self._scoring, false_alarm_rate)
         # Text first: its tower leaves memory before the visual one comes.
         self._text: dict[Vocabulary, Tensor] = {}
         self.learn_words(vocabularies)
@@ -120,20 +128,45 @@ class RawScorer:
         image_scores = scores.image_scores.cpu().tolist()
         embeddings = self._embeddings(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
-        banked = self._bank_maps(pixels, images, scores, plans)
+        references = self._references(pixels, images, scores, plans)
         raw = []
         for i, plan in enumerate(plans):
-            types = grids[i, : len(plan.product.defects)]
-            if i in banked:
-                raw.append(RawScores(peak(banked[i], plan.product), banked[i], types, embeddings[i]))
+            if i in references:
+                found = references[i]
             else:
                 image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring)
-                raw.append(RawScores(image_score, zero_shot[i], types, embeddings[i]))
+                found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
+            types = grids[i, : len(plan.product.defects)]
+            raw.append(_with_types(found, types, embeddings[i]))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
-        if banked:
+        if any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
             spans["bank"] = ended - scored
         return raw, spans
+
+    def score_set(self, pixels: Sequence[Pixels], plans: Sequence[Plan], batch: int = 16) -> list[RawScores]:
+        """Score frames of one size, all of them each other's reference whatever their cameras' modes.
+
+        Raises:
+            BadInputError: as ``mutual_scoring.score_set``.
+        """
+        frames, types = [], []
+        for start in range(0, len(pixels), batch):
+            some, theirs = pixels[start : start + batch], plans[start : start + batch]
+            images = self._images(some)
+            scores = self._forward(images, [plan.product.vocabulary for plan in theirs])
+            features = self._bank_features(scores, images)
+            grids = scores.type_grid[:, 1:].cpu().numpy()
+            for i, plan in enumerate(theirs):
+                frames.append(mutual_frame(self._scoring, frame_digest(some[i]), plan.product, features, i))
+                types.append(grids[i, : len(plan.product.defects)])
+        to_maps = partial(self.to_maps, size_px=len(pixels[0]) if pixels else 0)
+        found = score_set(self._scoring, self._false_alarm_rate, frames, to_maps)
+        return [_with_types(each, grid, None) for each, grid in zip(found, types, strict=True)]
+
+    def forget_neighbours(self, camera_id: str) -> None:
+        """Drop the last frames of a camera, where mutual scoring keeps them."""
+        self._rings.forget(camera_id)
 
     def features(self, pixels: Sequence[Pixels], batch: int = 16) -> Mapping[str, Tensor]:
         """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of one size."""
@@ -167,16 +200,26 @@ class RawScorer:
         text, mask = pad_text([self._text[vocabulary] for vocabulary in vocabularies])
         return self._tiled.score(images, text, mask)
 
-    def _bank_maps(
+    def _references(
         self, pixels: Sequence[Pixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
-    ) -> dict[int, NDArray[np.float32]]:
-        if all(plan.bank is None for plan in plans):
+    ) -> dict[int, Scored]:
+        """Return what the frames with a bank, and those with enough neighbours, score against them, by position."""
+        if all(plan.mode is ScoreMode.ZERO_SHOT for plan in plans):
             return {}
         features = self._bank_features(scores, images)
-        found = bank_scores(plans, features, [frame_digest(frame) for frame in pixels])
-        return dict(zip(found, self.to_maps(torch.stack(list(found.values())), len(pixels[0])), strict=True))
+        digests = [frame_digest(frame) for frame in pixels]
+        to_maps = partial(self.to_maps, size_px=len(pixels[0]))
+        found = {}
+        if banked := bank_scores(plans, features, digests):
+            for i, anomaly_map in zip(banked, to_maps(torch.stack(list(banked.values()))), strict=True):
+                found[i] = Scored(peak(anomaly_map, plans[i].product), anomaly_map, ScoreMode.BANK)
+        return found | mutual_scores(self._rings, plans, features, digests, to_maps)
 
 
 def _grid(scores: BatchScores) -> tuple[int, int]:
     rows, columns = scores.type_grid.shape[-2:]
     return rows, columns
+
+
+def _with_types(found: Scored, types: NDArray[np.float32], embeddings: NDArray[np.float16] | None) -> RawScores:
+    return RawScores(found.image_score, found.anomaly_map, types, embeddings, found.mode, found.score_map)

@@ -1,0 +1,119 @@
+"""Mutual scoring: unlabelled frames are each other's reference (MuSc, Li et al., ICLR 2024, section 3.2).
+
+A normal patch has its like in most of the other frames, a defective one in few. Its score is the mean distance to the
+nearest patch of those frames that have the most like it, so that neither a few bad frames nor parts that lie
+differently in some frames decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, finest_grid
+from inspector.vision.matching import InPlace
+from inspector.vision.reference_bank import resize_scores
+from inspector.vision.whitening import Whitening, fit_whitening
+
+# Bounds the distance matrix of one step: 16 MB.
+_STEP_FLOATS = 4 * 2**20
+# Median absolute deviation -> standard deviation, where values are normal.
+_MAD_TO_STD = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How the frames of one camera are compared: texture whitened, and matched in its place or anywhere."""
+
+    whitening: Whitening | None = field(repr=False)
+    texture_in_place: bool
+
+    def distances(
+        self, queries: Mapping[str, Tensor], frames: Mapping[str, Tensor], own: Tensor, keep: float
+    ) -> dict[str, Tensor]:
+        """Return each level's mutual distance [B, rows, columns] of B frames from F frames (F >= 2).
+
+        Args:
+            queries: features [B, rows, columns, D] by level.
+            frames: features [F, rows, columns, D] by level, in half precision or full.
+            own: [B] int64, which of the F frames each query is (-1: none); that one does not count.
+            keep: fraction of the other frames, those with the nearest patch, whose mean is taken.
+        """
+        found = {}
+        for name, values in queries.items():
+            there, here = frames[name].float(), values.float()
+            if name == TEXTURE and self.whitening is not None:
+                there, here = self.whitening(there), self.whitening(here)
+            in_place = name == TEXTURE and self.texture_in_place
+            nearest = (_nearest_in_place if in_place else _nearest_anywhere)(here, there)
+            found[name] = _trimmed(nearest, own, keep).reshape(values.shape[:3])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual on each level: median and spread of all patches' mutual distances; a few bad ones move neither."""
+
+    levels: Mapping[str, tuple[float, float]]
+
+    def score(self, distances: Mapping[str, Tensor]) -> Tensor:
+        """Return patch scores on the finest level's grid: 0 is usual, the unit its spread."""
+        grid = finest_grid(distances.values())
+        total = sum(LEVEL_SHARES[name] for name in distances)
+        shares = []
+        for name, values in distances.items():
+            median, spread = self.levels[name]
+            shares.append(LEVEL_SHARES[name] / total * resize_scores((values - median) / spread, grid))
+        return torch.stack(shares).sum(0)
+
+
+def usual(distances: Mapping[str, Tensor]) -> Usual:
+    """Return what is usual in mutual distances [F, rows, columns] by level."""
+    return Usual({name: _location_and_spread(values.flatten()) for name, values in distances.items()})
+
+
+@torch.inference_mode()
+def fit_measure(frames: Mapping[str, Tensor], in_place: bool) -> Measure:
+    """Return the measure that F >= 2 frames, features [F, rows, columns, D] by level, imply."""
+    whitening = fit_whitening(frames[TEXTURE].float()) if TEXTURE in frames else None
+    return Measure(whitening, in_place)
+
+
+def _location_and_spread(values: Tensor) -> tuple[float, float]:
+    median = values.median()
+    spread = _MAD_TO_STD * float((values - median).abs().median())
+    # Identical frames have no spread: any difference from them is then large, but finite.
+    return float(median), max(spread, 1e-3 * float(median), 1e-6)
+
+
+def _trimmed(nearest: Tensor, own: Tensor, keep: float) -> Tensor:
+    """Return the mean [B, P] over the frames with the nearest patches, of distances [B, F, P]."""
+    number = torch.arange(nearest.shape[1], device=nearest.device)
+    others = nearest.masked_fill((own[:, None] == number)[..., None], torch.inf)
+    kept = max(1, round(keep * (nearest.shape[1] - 1)))
+    return others.topk(kept, dim=1, largest=False).values.mean(1)
+
+
+def _nearest_anywhere(queries: Tensor, frames: Tensor) -> Tensor:
+    """Return the distance [B, F, P] of each patch to the nearest one of each frame."""
+    patches = frames.flatten(1, 2)
+    lengths = patches.square().sum(2)
+    step = max(1, _STEP_FLOATS // patches.shape[1] ** 2)
+    found = []
+    for query in queries.flatten(1, 2):
+        parts = []
+        for start in range(0, len(patches), step):
+            chunk = patches[start : start + step]
+            # |q - r|^2 = |q|^2 + (|r|^2 - 2 q.r), and |q|^2 does not change which r is nearest.
+            partial = torch.addmm(lengths[start : start + step].flatten(), query, chunk.flatten(0, 1).T, alpha=-2)
+            parts.append(partial.reshape(len(query), len(chunk), -1).amin(2))
+        found.append((torch.cat(parts, 1) + query.square().sum(1, keepdim=True)).clamp_min(0).sqrt().T)
+    return torch.stack(found)
+
+
+def _nearest_in_place(queries: Tensor, frames: Tensor) -> Tensor:
+    """Return the distance [B, F, P] of each patch to the nearest one of its place or the eight around it."""
+    return InPlace(frames, torch.arange(len(frames))).by_frame(queries)

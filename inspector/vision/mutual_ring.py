@@ -1,0 +1,166 @@
+"""The last frames of each camera that is scored mutually: bounded in number and, over all cameras, in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inspector.domain.artefact import ScoreMap
+from inspector.domain.product import ProductSettings
+from inspector.domain.scoring import ScoringSettings
+from inspector.pipeline.calibration import fit_unlabelled_score_map
+from inspector.vision.bank_features import TEXTURE
+from inspector.vision.image_score import peak
+from inspector.vision.mutual import fit_measure, usual
+
+ToMaps = Callable[[Tensor], NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class MutualFrame:
+    """One frame: what recognises it again, its features [rows, columns, D] by level, and, once scored, its scores.
+
+    ``distances`` [rows, columns] by level and ``peak`` are as they were found when the frame was first scored.
+    """
+
+    digest: str
+    product: ProductSettings
+    features: Mapping[str, Tensor] = field(repr=False)
+    distances: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    peak: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, with the distances to come."""
+        patches = sum(values[..., 0].numel() for values in self.features.values())
+        return sum(values.nbytes for values in self.features.values()) + 4 * patches
+
+
+@dataclass(frozen=True, slots=True)
+class MutualScore:
+    """A frame's raw map, float32 [S, S], its peak where the product is inspected, and the map that calibrates both."""
+
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    peak: float
+    score_map: ScoreMap
+
+
+class MutualRing:
+    """The last frames of one camera, oldest first."""
+
+    def __init__(self, scoring: ScoringSettings, false_alarm_rate: float) -> None:
+        self._scoring = scoring
+        self._false_alarm_rate = false_alarm_rate
+        self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        # All frames of a ring are of one grid.
+        return len(self) * next(iter(self._frames.values())).size if self._frames else 0
+
+    def take(self, frames: Sequence[MutualFrame]) -> None:
+        """Add frames that are not there yet, forgetting the oldest; frames of another grid start the ring anew."""
+        for frame in frames:
+            if self._frames and _shapes(frame) != _shapes(next(iter(self._frames.values()))):
+                self._frames.clear()
+            self._frames.setdefault(frame.digest, frame)
+        room = self._scoring.mutual_memory_mb * 2**20 // frames[-1].size
+        while len(self._frames) > min(self._scoring.mutual_frames, room):
+            self._frames.popitem(last=False)
+
+    @torch.inference_mode()
+    def score(self, frames: Sequence[MutualFrame], to_maps: ToMaps) -> list[MutualScore] | None:
+        """Score frames, taken before, against all others of the ring; None while these are too few."""
+        if len(self._frames) < self._scoring.mutual_min_frames:
+            return None
+        held = list(self._frames.values())
+        unscored = [frame for frame in held if frame.distances is None]
+        # A frame that comes again is the one that is held, not one more.
+        again = [self._frames.get(frame.digest, frame) for frame in frames]
+        asked = {frame.digest: frame for frame in (*unscored, *again)}
+        self._measure(list(asked.values()), held)
+        known = [frame.distances for frame in self._frames.values() if frame.distances is not None]
+        levels = usual({level: torch.stack([each[level] for each in known]) for level in known[0]})
+        found = [frame.distances for frame in asked.values() if frame.distances is not None]
+        maps = to_maps(levels.score({level: torch.stack([each[level] for each in found]) for level in found[0]}))
+        by_digest = dict(zip(asked, maps, strict=True))
+        for digest, frame in asked.items():
+            frame.peak = peak(by_digest[digest], frame.product)
+        peaks = [frame.peak for frame in self._frames.values() if frame.peak is not None]
+        score_map = fit_unlabelled_score_map(peaks, self._false_alarm_rate)
+        return [
+            MutualScore(by_digest[frame.digest], peak(by_digest[frame.digest], frame.product), score_map)
+            for frame in frames
+        ]
+
+    def _measure(self, asked: Sequence[MutualFrame], held: Sequence[MutualFrame]) -> None:
+        number = {digest: i for i, digest in enumerate(self._frames)}
+        references = _stacked(held)
+        measure = fit_measure(references, self._scoring.bank_matching != "anywhere")
+        own = torch.tensor([number.get(frame.digest, -1) for frame in asked], device=_device(references))
+        found = measure.distances(_stacked(asked), references, own, self._scoring.mutual_keep)
+        for i, frame in enumerate(asked):
+            frame.distances = {level: values[i] for level, values in found.items()}
+
+
+class MutualRings:
+    """The rings of all cameras; beyond ``mutual_memory_mb`` the camera that was silent longest is forgotten."""
+
+    def __init__(self, scoring: ScoringSettings, false_alarm_rate: float) -> None:
+        self.scoring = scoring
+        self._false_alarm_rate = false_alarm_rate
+        self._rings: OrderedDict[str, MutualRing] = OrderedDict()
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras with a ring, the one that was silent longest first."""
+        return tuple(self._rings)
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return sum(ring.size for ring in self._rings.values())
+
+    def score(self, camera_id: str, frames: Sequence[MutualFrame], to_maps: ToMaps) -> list[MutualScore] | None:
+        """Take the frames of one camera in a batch and score them; None while it has too few."""
+        ring = self._rings.setdefault(camera_id, MutualRing(self.scoring, self._false_alarm_rate))
+        self._rings.move_to_end(camera_id)
+        ring.take(frames)
+        size = self.size
+        while size > self.scoring.mutual_memory_mb * 2**20 and len(self._rings) > 1:
+            size -= self._rings.popitem(last=False)[1].size
+        return ring.score(frames, to_maps)
+
+    def forget(self, camera_id: str) -> None:
+        """Drop a camera's ring, if it has one."""
+        self._rings.pop(camera_id, None)
+
+
+def to_held(features: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    """Return what a ring holds of image ``i`` of features [B, rows, columns, D] by level.
+
+    Half precision, but for texture: whitened features reach hundreds, where half is coarser than normals differ.
+    """
+    return {name: values[i].clone() if name == TEXTURE else values[i].half() for name, values in features.items()}
+
+
+def _stacked(frames: Sequence[MutualFrame]) -> dict[str, Tensor]:
+    return {level: torch.stack([frame.features[level] for frame in frames]) for level in frames[0].features}
+
+
+def _shapes(frame: MutualFrame) -> list[torch.Size]:
+    return [values.shape for values in frame.features.values()]
+
+
+def _device(features: Mapping[str, Tensor]) -> torch.device:
+    return next(iter(features.values())).device

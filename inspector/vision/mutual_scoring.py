@@ -1,0 +1,86 @@
+"""The frames of a batch against their cameras' last frames, and a whole set of frames against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inspector.domain.artefact import ScoreMap
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import ProductSettings
+from inspector.domain.result import ScoreMode
+from inspector.domain.scoring import ScoringSettings
+from inspector.vision.bank_features import chosen_levels
+from inspector.vision.camera_book import Plan
+from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, ToMaps, to_held
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Raw image score and map, float32 [S, S], of one frame, and how they came about."""
+
+    image_score: float
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    mode: ScoreMode
+    score_map: ScoreMap | None = None
+
+
+def mutual_scores(
+    rings: MutualRings,
+    plans: Sequence[Plan],
+    features: Mapping[str, Tensor],
+    digests: Sequence[str],
+    to_maps: ToMaps,
+) -> dict[int, Scored]:
+    """Return what the frames of mode mutual score, by position; not there: frames of cameras with too few.
+
+    ``features`` [B, rows, columns, D] by level. Frames of one camera in a batch are neighbours of each other.
+    """
+    cameras: dict[str, list[int]] = {}
+    for i, plan in enumerate(plans):
+        if plan.mode is ScoreMode.MUTUAL:
+            cameras.setdefault(plan.camera_id, []).append(i)
+    found: dict[int, Scored] = {}
+    for camera_id, positions in cameras.items():
+        frames = [mutual_frame(rings.scoring, digests[i], plans[i].product, features, i) for i in positions]
+        scores = rings.score(camera_id, frames, to_maps)
+        found.update(zip(positions, map(_scored, scores or ()), strict=False))
+    return found
+
+
+def score_set(
+    scoring: ScoringSettings, false_alarm_rate: float, frames: Sequence[MutualFrame], to_maps: ToMaps
+) -> list[Scored]:
+    """Score frames of one grid, all of them each other's reference.
+
+    Raises:
+        BadInputError: fewer different frames than ``mutual_min_frames``.
+    """
+    different = len({frame.digest for frame in frames})
+    if different < scoring.mutual_min_frames:
+        raise BadInputError(
+            f"at least {scoring.mutual_min_frames} different frames to compare with each other",
+            str(different),
+            "give more frames of the same part",
+        )
+    bytes_needed = sum(frame.size for frame in frames)
+    unbounded = replace(scoring, mutual_frames=different, mutual_memory_mb=bytes_needed // 2**20 + 1)
+    ring = MutualRing(unbounded, false_alarm_rate)
+    ring.take(frames)
+    return [_scored(score) for score in ring.score(frames, to_maps) or ()]
+
+
+def mutual_frame(
+    scoring: ScoringSettings, digest: str, product: ProductSettings, features: Mapping[str, Tensor], i: int
+) -> MutualFrame:
+    """Return image ``i`` of ``features`` [B, rows, columns, D] by level as it is compared with others."""
+    chosen = {level: features[level] for level in chosen_levels(scoring.bank_levels)}
+    return MutualFrame(digest, product, to_held(chosen, i))
+
+
+def _scored(score: MutualScore) -> Scored:
+    return Scored(score.peak, score.anomaly_map, ScoreMode.MUTUAL, score.score_map)

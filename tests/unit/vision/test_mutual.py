@@ -1,0 +1,258 @@
+"""Frames that nobody labelled find the odd one out: distances, robust scale, the bounded rings, the engine's mode."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from engine_kit import NOW, PLATE, SPEC, frame, version_of, weights
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
+from inspector.domain.records import to_json
+from inspector.domain.result import PredLabel, ScoreMode
+from inspector.domain.scoring import ScoringSettings
+from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
+from inspector.vision.engine import InspectionEngine
+from inspector.vision.mutual import Measure, fit_measure, usual
+from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, to_held
+
+SCORING = ScoringSettings(mutual_frames=16)
+RATE = 0.01
+MUTUAL = CameraSettings("plate", mode=CameraMode.MUTUAL)
+
+
+def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tensor]:
+    """A fixed camera: every place has a look of its own, from which frames differ by ``spread``."""
+    places, noise = torch.Generator().manual_seed(99), torch.Generator().manual_seed(seed)
+    shapes = {"early": (4, 4, 8), "late": (4, 4, 8), "texture": (8, 8, 6)}
+    return {
+        name: torch.randn(1, *shape, generator=places) + spread * torch.randn(frames, *shape, generator=noise)
+        for name, shape in shapes.items()
+    }
+
+
+def mutual_frames(values: dict[str, Tensor], prefix: str = "f") -> list[MutualFrame]:
+    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["late"]))]
+
+
+def to_maps(scores: Tensor) -> NDArray[np.float32]:
+    maps: NDArray[np.float32] = scores.numpy()
+    return maps
+
+
+def engine(scoring: ScoringSettings | None = None) -> InspectionEngine:
+    cameras = {"cam1": MUTUAL, "cam2": MUTUAL, "cam3": CameraSettings("plate")}
+    return InspectionEngine(SPEC, *weights(), {"plate": PLATE}, cameras, True, None, scoring or SCORING)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_patch_scores_the_mean_distance_to_the_nearest_in_the_frames_most_like_it(in_place: bool) -> None:
+    values = features(6)
+    found = Measure(None, in_place).distances(values, values, torch.arange(6), keep=0.4)["texture"]
+    row, column = 2, 5
+    patch = values["texture"][1, row, column]
+    around = (slice(row - 1, row + 2), slice(column - 1, column + 2)) if in_place else (slice(None), slice(None))
+    nearest = sorted(
+        float((values["texture"][i][around].flatten(0, 1) - patch).norm(dim=1).min()) for i in (0, 2, 3, 4, 5)
+    )
+    assert found[1, row, column].item() == pytest.approx(sum(nearest[:2]) / 2, abs=1e-3)
+
+
+def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
+    values, query = features(5), features(1, seed=1)
+    measure = Measure(None, texture_in_place=True)
+    with_all = measure.distances(query, values, torch.tensor([-1]), keep=0.25)["late"]
+    without_one = measure.distances(query, values, torch.tensor([2]), keep=0.25)["late"]
+    assert bool((with_all <= without_one).all())
+    assert not with_all.equal(without_one)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 3))
+def test_a_few_bad_frames_do_not_hide_themselves(seed: int, bad: int) -> None:
+    values = features(16, seed)
+    values["texture"][:bad, 3, 3] += 2.0
+    ring = MutualRing(SCORING, RATE)
+    frames = mutual_frames(values)
+    ring.take(frames)
+    scores = ring.score(frames, to_maps)
+    assert scores is not None
+    peaks = [score.peak for score in scores]
+    assert min(peaks[:bad]) > max(peaks[bad:])
+    assert all(score.anomaly_map.argmax() == 3 * 8 + 3 for score in scores[:bad])
+    assert min(peaks[:bad]) > scores[0].score_map.midpoint
+
+
+def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_found() -> None:
+    values = {name: value.expand(12, *value.shape[1:]).clone() for name, value in features(1).items()}
+    values["texture"][11, 5, 5] += 3.0
+    ring = MutualRing(SCORING, RATE)
+    frames = mutual_frames(values)
+    ring.take(frames)
+    scores = ring.score(frames, to_maps)
+    assert scores is not None
+    assert all(np.isfinite(score.anomaly_map).all() for score in scores)
+    assert all(score.peak < score.score_map.midpoint for score in scores[:11])
+    assert scores[11].peak > scores[11].score_map.midpoint
+
+
+def test_a_frame_that_comes_again_is_no_neighbour_of_itself_and_takes_no_second_place() -> None:
+    values = features(12)
+    values["texture"][0, 3, 3] += 2.0
+    ring = MutualRing(SCORING, RATE)
+    frames = mutual_frames(values)
+    ring.take(frames)
+    once = ring.score(frames, to_maps)
+    ring.take([frames[0]] * 3)
+    again = ring.score([frames[0]] * 3, to_maps)
+    assert once is not None
+    assert again is not None
+    assert len(ring) == 12
+    assert [score.peak for score in again] == pytest.approx([once[0].peak] * 3, rel=0.05)
+
+
+def test_the_ring_forgets_the_oldest_and_starts_anew_with_another_grid() -> None:
+    ring = MutualRing(SCORING, RATE)
+    ring.take(mutual_frames(features(30)))
+    assert len(ring) == 16
+    coarser = {name: value[:, ::2, ::2] for name, value in features(3).items()}
+    ring.take(mutual_frames(coarser, "g"))
+    assert len(ring) == 3
+    assert ring.score(mutual_frames(coarser, "g"), to_maps) is None
+
+
+def test_rings_of_many_cameras_keep_to_their_memory_and_forget_the_most_silent() -> None:
+    rings = MutualRings(dataclasses.replace(SCORING, mutual_memory_mb=1), RATE)
+    one = mutual_frames(features(16))
+    cameras = 2 * 2**20 // (16 * one[0].size)
+    for number in range(cameras):
+        rings.score("faithful", one[:1], to_maps)
+        rings.score(f"cam{number}", one, to_maps)
+        assert rings.size <= 2**20
+    assert "faithful" in rings.cameras
+    assert f"cam{cameras - 1}" in rings.cameras
+    assert "cam0" not in rings.cameras
+
+
+def test_a_camera_whose_frames_are_too_large_for_the_memory_is_not_scored_mutually() -> None:
+    large = {name: value.repeat(1, 16, 16, 1) for name, value in features(8).items()}
+    rings = MutualRings(dataclasses.replace(SCORING, mutual_memory_mb=1), RATE)
+    assert rings.score("cam1", mutual_frames(large), to_maps) is None
+    assert rings.size <= 2**20
+
+
+@given(st.integers(0, 100), st.floats(0.5, 5), st.sampled_from([16, 32, 64]))
+def test_the_unlabelled_threshold_finds_the_bad_fifth_and_spares_the_good(seed: int, beta: float, frames: int) -> None:
+    rng = np.random.default_rng(seed)
+    good = rng.gumbel(3, beta, frames - frames // 5)
+    clean = fit_unlabelled_score_map(list(rng.gumbel(3, beta, frames)), RATE)
+    mixed = fit_unlabelled_score_map([*good, *(3 + 40 * beta + rng.random(frames // 5))], RATE)
+    assert 3 + beta < clean.midpoint < 3 + 12 * beta
+    assert 3 + beta < mixed.midpoint < 3 + 20 * beta
+    naive = threshold([*good, *(3 + 40 * beta + rng.random(frames // 5))], RATE)
+    assert naive > 3 + 40 * beta
+
+
+def test_an_unlabelled_threshold_of_equal_scores_lies_above_them() -> None:
+    assert fit_unlabelled_score_map([2.0] * 10).midpoint > 2
+
+
+def test_a_camera_is_zero_shot_until_it_has_frames_enough_and_then_finds_the_planted_defect() -> None:
+    served = engine()
+    first = served.inspect([served.decode(frame(seed)) for seed in range(5)])
+    assert {verdict.mode for verdict in first} == {ScoreMode.ZERO_SHOT}
+    batch = [served.decode(frame(seed, defect=seed == 100)) for seed in (5, 6, 7, 8, 100, 9, 10, 11)]
+    judged = served.inspect_with_raw(batch)
+    assert {verdict.mode for verdict, _ in judged} == {ScoreMode.MUTUAL}
+    assert all(0 <= verdict.anomaly_score <= 1 for verdict, _ in judged)
+    scores = [raw.image_score for _, raw in judged]
+    assert scores[4] == max(scores)
+    assert judged[4][0].pred_label is PredLabel.ANOMALOUS
+    row, column = np.unravel_index(judged[4][1].anomaly_map.argmax(), (96, 96))
+    assert 52 <= column <= 84  # x 150..190 of 240
+    assert 14 <= row <= 41  # y 40..70 of 192
+
+
+def test_a_mixed_batch_of_cameras_and_modes_scores_each_by_its_own_frames() -> None:
+    mixed, alone = engine(), engine()
+    for seed in range(8):
+        (decoded,) = [alone.decode(frame(seed))]
+        alone.inspect([decoded])
+        batch = [
+            mixed.decode(each)
+            for each in (frame(seed), frame(500, "cam3"), frame(900 - seed, "cam2", defect=True), frame(500, "cam3"))
+        ]
+        mixed.inspect(batch)
+    others = [mixed.decode(frame(50, "cam2", defect=True)), mixed.decode(frame(51, "cam3"))]
+    found = mixed.inspect_with_raw([others[0], mixed.decode(frame(20)), others[1]])
+    ((expected, raw),) = alone.inspect_with_raw([alone.decode(frame(20))])
+    assert [verdict.mode for verdict, _ in found] == [ScoreMode.MUTUAL, ScoreMode.MUTUAL, ScoreMode.ZERO_SHOT]
+    np.testing.assert_allclose(found[1][1].anomaly_map, raw.anomaly_map, atol=2e-2, rtol=1e-2)
+    assert found[1][0].anomaly_score == pytest.approx(expected.anomaly_score, abs=1e-2)
+
+
+def test_a_camera_that_leaves_the_mode_forgets_its_frames() -> None:
+    served = engine()
+    batch = [served.decode(frame(seed)) for seed in range(8)]
+    assert served.inspect(batch)[0].mode is ScoreMode.MUTUAL
+    served.set_camera("cam1", CameraSettings("plate"))
+    assert served.inspect(batch[:1])[0].mode is ScoreMode.ZERO_SHOT
+    served.set_camera("cam1", MUTUAL)
+    assert served.inspect(batch[:1])[0].mode is ScoreMode.ZERO_SHOT
+
+
+def test_an_announced_calibration_of_the_mode_replaces_the_threshold_of_the_ring() -> None:
+    served = engine()
+    batch = [served.decode(frame(seed)) for seed in range(10)]
+    calibration = served.calibrate("cam1", batch, NOW)
+    assert (calibration.mode, calibration.frames) == (ScoreMode.MUTUAL, 10)
+    data = to_json(calibration)
+    served.set_calibration(version_of(data), data)
+    (verdict, raw) = served.inspect_with_raw(batch)[0]
+    assert verdict.calibration_version == version_of(data)
+    expected = 1 / (1 + np.exp(-(raw.image_score - calibration.image.midpoint) / calibration.image.scale))
+    assert verdict.anomaly_score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_whole_set_is_scored_against_itself_whatever_the_cameras_mode() -> None:
+    served = engine()
+    decoded = [served.decode(frame(seed, "cam3", defect=seed >= 100)) for seed in (*range(10), 100, 101)]
+    raw = served.score_mutually(decoded)
+    assert sorted(range(12), key=lambda i: raw[i].image_score)[-2:] in ([10, 11], [11, 10])
+    assert {each.mode for each in raw} == {ScoreMode.MUTUAL}
+    judged = served.inspect_mutually(decoded)
+    assert [each.image_score for _, each in judged] == pytest.approx([each.image_score for each in raw], rel=1e-4)
+    assert [verdict.mode for verdict, _ in judged] == [ScoreMode.MUTUAL] * 12
+    assert served.inspect(decoded[:1])[0].mode is ScoreMode.ZERO_SHOT
+    with pytest.raises(BadInputError, match="at least 8 different frames"):
+        served.score_mutually([decoded[0]] * 9)
+
+
+def test_zones_limit_the_mutual_score_too() -> None:
+    served = engine()
+    batch = [served.decode(frame(seed, defect=seed == 7)) for seed in range(8)]
+    everywhere = served.score_mutually(batch)[7]
+    left = (((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),)  # the defect is in the right half
+    served.set_product("plate", ProductSettings("plate", PLATE.defects, region_of_interest=left))
+    limited = served.score_mutually(batch)[7]
+    assert limited.image_score < everywhere.image_score / 2
+    assert limited.anomaly_map.max() == pytest.approx(everywhere.image_score, rel=1e-4)
+
+
+def test_the_measure_and_scale_of_a_set_do_not_hang_on_its_order() -> None:
+    values = features(9)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(3))
+    shuffled = {name: value[order] for name, value in values.items()}
+    found, again = (
+        usual(found).score(found)
+        for each in (values, shuffled)
+        for found in (fit_measure(each, True).distances(each, each, torch.arange(9), 0.3),)
+    )
+    torch.testing.assert_close(found[order], again, atol=1e-2, rtol=1e-2)
