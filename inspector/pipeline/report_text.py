@@ -1,7 +1,7 @@
 """The sentences of a report: fixed templates, filled with what the result says and nothing else.
 
 How numbers are written: scores with two decimals, probabilities as whole percent, shares of the frame as percent with
-two decimals, millimetres with one decimal, everything else as it is.
+two decimals (four below 0.1 %), millimetres with one decimal, everything else as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from inspector.domain.text import printable
 
 # Below this difference of probability, the runner-up is named as hardly told apart.
 CLOSE = 0.1
+# Below this share of the frame, two decimals would leave little of it.
+SMALL_PERCENT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def sentence(facts: DefectFacts) -> str:
     edge = ", near the edge" if facts.near_edge else ""
     what = f"{name} {facts.place}{edge} of the {facts.whole}"
     size = f"{facts.width:.{digits}f} x {facts.height:.{digits}f} {facts.unit}"
-    share = f"{100 * defect.area_fraction:.2f} % of the frame"
+    percent = 100 * defect.area_fraction
+    share = f"{percent:.{2 if percent >= SMALL_PERCENT else 4}f} % of the frame"
     grave = f"severity {defect.severity} of 1000: {facts.severity_word}"
     parts = [f"{what}: {size}, {share}; {grave}; score {defect.score:.2f}.", _type(facts), _history(facts, name)]
     return " ".join(part for part in parts if part)

@@ -153,7 +153,7 @@ def numbers_of(defect: Defect) -> set[str]:
     percent = [p for p in (defect.type_probability, defect.runner_up_probability) if p is not None]
     return {
         *(f"{side * scale:.{digits}f}" for side in defect.box[2:]),
-        f"{100 * defect.area_fraction:.2f}",
+        f"{100 * defect.area_fraction:.{2 if 100 * defect.area_fraction >= 0.1 else 4}f}",
         str(defect.severity),
         f"{defect.score:.2f}",
         *(f"{100 * p:.0f}" for p in percent),
