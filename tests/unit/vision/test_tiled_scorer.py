@@ -91,6 +91,33 @@ def test_no_more_tiles_than_allowed_are_in_the_tower_at_once_and_the_scores_are_
     assert sum(sizes) == 2 * (9 + 1)
 
 
+def relative(batch: Tensor, rows: Tensor, mask: Tensor) -> BatchScores:
+    """A tower for which a patch is as bright as it is beside the rest of its tile, as attention may see it."""
+    patches = torch.nn.functional.avg_pool2d(batch.mean(1, keepdim=True), 16)
+    seen = patches - batch.mean((1, 2, 3)).view(-1, 1, 1, 1)
+    return BatchScores(torch.zeros(len(batch)), seen, (), ())
+
+
+def test_seams_show_neither_on_a_plain_nor_on_a_shaded_image_nor_when_it_moves(
+    visual: VisualScorer, text: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visual, "score", relative)
+    scorer = TiledScorer(visual, 4)
+
+    def seen(image: Tensor) -> Tensor:
+        return scorer.score(image.expand(1, 3, -1, -1), text[0][:1], text[1][:1]).type_grid[0, 0]
+
+    plain = seen(torch.full((224, 224), 0.7))
+    torch.testing.assert_close(plain, torch.zeros(14, 14), atol=1e-5, rtol=0)
+    wide = torch.linspace(0, 1, 224 + 64).expand(224, -1)
+    slope = 16 / (224 + 63)
+    shaded = seen(wide[:, :224])
+    # Two tiles that are 4 patches apart differ by 4 slopes where both look, and pass over in 2 steps, not in 1.
+    assert shaded.diff(dim=1).abs().max() < 2.1 * slope
+    moved = seen(wide[:, 64:])
+    torch.testing.assert_close(moved[:, 2:-6], shaded[:, 6:-2], atol=1e-4, rtol=0)
+
+
 def test_images_of_one_size_go_together_tiled_ones_as_memory_allows(visual: VisualScorer) -> None:
     sides = [SIDES[tiles] for tiles in (1, 3, 1, 2, 2, 1, 3, 2)]
     assert TiledScorer(visual, 8).together(sides) == [[0, 2, 5], [1], [6], [3, 4], [7]]
