@@ -72,9 +72,9 @@ def main() -> None:
         print(f"{results[-1].name}: {count} images, {results[-1].method}, peak {peak_mb():.0f} MB", flush=True)
     for name, metric in mean_of(results).items():
         print(f"{name:26} {metric.value} (within {metric.error_bound:.1e})")
-    seconds = time.perf_counter() - started
+    seconds, busy = time.perf_counter() - started, time.process_time()
     print(
-        f"{sum(counts)} images of {arguments.side} x {arguments.side} px in {seconds:.0f} s (simulating them included)"
+        f"{sum(counts)} images, {arguments.side} px a side, with simulating them: {seconds:.0f} s, {busy:.0f} s of CPU"
     )
     print(f"peak resident memory {peak_mb():.0f} MB, {before:.0f} MB of it before the first image")
 
