@@ -73,9 +73,7 @@ def main() -> None:
     for name, metric in mean_of(results).items():
         print(f"{name:26} {metric.value} (within {metric.error_bound:.1e})")
     seconds, busy = time.perf_counter() - started, time.process_time()
-    print(
-        f"{sum(counts)} images, {arguments.side} px a side, with simulating them: {seconds:.0f} s, {busy:.0f} s of CPU"
-    )
+    print(f"{sum(counts)} images, {arguments.side} px a side, simulated too: {seconds:.0f} s, {busy:.0f} s of CPU")
     print(f"peak resident memory {peak_mb():.0f} MB, {before:.0f} MB of it before the first image")
 
 
