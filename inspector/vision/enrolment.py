@@ -36,9 +36,11 @@ def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]
         )
     features = scorer.features([frame for _, frame in distinct])
     bank = build_bank(features, scorer.scoring)
-    maps = scorer.to_maps(bank.score(features, leave_out=torch.arange(len(distinct))), len(pixels[0]))
-    peaks = fit_score_map(maps.max(axis=(1, 2)).tolist(), false_alarm_rate)
-    return dump_bank(bank, _info(manifest, peaks, [digest for digest, _ in distinct], scorer.tiles(pixels)))
+    scores = bank.score(features, leave_out=torch.arange(len(distinct)))
+    # One map at a time: those of tiled frames are large.
+    peaks = [float(scorer.to_maps(each[None], len(pixels[0])).max()) for each in scores]
+    fitted = fit_score_map(peaks, false_alarm_rate)
+    return dump_bank(bank, _info(manifest, fitted, [digest for digest, _ in distinct], scorer.tiles(pixels)))
 
 
 def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]) -> BankInUse:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, patch_embeddings, upsample
+from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.domain.product import Vocabulary
@@ -102,7 +102,7 @@ class RawScorer:
         """Score frames (uint8 [S, S, 3]), each by its plan; also ms per frame of ``preprocess``, ``score``, ``bank``.
 
         S may differ from frame to frame: it is the side of some number of tiles. A frame that is in its camera's bank
-        is left out of the bank while it is scored. ``embed`` adds embedding grids.
+        is left out of the bank while it is scored. ``embed`` adds what regions are embedded from.
         """
         raw: dict[int, RawScores] = {}
         spans: Counter[str] = Counter()
@@ -126,7 +126,7 @@ class RawScorer:
         zero_shot = self.to_maps(anomaly_grid(scores.type_grid), len(pixels[0]))
         grids = scores.type_grid[:, 1:].cpu().numpy()
         image_scores = scores.image_scores.cpu().tolist()
-        embeddings = self._embeddings(scores) if embed else [None] * len(plans)
+        patches = _patches(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
         references = self._references(pixels, images, scores, plans)
         raw = []
@@ -137,7 +137,7 @@ class RawScorer:
                 image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring)
                 found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
             types = grids[i, : len(plan.product.defects)]
-            raw.append(_with_types(found, types, embeddings[i]))
+            raw.append(_with_types(found, types, patches[i]))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
         if any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
@@ -151,6 +151,7 @@ class RawScorer:
             BadInputError: as ``mutual_scoring.score_set``.
         """
         frames, types = [], []
+        batch = self._tiled.at_once(len(pixels[0]), batch) if pixels else batch
         for start in range(0, len(pixels), batch):
             some, theirs = pixels[start : start + batch], plans[start : start + batch]
             images = self._images(some)
@@ -171,6 +172,7 @@ class RawScorer:
     def features(self, pixels: Sequence[Pixels], batch: int = 16) -> Mapping[str, Tensor]:
         """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of one size."""
         any_text = next(iter(self._text))
+        batch = self._tiled.at_once(len(pixels[0]), batch)
         parts = []
         for start in range(0, len(pixels), batch):
             images = self._images(pixels[start : start + batch])
@@ -188,10 +190,6 @@ class RawScorer:
 
     def _images(self, pixels: Sequence[Pixels]) -> Tensor:
         return preprocess(pixels, self._visual.mean, self._visual.std, self._visual.device)
-
-    def _embeddings(self, scores: BatchScores) -> Sequence[NDArray[np.float16]]:
-        embeddings: NDArray[np.float16] = patch_embeddings(scores.adapted, _grid(scores)).half().cpu().numpy()
-        return list(embeddings)
 
     def _bank_features(self, scores: BatchScores, images: Tensor) -> Mapping[str, Tensor]:
         return bank_features(scores.taps, _grid(scores), images, self._texture)
@@ -221,5 +219,10 @@ def _grid(scores: BatchScores) -> tuple[int, int]:
     return rows, columns
 
 
-def _with_types(found: Scored, types: NDArray[np.float32], embeddings: NDArray[np.float16] | None) -> RawScores:
-    return RawScores(found.image_score, found.anomaly_map, types, embeddings, found.mode, found.score_map)
+def _patches(scores: BatchScores) -> Sequence[Patches]:
+    grid = _grid(scores)
+    return [Patches(tuple(tap[i] for tap in scores.adapted), grid) for i in range(len(scores.image_scores))]
+
+
+def _with_types(found: Scored, types: NDArray[np.float32], patches: Patches | None) -> RawScores:
+    return RawScores(found.image_score, found.anomaly_map, types, patches, found.mode, found.score_map)

@@ -30,16 +30,19 @@ class TiledScorer:
         """Return the tiling of images of ``side_px``. Raises ValueError as ``Tiling.of_side``."""
         return Tiling.of_side(side_px, self._tile.tile_px, self._tile.patch_px)
 
+    def at_once(self, side_px: int, most: int) -> int:
+        """Return how many images of a size are scored together, ``most`` of one tile: stitched features are larger."""
+        tiles = self.tiling(side_px).tiles
+        return most if tiles == 1 else max(1, min(most, self._max_images // tiles**2))
+
     def together(self, sides_px: Sequence[int]) -> list[list[int]]:
-        """Say which images, by position, are scored together: of one size, tiled ones no more than memory allows."""
+        """Say which images, by position, are scored together: of one size, and tiled ones as ``at_once`` says."""
         by_side: dict[int, list[int]] = {}
         for position, side_px in enumerate(sides_px):
             by_side.setdefault(side_px, []).append(position)
         groups: list[list[int]] = []
         for side_px, positions in by_side.items():
-            tiles = self.tiling(side_px).tiles
-            # One tile: as many as the caller gives. The stitched features of a tiled image are as large as its tiles'.
-            most = len(positions) if tiles == 1 else max(1, self._max_images // tiles**2)
+            most = self.at_once(side_px, len(positions))
             groups.extend(positions[start : start + most] for start in range(0, len(positions), most))
         return groups
 

@@ -79,6 +79,15 @@ def test_the_table_and_the_auroc_for_people(photos: Path) -> None:
     assert result.stdout.count("anomalous") == 4
 
 
+def test_through_tiles_a_reference_and_its_defects_are_found_as_well(photos: Path) -> None:
+    result = run("score", "set/test", "--reference", "set/train/good", "--tiles", "2", "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    truth = json.loads(result.stdout)["summary"]["truth"]
+    assert truth["image_auroc"] == 1.0
+    assert truth["pixel_auroc"] > 0.9
+    assert run("score", "set/test", "--tiles", "9").exit_code == 2
+
+
 def test_masks_may_stand_elsewhere(photos: Path) -> None:
     (photos / "ground_truth").rename(photos.parent / "masks")
     result = run("score", "set/test", "--reference", "set/train/good", "--truth", "masks", "--json")
