@@ -107,14 +107,13 @@ def pad_text(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return padded, mask.to(padded.device)
 
 
-def patch_embeddings(adapted: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
-    """Return what text is compared with, float32 [B, gh, gw, D]: the mean over the taps of each patch at length 1.
+def patch_embeddings(adapted: Sequence[Tensor]) -> Tensor:
+    """Return what text is compared with, float32 [..., D]: the mean over the taps of each patch at length 1.
 
-    ``adapted``: [B, P, D] of each tap, as in ``BatchScores``. The mean's dot product with a row of T is the mean of the
+    ``adapted``: [..., D] of each tap, as in ``BatchScores``. The mean's dot product with a row of T is the mean of the
     taps' cosines.
     """
-    mean = torch.stack([functional.normalize(tap.float(), dim=-1) for tap in adapted]).mean(0)
-    return mean.reshape(len(mean), *grid, -1)
+    return torch.stack([functional.normalize(tap.float(), dim=-1) for tap in adapted]).mean(0)
 
 
 def anomaly_grid(type_grid: Tensor) -> Tensor:

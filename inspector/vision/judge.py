@@ -17,7 +17,7 @@ from inspector.vision.camera_book import Plan
 from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
-from inspector.vision.region_embeddings import MadeWith, RegionEmbeddings, dump_regions, embed_regions
+from inspector.vision.region_embeddings import MadeWith, Patches, RegionEmbeddings, dump_regions, embed_regions
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import apply_score_map
 
@@ -31,15 +31,15 @@ class RawScores:
     """One frame before it is judged.
 
     ``image_score`` in the mode's own unit; ``anomaly_map`` float32 [S, S] likewise; ``type_grid`` float32 [K, gh, gw],
-    probability of each type of the product's vocabulary at each patch. ``embedding_grid`` float16 [gh, gw, D]: what
-    text is compared with at each patch; None where nobody asked for it. ``mode`` is what the scores were made
+    probability of each type of the product's vocabulary at each patch. ``patches``: what
+    regions are embedded from; None where nobody asked for it. ``mode`` is what the scores were made
     from, and ``score_map`` what mutual scoring calibrates them with.
     """
 
     image_score: float
     anomaly_map: NDArray[np.float32] = field(repr=False)
     type_grid: NDArray[np.float32] = field(repr=False)
-    embedding_grid: NDArray[np.float16] | None = field(default=None, repr=False)
+    patches: Patches | None = field(default=None, repr=False)
     mode: ScoreMode = ScoreMode.ZERO_SHOT
     score_map: ScoreMap | None = None
 
@@ -91,11 +91,9 @@ def _regions(anomaly_map: NDArray[np.float32], type_grid: NDArray[np.float32], p
 
 
 def _embeddings(regions: Regions, raw: RawScores, made_with: MadeWith) -> bytes | None:
-    if not regions.defects or raw.embedding_grid is None:
+    if not regions.defects or raw.patches is None:
         return None
-    return dump_regions(
-        RegionEmbeddings(embed_regions(regions.labels, len(regions.defects), raw.embedding_grid), made_with)
-    )
+    return dump_regions(RegionEmbeddings(embed_regions(regions.labels, len(regions.defects), raw.patches), made_with))
 
 
 def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> Evidence:

@@ -30,6 +30,7 @@ from inspector.vision.judge import RawScores
 from inspector.vision.mutual_ring import MutualRings
 from inspector.vision.mutual_scoring import Scored, mutual_frame, mutual_scores, score_set
 from inspector.vision.preprocess import preprocess
+from inspector.vision.region_embeddings import Patches
 from inspector.vision.texture import TextureFeatures
 from inspector.vision.tiled_scorer import TiledScorer
 from inspector.vision.tiling import Tiling

@@ -6,10 +6,13 @@ import json
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+from torch import Tensor
 
+from inspector.dapo.scorer import patch_embeddings
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 
@@ -40,24 +43,42 @@ class RegionEmbeddings:
     made_with: MadeWith
 
 
-def embed_regions(labels: NDArray[np.int32], regions: int, embedding_grid: NDArray[np.float16]) -> NDArray[np.float16]:
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """One frame's patches after the adapters, [P, D] of each tap, in rows and columns of ``grid``.
+
+    Embedded only where a region lies: most frames have none, and all patches of all frames would cost percents.
+    """
+
+    taps: tuple[Tensor, ...] = field(repr=False)
+    grid: tuple[int, int]
+
+    @torch.inference_mode()
+    def embeddings(self, chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return what text is compared with at the ``chosen`` patches, float32 [len(chosen), D]."""
+        rows = torch.from_numpy(chosen).to(self.taps[0].device)
+        embeddings: NDArray[np.float32] = patch_embeddings([tap[rows] for tap in self.taps]).cpu().numpy()
+        return embeddings
+
+
+def embed_regions(labels: NDArray[np.int32], regions: int, patches: Patches) -> NDArray[np.float16]:
     """Average the patches of each region, weighted by how much of the region lies on each, and set the length to 1.
 
     Args:
         labels: [S, S], k where the k-th region lies (1-based), 0 elsewhere.
         regions: how many there are, R.
-        embedding_grid: [gh, gw, D], as in ``RawScores``.
+        patches: of the same frame.
 
     Returns:
         float16 [R, D].
     """
-    (height, width), (rows, columns) = labels.shape, embedding_grid.shape[:2]
+    (height, width), (rows, columns) = labels.shape, patches.grid
     y, x = np.nonzero(labels)
     patch = (y * rows // height) * columns + x * columns // width
     place = (labels[y, x] - 1) * (rows * columns) + patch
     shares = np.bincount(place, minlength=regions * rows * columns).reshape(regions, rows * columns)
-    used = shares.any(axis=0)
-    sums = shares[:, used] @ embedding_grid.reshape(rows * columns, -1)[used].astype(np.float64)
+    used = np.flatnonzero(shares.any(axis=0))
+    sums = shares[:, used] @ patches.embeddings(used).astype(np.float64)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     embeddings: NDArray[np.float16] = (sums / np.maximum(lengths, 1e-12)).astype(np.float16)
     return embeddings

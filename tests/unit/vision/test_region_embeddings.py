@@ -18,6 +18,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraSettings
 from inspector.vision.region_embeddings import (
     MadeWith,
+    Patches,
     RegionEmbeddings,
     dump_regions,
     embed_regions,
@@ -30,17 +31,16 @@ MADE_WITH = MadeWith("m", "w1", True)
 def test_a_patchs_dot_product_with_a_text_is_the_mean_of_its_taps_cosines() -> None:
     taps = tuple(torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
     text = functional.normalize(torch.arange(8.0), dim=-1)
-    grid = patch_embeddings(taps, (2, 3))
     cosines = torch.stack([functional.cosine_similarity(tap, text, dim=-1) for tap in taps]).mean(0)
-    torch.testing.assert_close((grid @ text).reshape(2, 6), cosines)
+    torch.testing.assert_close(patch_embeddings(taps) @ text, cosines)
 
 
 def test_a_region_is_the_mean_of_its_patches_by_how_much_of_it_lies_on_each() -> None:
     labels = np.zeros((4, 8), np.int32)
     labels[0:2, 0:3] = 1  # four pixels on the first patch, two on the second
     labels[3, 7] = 2
-    grid = np.eye(8, dtype=np.float16).reshape(2, 4, 8)
-    first, second = embed_regions(labels, 2, grid)
+    # Lengths do not count, nor does a second tap that says the same.
+    first, second = embed_regions(labels, 2, Patches((3 * torch.eye(8), torch.eye(8)), (2, 4)))
     expected = np.array([4, 2, 0, 0, 0, 0, 0, 0]) / np.hypot(4, 2)
     np.testing.assert_allclose(first, expected, atol=1e-3)
     np.testing.assert_array_equal(second, np.eye(8)[7])
@@ -53,8 +53,8 @@ def test_any_region_on_any_grid_has_an_embedding_of_length_one(rows: int, column
     labels.flat[0] = 1
     present = sorted(set(labels.flat) - {0})
     labels = np.searchsorted([0, *present], labels).astype(np.int32)
-    grid = (random.random((rows, columns, 5)) + 0.1).astype(np.float16)
-    lengths = np.linalg.norm(embed_regions(labels, len(present), grid).astype(np.float32), axis=1)
+    patches = Patches((torch.from_numpy(random.random((rows * columns, 5)) + 0.1),), (rows, columns))
+    lengths = np.linalg.norm(embed_regions(labels, len(present), patches).astype(np.float32), axis=1)
     np.testing.assert_allclose(lengths, 1, atol=2e-3)
 
 
@@ -106,8 +106,8 @@ def test_the_engine_keeps_one_row_for_each_listed_defect_and_none_without_defect
     (shown, raw), (empty, _) = made.inspect_with_raw(
         [made.decode(frame(1, defect=True)), made.decode(frame(2, "cam2", "board"))]
     )
-    assert raw.embedding_grid is not None
-    assert raw.embedding_grid.shape[:2] == raw.type_grid.shape[1:]
+    assert raw.patches is not None
+    assert raw.patches.grid == raw.type_grid.shape[1:]
     assert shown.evidence.regions is not None
     read = parse_regions(shown.evidence.regions)
     assert len(read.values) == len(shown.defects) == 1
