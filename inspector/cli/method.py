@@ -93,7 +93,6 @@ def train(
         layer_tokens=layer_tokens,
         false_alarm_rate=settings.calibration.false_alarm_rate,
     )
-    only = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
     request = verb.Request(
         datasets=tuple(folders),
         out=out,
@@ -101,7 +100,7 @@ def train(
         effort=Effort(images_at_once=images_at_once),
         start=start,
         synonyms=vocabulary,
-        classes=only,
+        classes=_names(classes),
         object_word=object_word,
         synthetic=synthetic,
         restart=restart,
@@ -145,11 +144,75 @@ def evaluate(
     from inspector.apps.evaluate import run as verb
     from inspector.apps.evaluate.plan import Asked
 
-    only = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
-    asked = Asked(_shots(shots), mutual, seeds, only, resolution, object_word)
+    asked = Asked(
+        shots=_shots(shots),
+        mutual=mutual,
+        seeds=seeds,
+        classes=_names(classes),
+        resolution=resolution,
+        object_word=object_word,
+    )
     code = verb.run(settings, verb.Request(tuple(folders), asked, out, layout, vocabulary, as_json))
     if code:
         raise typer.Exit(code)
+
+
+@app.command(epilog="Example: inspector ablate parts/ --only bank,mutual --seeds 3 --out ablation/")
+def ablate(
+    folders: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Data sets to measure on.")],
+    train_on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--train",
+            metavar="DATASET",
+            help="Tune weights on it for each seed, and compare ways of tuning; repeatable.",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Groups or rows, as in bank,zero-shot/fused; default: all.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Of weights, shots and orders of the stream.")] = 3,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Tables, units and weights; a run there is gone on with.")
+    ] = Path("ablation"),
+    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each tuning.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step of each tuning.")] = 8,
+    lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
+    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How folders are laid out; default: what they look like.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Measure what each ingredient of scoring and of tuning is worth: a row each, with its spread over seeds."""
+    settings = load_settings(config)
+    from inspector.apps.ablate import run as verb
+    from inspector.apps.ablate.weights import Tuning
+
+    tuning = Tuning(tuple(train_on), epochs, batch_size, lr, vocabulary) if train_on else None
+    request = verb.Request(
+        paths=tuple(folders),
+        out=out,
+        seeds=seeds,
+        only=_names(only),
+        tuning=tuning,
+        classes=_names(classes),
+        layout=layout,
+        vocabulary=vocabulary,
+        as_json=as_json,
+    )
+    code = verb.run(settings, request)
+    if code:
+        raise typer.Exit(code)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _shots(text: str) -> tuple[int, ...]:

@@ -107,13 +107,17 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One test image as it is shown: the truth on it, and what was found; both JPEG in base64."""
+    """One test image as it is shown: the truth on it, and what was found; both JPEG in base64.
+
+    ``aspect`` is its width over its height.
+    """
 
     group: Literal["best", "median", "worst"]
     file: str
     types: tuple[str, ...]
     raw_score: float
     predicted_type: str
+    aspect: float
     truth_jpeg: str = field(repr=False)
     found_jpeg: str = field(repr=False)
 

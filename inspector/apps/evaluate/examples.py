@@ -77,13 +77,14 @@ def _draw(
     shrink = min(1.0, _PICTURE_PX / max(one.size_px))
     width, height = (max(1, round(side * shrink)) for side in one.size_px)
     pixels = decode_view(image_bytes(one.sample)[0], (width, height))
-    mask = read_mask(one.sample, (pixels.shape[1], pixels.shape[0])) if one.sample.has_pixel_truth else None
+    mask = read_mask(one.sample, one.size_px) if one.sample.has_pixel_truth else None
     return Example(
         group,
         one.scored.file,
         one.scored.types,
         one.scored.raw_score,
         one.scored.predicted_type,
+        one.size_px[0] / one.size_px[1],
         truth_picture(pixels, mask),
         found_picture(pixels, one.reduced.astype(np.float32), low, high, threshold),
     )

@@ -60,7 +60,6 @@ class Panel:
     shots_used: tuple[str, ...]
     seed: int
     start: str
-    notes: tuple[str, ...]
 
 
 def panel_of(unit: UnitResult, anchor: str) -> Panel:
@@ -88,7 +87,6 @@ def panel_of(unit: UnitResult, anchor: str) -> Panel:
         shots_used=unit.shots_used,
         seed=unit.key.seed,
         start="" if unit.thresholds.image_f1_max is None else repr(unit.thresholds.image_f1_max),
-        notes=tuple(f"{name}: {m.reason}" for name, m in unit.metrics.items() if m.value is None and m.reason),
     )
 
 

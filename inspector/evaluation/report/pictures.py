@@ -22,11 +22,13 @@ Pixels = NDArray[np.uint8]
 
 
 def truth_picture(pixels: Pixels, mask: Pixels | None) -> str:
-    """Return the photograph (uint8 [h, w, 3] RGB) with the truth (uint8 [h', w'], 0/1) outlined, as base64 JPEG."""
+    """Return the photograph (uint8 [h, w, 3] RGB) with the truth (uint8 [h', w'], 0/1) outlined, as base64 JPEG.
+
+    ``mask`` is best as large as the photograph was taken: a pit of a few pixels is then still marked by a dot.
+    """
     canvas = _shrunk(pixels)
     if mask is not None:
-        drawn = cast(Pixels, cv2.resize(mask, _size(canvas), interpolation=cv2.INTER_NEAREST))
-        _outline(canvas, drawn, _TRUTH)
+        _outline(canvas, mask, _TRUTH)
     return _jpeg(canvas)
 
 
@@ -61,9 +63,11 @@ def _size(canvas: Pixels) -> tuple[int, int]:
 
 
 def _outline(canvas: Pixels, mask: Pixels, colour: tuple[int, int, int]) -> None:
-    lines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(canvas, lines, -1, _DARK, 4, cv2.LINE_AA)
-    cv2.drawContours(canvas, lines, -1, colour, 2, cv2.LINE_AA)
+    scale = np.array(_size(canvas)) / mask.shape[::-1]
+    found, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    lines = [np.rint((line + 0.5) * scale - 0.5).astype(np.int32) for line in found]
+    cv2.polylines(canvas, lines, True, _DARK, 4, cv2.LINE_AA)
+    cv2.polylines(canvas, lines, True, colour, 2, cv2.LINE_AA)
 
 
 def _jpeg(pixels: Pixels) -> str:

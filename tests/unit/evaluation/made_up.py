@@ -107,6 +107,7 @@ def _example(group: str, defect: str) -> Example:
         (defect,),
         0.7,
         defect,
+        64 / 48,
         truth_picture(pixels, mask),
         found_picture(pixels, scores, 0, 1, 0.9),
     )
