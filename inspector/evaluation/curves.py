@@ -23,7 +23,7 @@ class CurveSampler:
 
     def __init__(self, x_all: float, y_all: float, x_end: float = 1.0) -> None:
         self._scale = np.array([x_all, y_all], np.float64)
-        self._end, self._ended = x_end, False
+        self._end = x_end
         self._cells = np.array([_CELLS / x_end, _CELLS])
         self._cell = 0
         self._last = np.zeros((1, 2))
@@ -31,11 +31,10 @@ class CurveSampler:
 
     def take(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         """Take the next vertices [V]."""
-        if self._ended:
-            return
         points = np.column_stack((x, y)) / self._scale
         if points[-1, 0] > self._end:
-            points, self._ended = self._cut(np.vstack((self._last, points))), True
+            # What lies wholly beyond the end adds the point at the end once more, which is no new one.
+            points = self._cut(np.vstack((self._last, points)))
         cells = (points * self._cells).astype(np.int64).sum(axis=1)
         self._kept.append(points[np.diff(cells, prepend=self._cell) != 0])
         self._cell, self._last = int(cells[-1]), points[-1:]

@@ -128,6 +128,12 @@ def test_what_was_kept_exactly_is_counted_when_it_becomes_too_much() -> None:
     assert late.regions == early.regions
 
 
+@pytest.mark.parametrize(("defective", "method"), [(0, "exact"), (1, "binned, 4194304 bins")])
+def test_a_defective_pixel_takes_the_room_of_two(defective: int, method: str) -> None:
+    image = np.zeros((10, 10), np.float32), np.full((10, 10), defective, np.uint8)
+    assert collected([image], exact_pixels=150).method == method
+
+
 def test_a_result_may_be_asked_for_in_between() -> None:
     images = noisy(2)
     pixels = PixelScores()
