@@ -73,7 +73,7 @@ def run(settings: Settings, request: Request) -> int:
         spec = replace(wiring.model_spec(settings), device=processes.device)
         if settings.model.threads is not None:
             torch.set_num_threads(settings.model.threads)
-        source = _source(settings, request, spec)
+        source = source_of(settings, request, spec)
         start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
         options = request.options if start is None else replace(request.options, text_mode=start[1].text_mode)
         stop = stack.enter_context(stop_event())
@@ -117,7 +117,8 @@ def _check_out(request: Request, processes: Processes) -> None:
     processes.wait()
 
 
-def _source(settings: Settings, request: Request, spec: ModelSpec) -> ExampleSource:
+def source_of(settings: Settings, request: Request, spec: ModelSpec) -> ExampleSource:
+    """Return the examples of a request. Raises BadInputError for data sets that cannot be used."""
     synonyms = None if request.synonyms is None else Synonyms.load(request.synonyms)
     datasets = [open_dataset(path, None, synonyms) for path in request.datasets]
     side = model_shape(spec).image_size_px

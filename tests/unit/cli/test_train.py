@@ -1,0 +1,117 @@
+"""`inspector train` as a person types it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import one_line_problem, run
+from PIL import Image
+
+from inspector.dapo.weights_file import verify_weights
+
+WEIGHTS = Path("w.safetensors")
+WORK = Path("w.safetensors.training")
+
+
+@pytest.fixture
+def plate(here: Path, tiny_settings: Path) -> Path:
+    """A data set of one class: 9 good images and 3 of a scratch to tune on, 2 good ones kept for training."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:32, 16:48] = 255
+    for name, count in (("train/good", 2), ("test/good", 9), ("test/scratch", 3)):
+        for number in range(count):
+            pixels = rng.integers(90, 150, (64, 64, 3), np.uint8)
+            if "scratch" in name:
+                pixels[mask > 0] = 255
+                save(here / "plate/ground_truth/scratch" / f"{number}_mask.png", mask)
+            save(here / "plate" / name / f"{number}.png", pixels)
+    return here / "plate"
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+SHORT = ("--out", str(WEIGHTS), "--epochs", "1", "--batch-size", "6")
+
+
+def test_it_writes_weights_thresholds_and_a_plot(plate: Path) -> None:
+    done = run("train", str(plate), *SHORT)
+    assert done.exit_code == 0, (done.output, done.exception)
+    manifest = verify_weights(WEIGHTS)
+    assert (manifest.trained, manifest.vocabulary) == (True, ("scratch",))
+    assert manifest.image_threshold != 0.5
+    assert manifest.created_at
+    assert manifest.version in done.stdout
+    assert "epoch 1/1 loss " in done.stderr
+    assert "12 images, 3 of them defective" in done.stderr
+    assert Path("w.loss.svg").read_text().startswith("<?xml")
+    assert sorted(path.name for path in WORK.iterdir()) == ["history.jsonl", "lock"]
+
+    assert "w.safetensors" in one_line_problem(run("train", str(plate), *SHORT))  # not overwritten unasked
+    assert run("train", str(plate), *SHORT, "--restart", "--from", str(WEIGHTS)).exit_code == 0
+    assert verify_weights(WEIGHTS).version != manifest.version
+
+
+def test_a_corrupt_image_is_named_and_the_rest_is_trained_on(plate: Path) -> None:
+    (plate / "test/scratch/1.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    done = run("train", str(plate), *SHORT)
+    assert done.exit_code == 1
+    left_out, *_, problem = done.stderr.splitlines()
+    assert left_out.startswith("left out: test/scratch/1.png")
+    assert problem.startswith("error: expected images that can be read, got 1 of 12 that cannot")
+    assert verify_weights(WEIGHTS).trained
+
+
+def test_defects_are_painted_where_there_are_none(plate: Path) -> None:
+    for file in (plate / "test/scratch").iterdir():
+        file.unlink()
+    assert "--synthetic" in one_line_problem(run("train", str(plate), *SHORT))
+    done = run("train", str(plate), *SHORT, "--synthetic", "6")
+    assert done.exit_code == 0, done.output
+    assert "scratch" in verify_weights(WEIGHTS).vocabulary
+
+
+def test_weights_for_another_model_are_refused(plate: Path) -> None:
+    assert run("weights", "init", "other.safetensors", env={"INSPECTOR_MODEL__IMAGE_SIZE_PX": "128"}).exit_code == 0
+    assert "at 128 px" in one_line_problem(run("train", str(plate), *SHORT, "--from", "other.safetensors"))
+    assert not WEIGHTS.exists()
+
+
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(plate: Path) -> None:
+    command = [sys.executable, "-m", "inspector", "train", str(plate), "--out", str(WEIGHTS), "--batch-size", "2"]
+    long = [*command, "--epochs", "200"]
+    with subprocess.Popen(long, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as first:
+        assert first.stderr is not None
+        while not first.stderr.readline().startswith("epoch 1/"):
+            assert first.poll() is None
+        first.send_signal(signal.SIGINT)
+        said = first.stderr.read()
+    assert first.returncode == 130
+    assert "repeat the command to go on" in said
+    assert not WEIGHTS.exists()
+    assert (WORK / "checkpoint.safetensors").exists()
+
+    problem = one_line_problem(run("train", str(plate), *SHORT))
+    assert "epochs 1" in problem
+    assert "--restart" in problem
+    steps = len((WORK / "history.jsonl").read_text().splitlines())
+    with subprocess.Popen(
+        long, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as second:
+        assert second.stderr is not None
+        while not (line := second.stderr.readline()).startswith("epoch "):
+            assert second.poll() is None
+        second.send_signal(signal.SIGTERM)
+        second.stderr.read()
+    assert second.returncode == 130
+    assert int(line.split("/")[0].removeprefix("epoch ")) >= steps // 6
+    assert len((WORK / "history.jsonl").read_text().splitlines()) > steps
