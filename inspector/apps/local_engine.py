@@ -17,7 +17,11 @@ _MAX_REFERENCE_TILED = 32
 
 
 def local_engine(
-    settings: Settings, product: ProductSettings, reference: Path | None, camera: CameraSettings | None = None
+    settings: Settings,
+    product: ProductSettings,
+    reference: Path | None,
+    camera: CameraSettings | None = None,
+    mutual: bool = False,
 ) -> InspectionEngine:
     """Return an engine that inspects files (``score_inputs.CAMERA_ID``) as ``product``, by a bank of ``reference``.
 
@@ -34,7 +38,8 @@ def local_engine(
         most = max(_MAX_REFERENCE_TILED, _MAX_REFERENCE // product.tiles**2)
         _take_reference(engine, reference, settings.calibration.false_alarm_rate, most)
     if not manifest.trained:
-        what = "scores and types mean nothing; give --reference" if reference is None else "types are a guess"
+        compared = mutual or reference is not None
+        what = "types are a guess" if compared else "scores and types mean nothing; give --reference"
         console.remark(f"no trained weights (model.weights): the text side is untrained, {what}", "yellow")
     return engine
 

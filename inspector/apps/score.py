@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -27,11 +27,18 @@ from inspector.domain.result import PredLabel
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
+from inspector.vision.judge import RawScores
+
+# Images that are compared with each other at once: the cost of a block grows with its square.
+_MUTUAL_BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``products.default``."""
+    """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``products.default``.
+
+    ``mutual``: the images are each other's reference.
+    """
 
     paths: tuple[str, ...]
     defects: tuple[str, ...] | None = None
@@ -41,6 +48,7 @@ class Request:
     truth: Path | None = None
     as_json: bool = False
     tiles: int | None = None
+    mutual: bool = False
 
 
 @dataclass
@@ -60,15 +68,16 @@ def run(settings: Settings, request: Request) -> None:
     inputs = find_inputs(request.paths, request.out)
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
-    engine = local_engine(settings, _product(settings, request), request.reference)
+    engine = local_engine(settings, _product(settings, request), request.reference, mutual=request.mutual)
     truth, tally = TruthMeter(request.truth), _Tally()
     with ExitStack() as stack:
         out = None if request.out is None else stack.enter_context(output_folder(request.out, request.file_format))
         shown = JsonWriter(sys.stdout) if request.as_json else ScoreTable()
         writers = [shown, *([out.writer] if out is not None else [])]
         meter = stack.enter_context(console.progress("scoring", len(inputs)))
-        for batch in _batches(inputs, settings.batch.max_size):
-            for row in _score(engine, batch, truth, out, tally):
+        inspect = engine.inspect_mutually if request.mutual else engine.inspect_with_raw
+        for batch in _blocks(inputs) if request.mutual else _batches(inputs, settings.batch.max_size):
+            for row in _score(engine, inspect, batch, truth, out, tally):
                 for writer in writers:
                     writer.row(row)
             meter.advance(len(batch))
@@ -100,8 +109,19 @@ def _batches(inputs: Sequence[InputFile], size: int) -> Iterator[Sequence[InputF
         yield batch
 
 
+def _blocks(inputs: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
+    """Give blocks of about one size, each spread over all inputs, lest one folder meets only itself."""
+    count = -(-len(inputs) // _MUTUAL_BLOCK)
+    yield from (inputs[first::count] for first in range(count))
+
+
 def _score(
-    engine: InspectionEngine, batch: Sequence[InputFile], truth: TruthMeter, out: OutputFolder | None, tally: _Tally
+    engine: InspectionEngine,
+    inspect: Callable[[Sequence[DecodedFrame]], list[tuple[Verdict, RawScores]]],
+    batch: Sequence[InputFile],
+    truth: TruthMeter,
+    out: OutputFolder | None,
+    tally: _Tally,
 ) -> Iterator[ScoredFile]:
     decoded: list[tuple[InputFile, DecodedFrame]] = []
     for item in batch:
@@ -110,7 +130,7 @@ def _score(
         except UnreadableImageError as error:
             tally.failed.append(f"{item.shown}: {error}")
             yield ScoredFile(item.shown, error=str(error))
-    judged = engine.inspect_with_raw([frame for _, frame in decoded])
+    judged = inspect([frame for _, frame in decoded])
     for (item, frame), (verdict, raw) in zip(decoded, judged, strict=True):
         if (known := truth.truth(item.path)) is not None:
             truth.add(known, raw.image_score, raw.anomaly_map, (frame.width_px, frame.height_px))

@@ -38,6 +38,13 @@ def score(
         str | None, typer.Option(metavar="NAMES", help="Defect types to look for, as in scratch,dent.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Normal images of the same part.")] = None,
+    mutual: Annotated[
+        bool,
+        typer.Option(
+            "--mutual",
+            help="Compare the images with each other: at least 8, mostly good; more than 128 in blocks of them.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, overlays and masks there.")] = None,
     file_format: Annotated[
         Literal["json", "jsonl", "csv"] | None,
@@ -64,11 +71,14 @@ def score(
     """Score images or folders, without Kafka or Redis."""
     if file_format is not None and out is None:
         raise typer.BadParameter("--format is that of the results file in --out, which is not given")
+    if mutual and reference is not None:
+        raise typer.BadParameter("--mutual compares the images with each other, --reference with others: give one")
     settings = load_settings(config)
     from inspector.apps import score as verb
 
     names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
-    verb.run(settings, verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json, tiles))
+    request = verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json, tiles, mutual)
+    verb.run(settings, request)
 
 
 @app.command(epilog="Example: inspector doctor --settings")

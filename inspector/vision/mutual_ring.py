@@ -17,7 +17,7 @@ from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map
 from inspector.vision.bank_features import TEXTURE
 from inspector.vision.image_score import peak
-from inspector.vision.mutual import fit_measure, usual
+from inspector.vision.mutual import fit_measure, lies_in_place, usual
 
 ToMaps = Callable[[Tensor], NDArray[np.float32]]
 
@@ -58,6 +58,8 @@ class MutualRing:
         self._scoring = scoring
         self._false_alarm_rate = false_alarm_rate
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
+        self._in_place: bool | None = None
+        self._taken = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -73,6 +75,8 @@ class MutualRing:
         for frame in frames:
             if self._frames and _shapes(frame) != _shapes(next(iter(self._frames.values()))):
                 self._frames.clear()
+                self._in_place = None
+            self._taken += frame.digest not in self._frames
             self._frames.setdefault(frame.digest, frame)
         room = self._scoring.mutual_memory_mb * 2**20 // frames[-1].size
         while len(self._frames) > min(self._scoring.mutual_frames, room):
@@ -106,11 +110,20 @@ class MutualRing:
     def _measure(self, asked: Sequence[MutualFrame], held: Sequence[MutualFrame]) -> None:
         number = {digest: i for i, digest in enumerate(self._frames)}
         references = _stacked(held)
-        measure = fit_measure(references, self._scoring.bank_matching != "anywhere")
+        measure = fit_measure(references, self._matches_in_place(references))
         own = torch.tensor([number.get(frame.digest, -1) for frame in asked], device=_device(references))
         found = measure.distances(_stacked(asked), references, own, self._scoring.mutual_keep)
         for i, frame in enumerate(asked):
             frame.distances = {level: values[i] for level, values in found.items()}
+
+    def _matches_in_place(self, references: Mapping[str, Tensor]) -> bool:
+        if self._scoring.bank_matching != "auto":
+            return self._scoring.bank_matching == "in_place"
+        # Once for each turn of the ring: a camera that is moved is moved for long, and asking costs as much as scoring.
+        if self._in_place is None or self._taken >= self._scoring.mutual_frames:
+            self._in_place = lies_in_place(references, self._scoring.mutual_keep)
+            self._taken = 0
+        return self._in_place
 
 
 class MutualRings:

@@ -227,3 +227,25 @@ def test_an_unfinished_run_leaves_no_results_file(photos: Path) -> None:
     assert result.exit_code == 1
     assert list(Path("out").glob("*results*")) == []
     assert list(Path("out").glob(".*")) == []
+
+
+def test_unlabelled_images_find_the_odd_ones_among_themselves(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        write(photos / "test" / "good" / f"1{number:02}.png", part(300 + number))
+    result = run("score", "set/test", "--mutual", "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    printed = json.loads(result.stdout)
+    assert {row["mode"] for row in printed["results"]} == {"mutual"}
+    assert printed["summary"]["truth"]["image_auroc"] == 1.0
+    assert "scores of" not in result.stderr
+    # In blocks, each of them spread over the folders.
+    monkeypatch.setattr("inspector.apps.score._MUTUAL_BLOCK", 9)
+    blocks = json.loads(run("score", "set/test", "--mutual", "--json").stdout)
+    assert [row["file"] for row in blocks["results"]] != [row["file"] for row in printed["results"]]
+    assert blocks["summary"]["images"] == 18
+    assert blocks["summary"]["truth"]["image_auroc"] > 0.9
+
+
+def test_mutual_scoring_needs_images_enough_and_no_reference(photos: Path) -> None:
+    assert "at least 8 different frames" in run("score", "set/test", "--mutual").stderr
+    assert run("score", "set/test", "--mutual", "--reference", "set/train/good").exit_code == 2

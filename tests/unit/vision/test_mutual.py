@@ -20,7 +20,7 @@ from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
 from inspector.vision.engine import InspectionEngine
-from inspector.vision.mutual import Measure, fit_measure, usual
+from inspector.vision.mutual import Measure, fit_measure, lies_in_place, usual
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, to_held
 
 SCORING = ScoringSettings(mutual_frames=16)
@@ -256,3 +256,12 @@ def test_the_measure_and_scale_of_a_set_do_not_hang_on_its_order() -> None:
         for found in (fit_measure(each, True).distances(each, each, torch.arange(9), 0.3),)
     )
     torch.testing.assert_close(found[order], again, atol=1e-2, rtol=1e-2)
+
+
+def test_frames_say_themselves_whether_every_place_has_a_look_of_its_own() -> None:
+    fixed, generator = features(10), torch.Generator().manual_seed(1)
+    assert lies_in_place(fixed, 0.3)
+    order = [torch.randperm(64, generator=generator) for _ in range(10)]
+    rolled = torch.stack([value.flatten(0, 1)[each] for value, each in zip(fixed["texture"], order, strict=True)])
+    assert not lies_in_place({"texture": rolled.reshape(10, 8, 8, -1)}, 0.3)
+    assert not lies_in_place({"late": fixed["late"]}, 0.3)
