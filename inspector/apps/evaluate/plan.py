@@ -22,7 +22,7 @@ Files = list[list[object]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a run measures. ``shots`` 0 is zero-shot; ``classes`` None takes all."""
+    """What a run measures. ``shots`` 0 is zero-shot, ``classes`` None takes all, seeds count from ``first_seed``."""
 
     shots: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
     mutual: bool = False
@@ -30,6 +30,7 @@ class Asked:
     classes: tuple[str, ...] | None = None
     resolution: Resolution = "model"
     object_word: ObjectWord = "object"
+    first_seed: int = 0
 
 
 def units_of(dataset: Dataset, asked: Asked) -> Iterator[UnitKey]:
@@ -43,7 +44,7 @@ def units_of(dataset: Dataset, asked: Asked) -> Iterator[UnitKey]:
     for name in classes_of(dataset, asked):
         if 0 in asked.shots:
             yield UnitKey(dataset.name, name, ScoreMode.ZERO_SHOT)
-        for seed in range(asked.seeds):
+        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
             for shots in sorted(set(asked.shots) - {0}):
                 yield UnitKey(dataset.name, name, ScoreMode.BANK, shots, seed)
             if asked.mutual:
@@ -71,7 +72,8 @@ def product_of(dataset: Dataset, class_name: str, default: ProductSettings, aske
     word = class_name.replace("_", " ") if asked.object_word == "class" else default.object_word
     types = named_types(dataset, class_name)
     defects = tuple(DefectSpec(name) for name in types) if types else default.defects
-    return ProductSettings(object_word=word, defects=defects)
+    # Zones are of the product's own pictures; how closely a frame is looked at is a way of scoring.
+    return ProductSettings(object_word=word, defects=defects, tiles=default.tiles)
 
 
 def named_types(dataset: Dataset, class_name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.apps import console
+from inspector.apps import console, wiring
 from inspector.apps.evaluate import documents
 from inspector.apps.evaluate.files import write_whole
 from inspector.apps.evaluate.plan import Asked, classes_of
@@ -44,11 +44,16 @@ def run(settings: Settings, request: Request) -> int:
         BadInputError: no data set, an unusable model, or images that could not be used (all else is written then).
         OSError: the output folder cannot be written.
     """
-    datasets = _open(request)
+    datasets = open_all(request.paths, request.layout, request.vocabulary)
     with stop_event() as stop:
         session = Session(settings, datasets, request.asked, request.out / "units")
+        session.take_up()
+        if session.units:
+            console.remark(f"{len(session.units)} of {len(session.keys)} units are there from an earlier run")
+        if not session.trained:
+            console.remark(wiring.UNTRAINED, "yellow")
         try:
-            session.measure_all(stop)
+            session.measure_missing(stop)
         except StoppedError:
             done = f"{len(session.units)} of {len(session.keys)} units are kept in {request.out}"
             console.remark(f"interrupted: {done}; run again to go on", "yellow")
@@ -65,9 +70,14 @@ def run(settings: Settings, request: Request) -> int:
     return 0
 
 
-def _open(request: Request) -> tuple[Dataset, ...]:
-    synonyms = None if request.vocabulary is None else Synonyms.load(request.vocabulary)
-    datasets = tuple(open_dataset(path, request.layout, synonyms) for path in request.paths)
+def open_all(paths: Sequence[Path], layout: str | None, vocabulary: Path | None) -> tuple[Dataset, ...]:
+    """Return the data sets in these folders, ``vocabulary`` being the user's file of synonyms.
+
+    Raises:
+        BadInputError: as ``open_dataset``, or two have one name.
+    """
+    synonyms = None if vocabulary is None else Synonyms.load(vocabulary)
+    datasets = tuple(open_dataset(path, layout, synonyms) for path in paths)
     names = [dataset.name for dataset in datasets]
     if len(set(names)) != len(names):
         raise BadInputError("data sets of different names", ", ".join(names), "rename a folder, or run them apart")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from inspector import __version__
@@ -36,12 +37,23 @@ class StoppedError(Exception):
 
 
 class Session:
-    """One run's plan and its units. ``folder`` is where units are kept."""
+    """One run's plan and its units. ``folder`` is where units are kept, ``title`` stands beside the progress bar."""
 
-    def __init__(self, settings: Settings, datasets: Sequence[Dataset], asked: Asked, folder: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        datasets: Sequence[Dataset],
+        asked: Asked,
+        folder: Path,
+        *,
+        title: str = "",
+        examples: bool = True,
+    ) -> None:
         """Plan the run and load the weights. Raises as ``plan.units_of`` and ``wiring.prompt_weights``."""
         self._settings = settings
         self._asked = asked
+        self._title = title
+        self._examples = examples
         self._datasets = {dataset.name: dataset for dataset in datasets}
         self.keys = [key for dataset in datasets for key in units_of(dataset, asked)]
         self.units: list[UnitResult] = []
@@ -79,29 +91,32 @@ class Session:
             "versions": {"inspector": __version__, "torch": torch.__version__},
         }
 
-    def measure_all(self, stop: threading.Event) -> None:
-        """Measure what is not there from an earlier run.
+    @property
+    def trained(self) -> bool:
+        """Whether the text side means anything."""
+        return self._manifest.trained
+
+    def take_up(self) -> None:
+        """Take the units of an earlier run that was made from the same into ``units``."""
+        known = (self._store.load(key, mark) for key, mark in self._marks.items())
+        self.units = [unit for unit in known if unit is not None]
+
+    def measure_missing(self, stop: threading.Event) -> None:
+        """Measure what was not taken up.
 
         Raises:
             StoppedError: ``stop`` was set; ``units`` are those that are done.
         """
-        marks = self._fingerprints()
-        known = {key: self._store.load(key, marks[key]) for key in self.keys}
-        self.units = [unit for unit in known.values() if unit is not None]
-        if self.units:
-            console.remark(f"{len(self.units)} of {len(self.keys)} units are there from an earlier run")
-        if not self._manifest.trained:
-            console.remark(wiring.UNTRAINED, "yellow")
-        missing = [key for key in self.keys if known[key] is None]
-        if missing:
-            self._measure(missing, marks, stop)
+        done = {unit.key for unit in self.units}
+        if missing := [key for key in self.keys if key not in done]:
+            self._measure(missing, stop)
         place = {key: index for index, key in enumerate(self.keys)}
         self.units.sort(key=lambda unit: place[unit.key])
 
-    def _measure(self, missing: Sequence[UnitKey], marks: Mapping[UnitKey, str], stop: threading.Event) -> None:
+    def _measure(self, missing: Sequence[UnitKey], stop: threading.Event) -> None:
         with console.status("loading the model"):
             engine = wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
-        examples = _examples_of(self.keys)
+        examples = _examples_of(self.keys) if self._examples else {}
         with console.progress("evaluating", sum(self._test_images(key) for key in missing)) as meter:
 
             def advance(images: int) -> None:
@@ -111,10 +126,10 @@ class Session:
 
             for key in missing:
                 advance(0)
-                meter.describe(f"{key.class_name}, {key.setting.label}, seed {key.seed}")
+                meter.describe(f"{self._title}{key.class_name}, {key.setting.label}, seed {key.seed}")
                 started = time.monotonic()
                 job = self._job(key, examples.get(key, 0))
-                unit = _result(job, marks[key], measure(engine, job, advance), time.monotonic() - started)
+                unit = _result(job, self._marks[key], measure(engine, job, advance), time.monotonic() - started)
                 self._store.save(unit)
                 self.units.append(unit)
 
@@ -136,7 +151,8 @@ class Session:
     def _test_images(self, key: UnitKey) -> int:
         return sum(sample.split == "test" for sample in self._datasets[key.dataset].of_class(key.class_name))
 
-    def _fingerprints(self) -> dict[UnitKey, str]:
+    @cached_property
+    def _marks(self) -> dict[UnitKey, str]:
         classes = dict.fromkeys((key.dataset, key.class_name) for key in self.keys)
         files = {own: file_states(self._datasets[own[0]].of_class(own[1])) for own in classes}
         return {

@@ -1,0 +1,180 @@
+"""``inspector ablate``: what each ingredient is worth, over several seeds, on the user's own data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspector.apps import console, wiring
+from inspector.apps.ablate.summary import METRICS, RATES, Estimate, Row, rows_of
+from inspector.apps.ablate.table import print_rows
+from inspector.apps.ablate.variants import Variant, chosen
+from inspector.apps.ablate.weights import Tuning, WeightsShelf
+from inspector.apps.evaluate.files import write_whole
+from inspector.apps.evaluate.plan import Asked
+from inspector.apps.evaluate.run import INTERRUPTED, open_all
+from inspector.apps.evaluate.session import Session, StoppedError
+from inspector.apps.stopping import stop_event
+from inspector.apps.train_progress import TrainingProgress
+from inspector.datasets.sample import Dataset
+from inspector.domain.errors import BadInputError
+from inspector.domain.result import ScoreMode
+from inspector.evaluation.unit_result import UnitResult
+from inspector.settings import ProductEntry, Settings
+from inspector.training.options import TrainingStoppedError
+
+ABLATION_SCHEMA = "inspection.ablation/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure on, with what weights, and where to put it. ``tuning`` None takes the weights as they are."""
+
+    paths: tuple[Path, ...]
+    out: Path
+    seeds: int = 3
+    only: tuple[str, ...] | None = None
+    tuning: Tuning | None = None
+    classes: tuple[str, ...] | None = None
+    layout: str | None = None
+    vocabulary: Path | None = None
+    as_json: bool = False
+
+
+def run(settings: Settings, request: Request) -> int:
+    """Measure each variant with each seed; return 0, or 130 where it was interrupted: a later run goes on from there.
+
+    Raises:
+        BadInputError: no data set, an unknown row, unusable weights, or images that could not be used (all else is
+            written then).
+        OSError: the output folder cannot be written.
+    """
+    datasets = open_all(request.paths, request.layout, request.vocabulary)
+    variants = chosen(request.only, with_training=request.tuning is not None)
+    if request.tuning is None and not wiring.prompt_weights(settings)[1].trained:
+        console.remark(wiring.UNTRAINED, "yellow")
+    measured: dict[Variant, list[Sequence[UnitResult]]] = {variant: [] for variant in variants}
+    with stop_event() as stop:
+        try:
+            # Seed by seed: whoever stops early has every row, with fewer seeds.
+            for seed in range(request.seeds):
+                for number, variant in enumerate(variants, 1):
+                    title = f"seed {seed + 1}/{request.seeds}, row {number}/{len(variants)}, {variant.id}: "
+                    units = _units(settings, request, datasets, variant, seed, stop, title)
+                    measured[variant].append(units)
+        except (StoppedError, TrainingStoppedError):
+            console.remark(f"interrupted: what is done is kept in {request.out}; run again to go on", "yellow")
+            return INTERRUPTED
+    rows = rows_of(measured)
+    _write(rows, request)
+    _complain([unit for by_seed in measured.values() for units in by_seed for unit in units])
+    return 0
+
+
+def _units(
+    settings: Settings,
+    request: Request,
+    datasets: Sequence[Dataset],
+    variant: Variant,
+    seed: int,
+    stop: threading.Event,
+    title: str,
+) -> Sequence[UnitResult]:
+    with TrainingProgress(enabled=True) as progress:
+        changed = _changed(settings, request, variant, seed, stop, progress)
+    asked = Asked(
+        shots=() if variant.mode is ScoreMode.MUTUAL else (variant.shots,),
+        mutual=variant.mode is ScoreMode.MUTUAL,
+        seeds=1,
+        first_seed=seed,
+        classes=request.classes,
+        object_word=variant.object_word,
+    )
+    folder = request.out / "units" / variant.group / variant.name / f"seed{seed}"
+    session = Session(changed, datasets, asked, folder, title=title, examples=False)
+    session.take_up()
+    session.measure_missing(stop)
+    return session.units
+
+
+def _changed(
+    settings: Settings,
+    request: Request,
+    variant: Variant,
+    seed: int,
+    stop: threading.Event,
+    progress: TrainingProgress,
+) -> Settings:
+    """Return the settings of one variant and seed, its weights made where there are none."""
+    default = settings.products.get("default", ProductEntry.model_validate({})).model_copy(
+        update={"tiles": variant.tiles}
+    )
+    model: dict[str, object] = {}
+    if request.tuning is not None:
+        shelf = WeightsShelf(settings, request.tuning, request.out / "weights", stop, progress.step)
+        model = {"weights": shelf.file(variant.recipe, seed), "text_mode": None}
+    elif settings.model.weights is None:
+        model = {"seed": settings.model.seed + seed}  # untrained: each seed has frozen weights of its own
+    return settings.model_copy(
+        update={
+            "scoring": settings.scoring.model_copy(update=dict(variant.scoring)),
+            "products": {**settings.products, "default": default},
+            "model": settings.model.model_copy(update=model),
+        }
+    )
+
+
+def _write(rows: Sequence[Row], request: Request) -> None:
+    document = {"schema": ABLATION_SCHEMA, "seeds": request.seeds, "rows": [_document(row) for row in rows]}
+    request.out.mkdir(parents=True, exist_ok=True)
+    write_whole(request.out / "ablation.json", (json.dumps(document, indent=1) + "\n").encode())
+    write_whole(request.out / "ablation.csv", _csv(rows).encode())
+    if request.as_json:
+        console.print_json(document)
+    else:
+        print_rows(rows)
+
+
+def _document(row: Row) -> dict[str, object]:
+    variant = row.variant
+    return {
+        "row": variant.id,
+        "what": variant.what,
+        "seeds": row.seeds,
+        "values": _numbers(row.values),
+        "change": _numbers(row.change),
+        "ms_per_image": round(row.ms_per_image, 2),
+    }
+
+
+def _numbers(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    return {name: {"mean": found.mean, "std": found.std} for name, found in estimates.items()}
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    names = [*METRICS, *RATES]
+    table.writerow(["group", "row", "seeds", *names, *(f"{name}_std" for name in names), "ms_per_image"])
+    for row in rows:
+        found = [row.values.get(name) for name in names]
+        means = ["" if value is None else value.mean for value in found]
+        spreads = ["" if value is None or value.std is None else value.std for value in found]
+        table.writerow([row.variant.group, row.variant.name, row.seeds, *means, *spreads, round(row.ms_per_image, 2)])
+    return text.getvalue()
+
+
+def _complain(units: Sequence[UnitResult]) -> None:
+    failed = {(unit.key.dataset, failure) for unit in units for failure in unit.failures}
+    if failed:
+        first = min(f"{failure.file} of {dataset}: {failure.reason}" for dataset, failure in failed)
+        raise BadInputError(
+            "images and masks that can be used",
+            f"{len(failed)} that cannot, the first {first}",
+            "mend or remove them",
+        )

@@ -1,0 +1,99 @@
+"""Weights of each recipe and seed, tuned once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from inspector.apps import train as training_verb
+from inspector.apps import wiring
+from inspector.apps.ablate.variants import Recipe
+from inspector.dapo.prompt_weights import LAYER_TOKENS, init_prompt_weights
+from inspector.dapo.weights_file import save_weights
+from inspector.datasets.opening import open_dataset
+from inspector.domain.product import Vocabulary
+from inspector.settings import Settings
+from inspector.training.options import Step, TrainingOptions
+from inspector.training.trainer import Listener, train
+from inspector.training.work_folder import clear_away
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What all recipes have in common."""
+
+    datasets: tuple[Path, ...]
+    epochs: int
+    batch_size: int
+    lr: float
+    vocabulary: Path | None = None
+
+
+class WeightsShelf:
+    """Makes weights in ``folder``, or finds those an earlier run made of the same images in the same way."""
+
+    def __init__(
+        self, settings: Settings, tuning: Tuning, folder: Path, stop: threading.Event, step: Callable[[Step], None]
+    ) -> None:
+        self._settings = settings
+        self._tuning = tuning
+        self._folder = folder
+        self._stop = stop
+        self._step = step
+
+    def file(self, recipe: Recipe, seed: int) -> Path:
+        """Return the weights file of a recipe and seed.
+
+        Raises:
+            BadInputError: images or a model that cannot be used.
+            TrainingStoppedError: told to stop; the next call goes on from there.
+        """
+        spec = wiring.model_spec(self._settings)
+        request = training_verb.Request(
+            datasets=self._tuning.datasets,
+            out=self._folder,
+            options=self._options(recipe, seed),
+            synonyms=self._tuning.vocabulary,
+            synthetic=self._labelled() if recipe.synthetic else 0,
+        )
+        source = training_verb.source_of(self._settings, request, spec)
+        made_from = {
+            "examples": source.fingerprint,
+            "spec": asdict(spec),
+            "options": asdict(request.options),
+            "recipe": asdict(recipe),
+        }
+        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        path = self._folder / f"seed{seed}-{digest[:16]}.safetensors"
+        if path.exists():
+            return path
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not recipe.tuned:
+            save_weights(path, *init_prompt_weights(spec, Vocabulary(()), seed))
+            return path
+        work = path.with_suffix(".training")
+        weights, manifest = train(
+            spec, source, request.options, work, Listener(step=self._step, stop=self._stop.is_set)
+        )
+        save_weights(path, weights, manifest)
+        clear_away(work)
+        return path
+
+    def _options(self, recipe: Recipe, seed: int) -> TrainingOptions:
+        return TrainingOptions(
+            epochs=self._tuning.epochs,
+            batch_size=self._tuning.batch_size,
+            lr=self._tuning.lr,
+            seed=seed,
+            text_mode=recipe.text_mode,
+            precision=self._settings.model.precision,
+            layer_tokens=LAYER_TOKENS if recipe.layer_tokens is None else recipe.layer_tokens,
+            false_alarm_rate=self._settings.calibration.false_alarm_rate,
+        )
+
+    def _labelled(self) -> int:
+        return sum(sample.anomalous for path in self._tuning.datasets for sample in open_dataset(path).samples)
