@@ -16,7 +16,7 @@ from inspector.apps.ablate.table import print_rows
 from inspector.apps.ablate.variants import Variant, chosen
 from inspector.apps.ablate.weights import Tuning, WeightsShelf
 from inspector.apps.evaluate.files import write_whole
-from inspector.apps.evaluate.plan import Asked
+from inspector.apps.evaluate.plan import Asked, classes_of
 from inspector.apps.evaluate.run import INTERRUPTED, open_all
 from inspector.apps.evaluate.session import Session, StoppedError
 from inspector.apps.stopping import stop_event
@@ -56,6 +56,8 @@ def run(settings: Settings, request: Request) -> int:
     """
     datasets = open_all(request.paths, request.layout, request.vocabulary)
     variants = chosen(request.only, with_training=request.tuning is not None)
+    for dataset in datasets:
+        classes_of(dataset, Asked(classes=request.classes))
     if request.tuning is None and not wiring.prompt_weights(settings)[1].trained:
         console.remark(wiring.UNTRAINED, "yellow")
     measured: dict[Variant, list[Sequence[UnitResult]]] = {variant: [] for variant in variants}
@@ -148,6 +150,7 @@ def _document(row: Row) -> dict[str, object]:
         "seeds": row.seeds,
         "values": _numbers(row.values),
         "change": _numbers(row.change),
+        "missing": dict(row.missing),
         "ms_per_image": round(row.ms_per_image, 2),
     }
 

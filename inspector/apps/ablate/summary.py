@@ -27,7 +27,8 @@ class Row:
     """One variant. ``values`` by metric; ``change`` is the difference from the group's default, seed by seed.
 
     ``false_alarms`` and ``found`` are shares of good and of defective images that the verdict called anomalous, with
-    thresholds calibrated beforehand. ``ms_per_image`` is wall time, decoding and metrics included.
+    thresholds calibrated beforehand. ``ms_per_image`` is wall time, decoding and metrics included. ``missing`` says why
+    a metric is not there.
     """
 
     variant: Variant
@@ -35,6 +36,7 @@ class Row:
     values: Mapping[str, Estimate]
     change: Mapping[str, Estimate]
     ms_per_image: float
+    missing: Mapping[str, str]
 
 
 def rows_of(measured: Mapping[Variant, Sequence[Sequence[UnitResult]]]) -> list[Row]:
@@ -59,6 +61,7 @@ def rows_of(measured: Mapping[Variant, Sequence[Sequence[UnitResult]]]) -> list[
                     for name in _common([*by_seed, *base])
                 },
                 _ms_per_image(measured[variant]),
+                _missing(measured[variant]),
             )
         )
     return rows
@@ -79,6 +82,12 @@ def _of_class(unit: UnitResult) -> dict[str, float]:
     if unit.thresholds.in_use is not None or unit.key.mode is ScoreMode.MUTUAL:
         found |= _rates(unit)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _missing(by_seed: Iterable[Sequence[UnitResult]]) -> dict[str, str]:
+    units = [unit for units in by_seed for unit in units]
+    reasons = ((name, unit.metrics[name].reason) for unit in units for name in METRICS if name in unit.metrics)
+    return {name: reason for name, reason in reasons if reason is not None}
 
 
 def _rates(unit: UnitResult) -> dict[str, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
@@ -41,10 +41,17 @@ def print_rows(rows: Sequence[Row]) -> None:
         if row.change:
             made.add_row("", "", *(_change(name, row.change.get(name)) for name in _COLUMNS), "", "")
     console.print_table(made)
+    for row in rows:
+        if absent := {name: why for name, why in row.missing.items() if name not in row.values}:
+            console.remark(f"{row.variant.id}: no {', no '.join(_COLUMNS[n] for n in absent)}: {_first(absent)}")
     console.remark(
         "green, red: a change of more than twice its spread. false alarms, found: verdicts of good and of defective "
         "images at thresholds set beforehand. ms/image: all of a unit's work, reference and metrics included"
     )
+
+
+def _first(reasons: Mapping[str, str]) -> str:
+    return next(iter(reasons.values()))
 
 
 def _value(estimate: Estimate | None) -> str:

@@ -9,47 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from command_line import one_line_problem, run
+from spotted_parts import SIDE, SPOTS, dataset, write
 from typer.testing import Result
 
 from inspector.apps.evaluate import session
 from inspector.vision.engine import InspectionEngine
 
-SIDE = 96
-SPOTS = 4
 # By the SHA-256 of "0/train/good/000.png" and so on; worked out apart from the code under test.
 SHOTS_OF_SEED_0 = {f"train/good/{number}.png" for number in ("001", "005", "007", "013")}
-
-
-def write(path: Path, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(".png", pixels)
-    assert done
-    path.write_bytes(data.tobytes())
-
-
-def part(seed: int, corner: tuple[int, int] | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A grey plate with some noise, and a bright square where it is marked."""
-    pixels = np.random.default_rng(seed).normal(90, 4, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
-    if corner is not None:
-        pixels[corner[1] : corner[1] + 24, corner[0] : corner[0] + 24] = (30, 240, 250)
-    return pixels
-
-
-def dataset(root: Path, defect: str = "spot") -> Path:
-    for number in range(14):
-        write(root / "train" / "good" / f"{number:03}.png", part(number))
-    for number in range(SPOTS):
-        write(root / "test" / "good" / f"{number:03}.png", part(100 + number))
-        corner = (5 + 15 * number, 30)
-        write(root / "test" / defect / f"{number:03}.png", part(200 + number, corner))
-        mask = np.zeros((SIDE, SIDE), np.uint8)
-        mask[corner[1] : corner[1] + 24, corner[0] : corner[0] + 24] = 255
-        write(root / "ground_truth" / defect / f"{number:03}_mask.png", mask)
-    return root
 
 
 @pytest.fixture

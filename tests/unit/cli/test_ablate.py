@@ -1,0 +1,110 @@
+"""``inspector ablate`` end to end, on images made here, with a tiny untrained model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import one_line_problem, run
+from spotted_parts import dataset
+from typer.testing import Result
+
+from inspector.apps.ablate import run as verb
+from inspector.vision.engine import InspectionEngine
+
+
+@pytest.fixture
+def parts(tiny_settings: Path) -> Path:
+    return dataset(tiny_settings.parent / "parts", normals=26)
+
+
+def ablate(*arguments: str) -> Result:
+    return run("ablate", "parts", "--out", "out", *arguments)
+
+
+def rows() -> dict[str, dict[str, Any]]:
+    document = json.loads(Path("out/ablation.json").read_text())
+    return {row["row"]: row for row in document["rows"]}
+
+
+def test_each_row_stands_beside_its_groups_default_over_the_seeds(parts: Path) -> None:
+    result = ablate("--only", "zero-shot/fused,bank/tower,bank/1-shot", "--seeds", "2")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found = rows()
+    assert list(found) == ["zero-shot/default", "zero-shot/fused", "bank/default", "bank/1-shot", "bank/tower"]
+    for name, row in found.items():
+        assert row["seeds"] == 2
+        assert row["values"]["pixel_auroc"]["std"] is not None
+        assert bool(row["change"]) is not name.endswith("default")
+    assert found["bank/default"]["values"]["image_auroc"]["mean"] == 1.0, "a bank sees bright squares on grey plates"
+    # Fused or not, zero-shot maps are the same; only the score of the image may move.
+    assert found["zero-shot/fused"]["change"]["pixel_auroc"] == {"mean": 0.0, "std": 0.0}
+    change = found["bank/tower"]["change"]["pixel_auroc"]["mean"]
+    values = [found[name]["values"]["pixel_auroc"]["mean"] for name in ("bank/tower", "bank/default")]
+    assert change == pytest.approx(values[0] - values[1])
+    table = list(csv.DictReader(Path("out/ablation.csv").read_text().splitlines()))
+    assert [f"{row['group']}/{row['row']}" for row in table] == list(found)
+    assert "untrained" in result.stderr
+
+
+def test_a_row_that_cannot_be_measured_says_why(tiny_settings: Path) -> None:
+    dataset(tiny_settings.parent / "parts", normals=14)
+    result = ablate("--only", "bank/1-shot", "--seeds", "1")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert rows()["bank/default"]["values"] == {}
+    assert "14" in rows()["bank/default"]["missing"]["image_auroc"], "it has fewer normal images than 16"
+    assert "bank/default: no image AUROC" in result.stderr
+
+
+def test_tuning_makes_weights_for_each_recipe_and_seed_once(parts: Path) -> None:
+    arguments = ("--only", "training/untrained", "--train", "parts", "--epochs", "2", "--lr", "0.01", "--seeds", "1")
+    result = ablate(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    found = rows()
+    assert list(found) == ["training/default", "training/untrained"]
+    # Measured on what it was tuned on: it must have learnt something of that.
+    assert found["training/untrained"]["change"]["pixel_auroc"]["mean"] < -0.1
+    weights = sorted(Path("out/weights").glob("*.safetensors"))
+    assert len(weights) == 2
+    made = [file.stat().st_mtime_ns for file in weights]
+    assert ablate(*arguments).exit_code == 0
+    assert [file.stat().st_mtime_ns for file in weights] == made
+
+
+def test_a_second_run_measures_nothing_again(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ablate("--only", "bank/1-shot", "--seeds", "1").exit_code == 0
+    before = Path("out/ablation.json").read_bytes()
+
+    def fail(*_arguments: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(InspectionEngine, "inspect_with_raw", fail)
+    assert ablate("--only", "bank/1-shot", "--seeds", "1").exit_code == 0
+    assert Path("out/ablation.json").read_bytes() == before
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = verb.Session.measure_missing
+
+    def interrupted(session: Any, stop: Any) -> None:
+        original(session, stop)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(verb.Session, "measure_missing", interrupted)
+    result = ablate("--only", "zero-shot/fused", "--seeds", "1")
+    assert result.exit_code == 130, (result.output, result.exception)
+    assert "run again to go on" in result.stderr
+    assert not Path("out/ablation.json").exists()
+    assert len(list(Path("out/units").rglob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(("--only", "zero-shoot"), "zero-shoot"), (("--only", "training"), "--train"), (("--classes", "nuts"), "nuts")],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(parts: Path, arguments: tuple[str, ...], word: str) -> None:
+    assert word in one_line_problem(ablate(*arguments))
