@@ -52,7 +52,7 @@ def auroc(scores: Sequence[float] | np.ndarray, truth: np.ndarray) -> float:
 @pytest.mark.timeout(600)
 def test_pixel_auroc_rises_from_chance_to_above_090(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    seen = SyntheticExamples.from_frames(good_surfaces(96, 0, SIDE_PX), WORDS.defect_types, 96, 0, defective=0.75)
+    seen = SyntheticExamples.from_frames(good_surfaces(160, 0, SIDE_PX), WORDS.defect_types, 160, 0, defective=0.75)
     held_out = SyntheticExamples.from_frames(good_surfaces(32, 1, SIDE_PX), WORDS.defect_types, 32, 1)
 
     # One set of random weights ranks the pixels this way or that way round, as it happens; chance is their mean.
