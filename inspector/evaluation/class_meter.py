@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.evaluation.aupimo import AupimoMeter
 from inspector.evaluation.confusion import ConfusionMeter
 from inspector.evaluation.curves import Points
 from inspector.evaluation.metrics import Metric, mean
@@ -23,12 +24,13 @@ _TYPE_METRICS = ("type_auroc", "type_ap", "type_macro_f1", "type_macro_f1_backgr
 class ClassMetrics:
     """What was measured of one class.
 
-    ``values`` by name: ``image_`` and ``pixel_`` with ``auroc``, ``ap``, ``f1_max``; ``aupro``, ``aupro_legacy``;
-    ``type_auroc``, ``type_ap``, ``type_macro_f1``, ``type_macro_f1_background``. ``thresholds``: ``image_f1_max`` and
-    ``pixel_f1_max``, raw scores; at or above counts as defective. ``method``: how pixels were ranked, ``exact`` or
-    ``binned, N bins``; values that are not exact carry a bound. ``curves``: ``image_roc``, ``image_pr``, ``pixel_roc``,
-    ``pixel_pr`` and ``pixel_pro`` (up to an FPR of 0.3), those that exist. ``types``: each type's own ``auroc``, ``ap``
-    and ``f1``. ``confusion`` int64 [1 + K, 1 + K] at the pixel threshold, see ``confusion.py``, or None.
+    ``values`` by name: ``image_`` and ``pixel_`` with ``auroc``, ``ap``, ``f1_max``; ``aupro``, ``aupro_legacy``,
+    ``aupimo``; ``type_auroc``, ``type_ap``, ``type_macro_f1``, ``type_macro_f1_background``. ``thresholds``:
+    ``image_f1_max`` and ``pixel_f1_max``, raw scores; at or above counts as defective. ``method``: how pixels were
+    ranked, ``exact`` or ``binned, N bins``; values that are not exact carry a bound. ``curves``: ``image_roc``,
+    ``image_pr``, ``pixel_roc``, ``pixel_pr`` and ``pixel_pro`` (up to an FPR of 0.3), those that exist. ``types``: each
+    type's own ``auroc``, ``ap`` and ``f1``. ``confusion`` int64 [1 + K, 1 + K] at the pixel threshold, see
+    ``confusion.py``, or None.
 
     ``images`` were added, ``anomalous_images`` of them anomalous; ``without_mask`` have no part in pixel metrics.
     """
@@ -49,7 +51,7 @@ class ClassMetrics:
 class ClassMeter:
     """Collects the images of one class. Memory is bounded by ``exact_pixels``, see ``PixelScores``.
 
-    Type metrics take another quarter of that at most.
+    Type metrics take another quarter of that at most, and so does AUPIMO.
     """
 
     def __init__(self, types: Sequence[str], exact_pixels: int = EXACT_PIXELS, name: str = "") -> None:
@@ -60,6 +62,7 @@ class ClassMeter:
         self._scores: list[float] = []
         self._anomalous: list[bool] = []
         self._pixels = PixelScores(exact_pixels)
+        self._aupimo = AupimoMeter(exact_pixels // 4)
         self._type_meter = TypeMeter(types, exact_pixels // 4)
         self._confusion = ConfusionMeter(len(types))
         self._typed = False
@@ -106,6 +109,7 @@ class ClassMeter:
             self._without_mask += 1
         else:
             self._pixels.add(anomaly_map, truth)
+            self._aupimo.add(anomaly_map, truth, anomalous)
         if typed is not None:
             self._add_types(anomaly_map, *typed)
         self._scores.append(float(image_score))
@@ -124,6 +128,7 @@ class ClassMeter:
             "pixel_f1_max": pixel.f1_max,
             "aupro": pixel.aupro,
             "aupro_legacy": self._pixels.legacy_aupro(),
+            "aupimo": self._aupimo.result(),
             **macro,
         }
         curves = {

@@ -24,6 +24,7 @@ COLUMNS = (
     ("pixel_f1_max", "pixel F1-max", "best F1 over all pixel thresholds"),
     ("aupro", "AUPRO", "mean overlap of each defect region, up to a false-positive rate of 0.3, exact"),
     ("aupro_legacy", "AUPRO (200)", "the usual approximation with 200 thresholds"),
+    ("aupimo", "AUPIMO", "mean overlap of each defective image, at false-positive rates of 1e-5 to 1e-4 on good ones"),
     ("type_auroc", "type AUROC", "one type against the rest, mean over types"),
     ("type_macro_f1", "type F1", "argmax macro-F1 over types, without background"),
 )
