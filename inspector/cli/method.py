@@ -212,7 +212,12 @@ def ablate(
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise typer.BadParameter(f"a list of names as in screw,pill, not {text!r}")
+    return names
 
 
 def _shots(text: str) -> tuple[int, ...]:

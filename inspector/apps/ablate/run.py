@@ -21,11 +21,12 @@ from inspector.apps.evaluate.run import INTERRUPTED, open_all
 from inspector.apps.evaluate.session import Session, StoppedError
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
+from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
 from inspector.domain.errors import BadInputError
 from inspector.domain.result import ScoreMode
 from inspector.evaluation.unit_result import UnitResult
-from inspector.settings import ProductEntry, Settings
+from inspector.settings import ProductEntry, ScoringSection, Settings
 from inspector.training.options import TrainingStoppedError
 
 ABLATION_SCHEMA = "inspection.ablation/1"
@@ -60,12 +61,23 @@ def run(settings: Settings, request: Request) -> int:
         classes_of(dataset, Asked(classes=request.classes))
     if request.tuning is None and not wiring.prompt_weights(settings)[1].trained:
         console.remark(wiring.UNTRAINED, "yellow")
+    if _built_in(settings) != settings.scoring:
+        console.remark("scoring.* of the settings is left aside: each row says how it scores", "yellow")
+    leaked = _tuned_on(request, datasets)
+    if leaked:
+        console.remark(
+            f"{leaked} of the test images are also tuned on: rows of zero-shot and training show what was learnt by "
+            "heart; measure on other data than --train",
+            "yellow",
+        )
     measured: dict[Variant, list[Sequence[UnitResult]]] = {variant: [] for variant in variants}
     with stop_event() as stop:
         try:
             # Seed by seed: whoever stops early has every row, with fewer seeds.
             for seed in range(request.seeds):
                 for number, variant in enumerate(variants, 1):
+                    if seed and not _varies(settings, request, variant):
+                        continue
                     title = f"seed {seed + 1}/{request.seeds}, row {number}/{len(variants)}, {variant.id}: "
                     units = _units(settings, request, datasets, variant, seed, stop, title)
                     measured[variant].append(units)
@@ -73,9 +85,35 @@ def run(settings: Settings, request: Request) -> int:
             console.remark(f"interrupted: what is done is kept in {request.out}; run again to go on", "yellow")
             return INTERRUPTED
     rows = rows_of(measured)
-    _write(rows, request)
+    _write(rows, request, leaked)
     _complain([unit for by_seed in measured.values() for units in by_seed for unit in units])
     return 0
+
+
+def _varies(settings: Settings, request: Request, variant: Variant) -> bool:
+    """Tell whether a seed changes anything: given weights score without a reference always alike.
+
+    Repeats would have no spread, and a spread of zero makes any change look certain.
+    """
+    return variant.mode is not ScoreMode.ZERO_SHOT or request.tuning is not None or settings.model.weights is None
+
+
+def _tuned_on(request: Request, datasets: Sequence[Dataset]) -> int:
+    """Return how many of the test images that are measured are also among those that weights are tuned on."""
+    if request.tuning is None:
+        return 0
+    tuned = {sample.image.resolve() for path in request.tuning.datasets for sample in open_dataset(path).samples}
+    return sum(
+        sample.image.resolve() in tuned
+        for dataset in datasets
+        for sample in dataset.samples
+        if sample.split == "test" and (request.classes is None or sample.class_name in request.classes)
+    )
+
+
+def _built_in(settings: Settings) -> ScoringSection:
+    """Return the scoring that rows start from: what they say of it is then true whatever the user's settings say."""
+    return ScoringSection(mutual_memory_mb=settings.scoring.mutual_memory_mb)
 
 
 def _units(
@@ -124,15 +162,20 @@ def _changed(
         model = {"seed": settings.model.seed + seed}  # untrained: each seed has frozen weights of its own
     return settings.model_copy(
         update={
-            "scoring": settings.scoring.model_copy(update=dict(variant.scoring)),
+            "scoring": _built_in(settings).model_copy(update=dict(variant.scoring)),
             "products": {**settings.products, "default": default},
             "model": settings.model.model_copy(update=model),
         }
     )
 
 
-def _write(rows: Sequence[Row], request: Request) -> None:
-    document = {"schema": ABLATION_SCHEMA, "seeds": request.seeds, "rows": [_document(row) for row in rows]}
+def _write(rows: Sequence[Row], request: Request, leaked: int) -> None:
+    document = {
+        "schema": ABLATION_SCHEMA,
+        "seeds": request.seeds,
+        "test_images_tuned_on": leaked,
+        "rows": [_document(row) for row in rows],
+    }
     request.out.mkdir(parents=True, exist_ok=True)
     write_whole(request.out / "ablation.json", (json.dumps(document, indent=1) + "\n").encode())
     write_whole(request.out / "ablation.csv", _csv(rows).encode())
@@ -151,7 +194,7 @@ def _document(row: Row) -> dict[str, object]:
         "values": _numbers(row.values),
         "change": _numbers(row.change),
         "missing": dict(row.missing),
-        "ms_per_image": round(row.ms_per_image, 2),
+        "ms_per_image": row.ms_per_image,
     }
 
 
@@ -168,7 +211,7 @@ def _csv(rows: Sequence[Row]) -> str:
         found = [row.values.get(name) for name in names]
         means = ["" if value is None else value.mean for value in found]
         spreads = ["" if value is None or value.std is None else value.std for value in found]
-        table.writerow([row.variant.group, row.variant.name, row.seeds, *means, *spreads, round(row.ms_per_image, 2)])
+        table.writerow([row.variant.group, row.variant.name, row.seeds, *means, *spreads, row.ms_per_image])
     return text.getvalue()
 
 

@@ -13,6 +13,9 @@ from inspector.evaluation.unit_result import UnitResult
 METRICS = ("image_auroc", "pixel_auroc", "aupro", "type_macro_f1")
 RATES = ("false_alarms", "found")
 
+ByClass = Mapping[tuple[str, str], Mapping[str, float]]
+"""Values by name, of each (data set, class)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -24,18 +27,19 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant. ``values`` by metric; ``change`` is the difference from the group's default, seed by seed.
+    """One variant. ``values`` by metric; ``change`` is the difference from the group's default, seed by seed, over the
+    classes that have the metric in both: a class that only one of them could measure would change the mean by itself.
 
     ``false_alarms`` and ``found`` are shares of good and of defective images that the verdict called anomalous, with
-    thresholds calibrated beforehand. ``ms_per_image`` is wall time, decoding and metrics included. ``missing`` says why
-    a metric is not there.
+    thresholds calibrated beforehand. ``ms_per_image`` is wall time, decoding and metrics included, None where no image
+    was scored. ``missing`` says why a metric is not there, or which classes its mean lacks.
     """
 
     variant: Variant
     seeds: int
     values: Mapping[str, Estimate]
     change: Mapping[str, Estimate]
-    ms_per_image: float
+    ms_per_image: float | None
     missing: Mapping[str, str]
 
 
@@ -44,22 +48,18 @@ def rows_of(measured: Mapping[Variant, Sequence[Sequence[UnitResult]]]) -> list[
 
     Seeds are compared in pairs: the same weights, shots and order of frames on both sides.
     """
-    values = {variant: [_values(units) for units in by_seed] for variant, by_seed in measured.items()}
+    values = {variant: [_by_class(units) for units in by_seed] for variant, by_seed in measured.items()}
     default: dict[str, Variant] = {}
     rows = []
     for variant, by_seed in values.items():
         base = values[default.setdefault(variant.group, variant)]
+        changes = [_changes(seed, of_base) for seed, of_base in zip(by_seed, base, strict=True)]
         rows.append(
             Row(
                 variant,
                 len(by_seed),
-                {name: _estimate([seed[name] for seed in by_seed]) for name in _common(by_seed)},
-                {}
-                if default[variant.group] is variant
-                else {
-                    name: _estimate([seed[name] - of_base[name] for seed, of_base in zip(by_seed, base, strict=True)])
-                    for name in _common([*by_seed, *base])
-                },
+                _estimates([_mean(seed) for seed in by_seed]),
+                {} if default[variant.group] is variant else _estimates([_mean(change) for change in changes]),
                 _ms_per_image(measured[variant]),
                 _missing(measured[variant]),
             )
@@ -67,13 +67,23 @@ def rows_of(measured: Mapping[Variant, Sequence[Sequence[UnitResult]]]) -> list[
     return rows
 
 
-def _values(units: Sequence[UnitResult]) -> dict[str, float]:
+def _by_class(units: Sequence[UnitResult]) -> ByClass:
+    return {(unit.key.dataset, unit.key.class_name): _of_class(unit) for unit in units}
+
+
+def _changes(one: ByClass, base: ByClass) -> ByClass:
+    return {
+        key: {name: value - base[key][name] for name, value in found.items() if name in base[key]}
+        for key, found in one.items()
+    }
+
+
+def _mean(by_class: ByClass) -> Mapping[str, float]:
     """Return the mean over data sets of the mean over classes, for each value that some class has."""
-    by_dataset: dict[str, list[dict[str, float]]] = {}
-    for unit in units:
-        by_dataset.setdefault(unit.key.dataset, []).append(_of_class(unit))
-    means = [_mean_of(classes) for classes in by_dataset.values()]
-    return _mean_of(means)
+    by_dataset: dict[str, list[Mapping[str, float]]] = {}
+    for (dataset, _), found in by_class.items():
+        by_dataset.setdefault(dataset, []).append(found)
+    return _mean_of([_mean_of(classes) for classes in by_dataset.values()])
 
 
 def _of_class(unit: UnitResult) -> dict[str, float]:
@@ -85,9 +95,14 @@ def _of_class(unit: UnitResult) -> dict[str, float]:
 
 
 def _missing(by_seed: Iterable[Sequence[UnitResult]]) -> dict[str, str]:
-    units = [unit for units in by_seed for unit in units]
-    reasons = ((name, unit.metrics[name].reason) for unit in units for name in METRICS if name in unit.metrics)
-    return {name: reason for name, reason in reasons if reason is not None}
+    """Return for each metric that some class lacks which, and why: the first seed's reason stands for all."""
+    reasons: dict[str, dict[str, str]] = {}
+    for unit in (unit for units in by_seed for unit in units):
+        for name in METRICS:
+            metric = unit.metrics.get(name)
+            if metric is not None and metric.value is None:
+                reasons.setdefault(name, {}).setdefault(unit.key.class_name, metric.reason or "not measured")
+    return {name: "; ".join(f"{own}: {why}" for own, why in classes.items()) for name, classes in reasons.items()}
 
 
 def _rates(unit: UnitResult) -> dict[str, float | None]:
@@ -103,14 +118,16 @@ def _mean_of(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.fmean(part[name] for part in parts if name in part) for name in names}
 
 
-def _common(parts: Sequence[Mapping[str, float]]) -> list[str]:
-    return [name for name in (*METRICS, *RATES) if all(name in part for part in parts)]
+def _estimates(by_seed: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
+    common = [name for name in (*METRICS, *RATES) if all(name in seed for seed in by_seed)]
+    return {name: _estimate([seed[name] for seed in by_seed]) for name in common}
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
-def _ms_per_image(by_seed: Iterable[Sequence[UnitResult]]) -> float:
-    units = [unit for units in by_seed for unit in units]
-    return 1e3 * sum(unit.seconds for unit in units) / max(1, sum(len(unit.images) for unit in units))
+def _ms_per_image(by_seed: Iterable[Sequence[UnitResult]]) -> float | None:
+    units = [unit for units in by_seed for unit in units if unit.images]
+    images = sum(len(unit.images) for unit in units)
+    return round(1e3 * sum(unit.seconds for unit in units) / images, 2) if images else None

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from inspector.apps import console
 from inspector.apps.ablate.summary import Estimate, Row
+from inspector.domain.text import shortened
 
 _COLUMNS = {
     "image_auroc": "image AUROC",
@@ -35,23 +36,27 @@ def print_rows(rows: Sequence[Row]) -> None:
             console.cell(group, "bold"),
             console.cell(row.variant.name),
             *values,
-            f"{row.ms_per_image:.0f}",
+            _MISSING if row.ms_per_image is None else f"{row.ms_per_image:.0f}",
             console.cell(row.variant.what, "dim"),
         )
         if row.change:
             made.add_row("", "", *(_change(name, row.change.get(name)) for name in _COLUMNS), "", "")
     console.print_table(made)
     for row in rows:
-        if absent := {name: why for name, why in row.missing.items() if name not in row.values}:
-            console.remark(f"{row.variant.id}: no {', no '.join(_COLUMNS[n] for n in absent)}: {_first(absent)}")
+        for why, names in _by_reason(row.missing).items():
+            absent = "no" if names[0] not in row.values else "not over all classes:"
+            console.remark(f"{row.variant.id}: {absent} {', '.join(_COLUMNS[name] for name in names)}: {why}")
     console.remark(
         "green, red: a change of more than twice its spread. false alarms, found: verdicts of good and of defective "
         "images at thresholds set beforehand. ms/image: all of a unit's work, reference and metrics included"
     )
 
 
-def _first(reasons: Mapping[str, str]) -> str:
-    return next(iter(reasons.values()))
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(shortened(why), []).append(name)
+    return names
 
 
 def _value(estimate: Estimate | None) -> str:

@@ -1,4 +1,4 @@
-"""What is compared: ways of scoring, and of training, that differ from their group's first in one thing each."""
+"""What is compared: ways of scoring, and of training, each beside its group's first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = (ZERO_SHOT, TRAINING, BANK, MUTUAL)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How weights are tuned. ``synthetic``: as many painted examples as labelled ones are added. ``epochs`` 0: not."""
+    """How weights are tuned. ``synthetic``: as many painted examples as defective ones are added."""
 
     text_mode: TextMode = "causal"
     layer_tokens: int | None = None
@@ -56,7 +56,7 @@ def _trained(name: str, what: str, recipe: Recipe) -> Variant:
     return Variant(TRAINING, name, what, recipe=recipe)
 
 
-# The first of each group is how the service scores, or trains, unless told otherwise.
+# The first of each group is how the service scores, or trains, unless told otherwise: its built-in defaults.
 VARIANTS = (
     Variant(ZERO_SHOT, "default", "image score of CLS alone, as published"),
     Variant(ZERO_SHOT, "fused", "image score of CLS and the map's highest values", scoring=(("image_score", "fused"),)),
@@ -65,7 +65,7 @@ VARIANTS = (
     _trained("default", "as published: causal text, tokens in every layer", Recipe()),
     _trained("bidirectional", "text tower without its causal mask", Recipe(text_mode="bidirectional")),
     _trained("no-layer-tokens", "contexts and adapters only: no progressive tuning", Recipe(layer_tokens=0)),
-    _trained("synthetic", "painted defects added, one for each labelled image", Recipe(synthetic=True)),
+    _trained("synthetic", "painted defects added, one for each defective image", Recipe(synthetic=True)),
     _trained("untrained", "the control: weights as they are drawn", Recipe(tuned=False)),
     _bank("default", "16 normal images"),
     _bank("4-shot", "4 normal images", shots=4),

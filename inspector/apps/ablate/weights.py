@@ -9,15 +9,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from inspector.apps import console, wiring
 from inspector.apps import train as training_verb
-from inspector.apps import wiring
 from inspector.apps.ablate.variants import Recipe
+from inspector.dapo.backbone import backbone_id
 from inspector.dapo.prompt_weights import LAYER_TOKENS, init_prompt_weights
 from inspector.dapo.weights_file import save_weights
 from inspector.datasets.opening import open_dataset
 from inspector.domain.product import Vocabulary
 from inspector.settings import Settings
 from inspector.training.options import Step, TrainingOptions
+from inspector.training.prepared import PreparedExamples
 from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import clear_away
 
@@ -58,12 +60,13 @@ class WeightsShelf:
             out=self._folder,
             options=self._options(recipe, seed),
             synonyms=self._tuning.vocabulary,
-            synthetic=self._labelled() if recipe.synthetic else 0,
+            synthetic=self._defective() if recipe.synthetic else 0,
         )
         source = training_verb.source_of(self._settings, request, spec)
         made_from = {
             "examples": source.fingerprint,
             "spec": asdict(spec),
+            "backbone": backbone_id(spec),  # a file of frozen weights may change under its name
             "options": asdict(request.options),
             "recipe": asdict(recipe),
         }
@@ -76,9 +79,8 @@ class WeightsShelf:
             save_weights(path, *init_prompt_weights(spec, Vocabulary(()), seed))
             return path
         work = path.with_suffix(".training")
-        weights, manifest = train(
-            spec, source, request.options, work, Listener(step=self._step, stop=self._stop.is_set)
-        )
+        heard = Listener(step=self._step, found=_remark_on, stop=self._stop.is_set)
+        weights, manifest = train(spec, source, request.options, work, heard)
         save_weights(path, weights, manifest)
         clear_away(work)
         return path
@@ -95,5 +97,10 @@ class WeightsShelf:
             false_alarm_rate=self._settings.calibration.false_alarm_rate,
         )
 
-    def _labelled(self) -> int:
+    def _defective(self) -> int:
         return sum(sample.anomalous for path in self._tuning.datasets for sample in open_dataset(path).samples)
+
+
+def _remark_on(examples: PreparedExamples) -> None:
+    for unreadable in examples.unreadable:
+        console.remark(f"not tuned on: {unreadable}", "yellow")

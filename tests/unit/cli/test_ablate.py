@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from command_line import one_line_problem, run
-from spotted_parts import dataset
+from spotted_parts import SPOTS, dataset
 from typer.testing import Result
 
-from inspector.apps.ablate import run as verb
+from inspector.apps.evaluate.session import Session
 from inspector.vision.engine import InspectionEngine
 
 
@@ -88,18 +88,53 @@ def test_a_second_run_measures_nothing_again(parts: Path, monkeypatch: pytest.Mo
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = verb.Session.measure_missing
+    original = Session.measure_missing
 
     def interrupted(session: Any, stop: Any) -> None:
         original(session, stop)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(verb.Session, "measure_missing", interrupted)
+    monkeypatch.setattr(Session, "measure_missing", interrupted)
     result = ablate("--only", "zero-shot/fused", "--seeds", "1")
     assert result.exit_code == 130, (result.output, result.exception)
     assert "run again to go on" in result.stderr
     assert not Path("out/ablation.json").exists()
     assert len(list(Path("out/units").rglob("*.json"))) == 1
+
+
+def test_tuning_on_what_is_measured_is_said(parts: Path, tiny_settings: Path) -> None:
+    arguments = ("--only", "training/untrained", "--epochs", "1", "--seeds", "1")
+    result = ablate(*arguments, "--train", "parts")
+    assert f"{2 * SPOTS} of the test images are also tuned on" in result.stderr
+    assert json.loads(Path("out/ablation.json").read_text())["test_images_tuned_on"] == 2 * SPOTS
+    dataset(tiny_settings.parent / "others")
+    result = ablate(*arguments, "--train", "others")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "tuned on" not in result.stderr
+
+
+def test_given_weights_score_zero_shot_alike_whatever_the_seed(parts: Path, tiny_settings: Path) -> None:
+    """Equal repeats would show a spread of zero, beside which every change looks certain."""
+    assert ablate("--only", "training/untrained", "--train", "parts", "--epochs", "1", "--seeds", "1").exit_code == 0
+    (weights, *_) = sorted(Path("out/weights").glob("*.safetensors"))
+    content = json.loads(tiny_settings.read_text())
+    tiny_settings.write_text(json.dumps(content | {"model": {**content["model"], "weights": str(weights)}}))
+    result = ablate("--only", "zero-shot/fused,bank/1-shot", "--seeds", "2")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found = rows()
+    assert [found[name]["seeds"] for name in ("zero-shot/default", "zero-shot/fused", "bank/1-shot")] == [1, 1, 2]
+    assert found["zero-shot/fused"]["change"]["image_auroc"]["std"] is None
+    assert found["bank/1-shot"]["change"]["image_auroc"]["std"] is not None
+
+
+def test_a_row_scores_as_it_says_whatever_the_settings_say(parts: Path, tiny_settings: Path) -> None:
+    assert ablate("--only", "bank/texture", "--seeds", "1").exit_code == 0
+    before = rows()
+    content = json.loads(tiny_settings.read_text())
+    tiny_settings.write_text(json.dumps(content | {"scoring": {"bank_levels": "texture"}}))
+    result = ablate("--only", "bank/texture", "--seeds", "1")
+    assert "scoring.* of the settings is left aside" in result.stderr
+    assert rows() == before
 
 
 @pytest.mark.parametrize(
@@ -108,3 +143,9 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(parts: Path, monkeypatc
 )
 def test_what_cannot_be_measured_is_said_in_one_line(parts: Path, arguments: tuple[str, ...], word: str) -> None:
     assert word in one_line_problem(ablate(*arguments))
+
+
+@pytest.mark.parametrize("option", ["--only", "--classes"])
+def test_a_list_of_nothing_is_wrong_usage(parts: Path, option: str) -> None:
+    assert ablate(option, " ,").exit_code == 2
+    assert not Path("out").exists()
