@@ -124,16 +124,21 @@ def _nearest_anywhere(queries: Tensor, frames: Tensor) -> Tensor:
     """Return the distance [B, F, P] of each patch to the nearest one of each frame."""
     patches = frames.flatten(1, 2)
     lengths = patches.square().sum(2)
-    step = max(1, _STEP_FLOATS // patches.shape[1] ** 2)
+    # Of one frame in tiles already, all patches against all are gigabytes.
+    rows = max(1, _STEP_FLOATS // patches.shape[1])
+    step = max(1, rows // patches.shape[1])
     found = []
     for query in queries.flatten(1, 2):
-        parts = []
-        for start in range(0, len(patches), step):
-            chunk = patches[start : start + step]
-            # |q - r|^2 = |q|^2 + (|r|^2 - 2 q.r), and |q|^2 does not change which r is nearest.
-            partial = torch.addmm(lengths[start : start + step].flatten(), query, chunk.flatten(0, 1).T, alpha=-2)
-            parts.append(partial.reshape(len(query), len(chunk), -1).amin(2))
-        found.append((torch.cat(parts, 1) + query.square().sum(1, keepdim=True)).clamp_min(0).sqrt().T)
+        blocks = []
+        for some in query.split(rows):
+            parts = []
+            for start in range(0, len(patches), step):
+                chunk = patches[start : start + step]
+                # |q - r|^2 = |q|^2 + (|r|^2 - 2 q.r), and |q|^2 does not change which r is nearest.
+                partial = torch.addmm(lengths[start : start + step].flatten(), some, chunk.flatten(0, 1).T, alpha=-2)
+                parts.append(partial.reshape(len(some), len(chunk), -1).amin(2))
+            blocks.append(torch.cat(parts, 1))
+        found.append((torch.cat(blocks) + query.square().sum(1, keepdim=True)).clamp_min(0).sqrt().T)
     return torch.stack(found)
 
 

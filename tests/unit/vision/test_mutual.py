@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
@@ -63,6 +65,34 @@ def test_a_patch_scores_the_mean_distance_to_the_nearest_in_the_frames_most_like
         float((values["texture"][i][around].flatten(0, 1) - patch).norm(dim=1).min()) for i in (0, 2, 3, 4, 5)
     )
     assert found[1, row, column].item() == pytest.approx(sum(nearest[:2]) / 2, abs=1e-3)
+
+
+def test_distances_of_a_tiled_frame_take_no_more_memory_than_a_step_and_are_exact() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(3, 56, 56, 2, generator=generator)
+    with _Largest() as largest:
+        found = Measure(None, False).distances({"late": frames}, {"late": frames}, torch.arange(3), keep=1.0)["late"]
+    assert largest.floats <= 4 * 2**20
+    flat = frames.flatten(1, 2)
+    expected = torch.stack([torch.cdist(flat[0], flat[i]).amin(1) for i in (1, 2)]).mean(0)
+    torch.testing.assert_close(found[0].flatten(), expected, atol=2e-3, rtol=1e-3)
+
+
+class _Largest(TorchDispatchMode):
+    """Sees how large the tensors get."""
+
+    floats = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        made = func(*args, **(kwargs or {}))
+        self.floats = max(self.floats, made.numel() if isinstance(made, Tensor) else 0)
+        return made
 
 
 def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
