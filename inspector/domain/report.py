@@ -43,14 +43,16 @@ class RecentFrames:
     """The frame among the camera's frames before it that were judged the same way.
 
     ``earlier`` frames were compared with, ``earlier_anomalous`` of them were anomalous; ``rank`` is the place of the
-    frame's anomaly score among them and itself, 1 the highest. ``left_out`` earlier frames were judged in another mode
-    or with other weights, whose scores do not compare.
+    frame's anomaly score among them and itself, 1 the highest, and ``ties`` of them have that very score. ``left_out``
+    earlier frames are of another product or were judged in another mode or with other weights, bank or calibration:
+    their scores do not compare.
     """
 
     earlier: int
     earlier_anomalous: int
     rank: int
     left_out: int
+    ties: int = 0
 
 
 Whole = Literal["frame", "inspected area"]

@@ -83,7 +83,7 @@ def _types(report: FrameReport) -> set[str]:
 def _evidence_numbers(report: FrameReport) -> Iterator[Number]:
     recent = report.recent
     counts = (len(report.defects), recent.earlier, recent.earlier + 1, recent.earlier_anomalous, recent.rank)
-    yield from (Number(count) for count in (*counts, recent.left_out, 1000))
+    yield from (Number(count) for count in (*counts, recent.left_out, recent.ties, 1000))
     yield from (Number(value, fraction=True) for value in (report.anomaly_score, report.image_threshold))
     for defect in report.defects:
         yield from (Number(side, defect.unit) for side in (defect.width, defect.height))

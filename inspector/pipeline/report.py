@@ -29,13 +29,14 @@ def report(result: InspectionResult, recent: Sequence[InspectionResult], product
         product: says where the part lies in the frame (region of interest).
     """
     before = [other for other in recent if _is_earlier(other, result)]
-    alike = [other for other in before if (other.mode, other.weights_version) == (result.mode, result.weights_version)]
+    alike = [other for other in before if _judged_by(other) == _judged_by(result)]
     defects = tuple(_defect(defect, result, alike, product) for defect in result.defects)
     compared = RecentFrames(
         earlier=len(alike),
         earlier_anomalous=sum(other.pred_label is PredLabel.ANOMALOUS for other in alike),
         rank=1 + sum(other.anomaly_score > result.anomaly_score for other in alike),
         left_out=len(before) - len(alike),
+        ties=sum(other.anomaly_score == result.anomaly_score for other in alike),
     )
     verdict, limits = _verdict(result), text.limits(result)
     return FrameReport(
@@ -56,6 +57,14 @@ def report(result: InspectionResult, recent: Sequence[InspectionResult], product
 def _is_earlier(other: InspectionResult, result: InspectionResult) -> bool:
     own = (result.captured_at, result.frame_id)
     return other.camera_id == result.camera_id and (other.captured_at, other.frame_id) < own
+
+
+def _judged_by(result: InspectionResult) -> tuple[str | None, ...]:
+    """Return all that gives a score its scale; scores compare only where it is the same."""
+    return (
+        *(result.product, result.mode, result.model, result.weights_version),
+        *(result.bank_version, result.calibration_version),
+    )
 
 
 def _defect(

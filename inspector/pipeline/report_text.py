@@ -130,12 +130,13 @@ def _history(facts: DefectFacts, name: str) -> str:
 def _comparison(recent: RecentFrames) -> str:
     left_out = ""
     if recent.left_out:
-        left_out = f" Left out, judged in another mode or with other weights: {recent.left_out}."
+        left_out = f" Left out, of another product or judged in another way: {recent.left_out}."
     if not recent.earlier:
         return f"No earlier frames of this camera to compare with.{left_out}"
     place = "highest" if recent.rank == 1 else f"{ordinal(recent.rank)} highest"
+    shared = f", with {recent.ties} more of that score" if recent.ties else ""
     return (
-        f"Its score is the {place} of the last {recent.earlier + 1} frames of this camera, itself included; "
+        f"Its score is the {place} of the last {recent.earlier + 1} frames of this camera, itself included{shared}; "
         f"{recent.earlier_anomalous} of the {recent.earlier} before it were anomalous.{left_out}"
     )
 

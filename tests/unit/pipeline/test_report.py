@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_kit import SCRATCH, START, result
 
@@ -74,6 +74,25 @@ def test_later_frames_other_cameras_and_other_weights_do_not_count() -> None:
     assert (recent.earlier, recent.earlier_anomalous, recent.rank, recent.left_out) == (1, 1, 2, 2)
 
 
+@pytest.mark.parametrize("changed", ["product", "model", "bank_version", "calibration_version"])
+def test_frames_of_another_product_bank_or_calibration_do_not_count(changed: str) -> None:
+    other = result(1, SCRATCH, score=0.99, **{changed: "other"})
+    told = report(result(5, SCRATCH), [other], WHOLE)
+    assert (told.recent.earlier, told.recent.rank, told.recent.left_out) == (0, 1, 1)
+    assert told.text.endswith("to compare with. Left out, of another product or judged in another way: 1.")
+    assert "there in the" not in told.text
+
+
+def test_a_score_that_others_share_is_not_theirs_beaten() -> None:
+    told = report(result(5, score=1.0), [result(n, score=1.0) for n in (1, 2)] + [result(3, score=0.4)], WHOLE)
+    assert (told.recent.rank, told.recent.ties) == (1, 2)
+    assert (
+        "Its score is the highest of the last 4 frames of this camera, itself included, with 2 more of that score; "
+        in told.text
+    )
+    assert "more of that" not in report(result(5, score=1.0), [result(3, score=0.4)], WHOLE).text
+
+
 def test_a_close_runner_up_is_hardly_told_apart() -> None:
     close = replace(SCRATCH, type_probability=0.41, runner_up_probability=0.38)
     text = report(result(1, close), [], WHOLE).text
@@ -89,6 +108,7 @@ def test_places_are_those_of_the_part_where_the_product_says_where_it_lies() -> 
     assert "upper left, near the edge of the inspected area:" in there.sentence
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.integers(0, 999)] * 2, *[st.integers(1, 400)] * 2),
     st.tuples(*[st.integers(0, 500)] * 2, *[st.integers(1, 500)] * 2),
@@ -169,12 +189,14 @@ LEXICON = frozenset(
     inspected is it its itself judged known last left less likely limit listed looked lower mean middle minimum
     minor mm mode near no normal not nothing now of or other out pixel pixels places possibly probably px
     reaches region regions report result right runner-up say score scores serious severity size sizes so the there this
-    threshold to told trained type types untrained upper weights were whether whole with x zero-shot a for
+    more that product way threshold to told trained type types untrained upper weights were whether whole with x
+    zero-shot a for
     """,
     )
 )
 
 
+@settings(deadline=None)
 @given(results(), st.lists(results(), max_size=12), st.sampled_from([WHOLE, PART]))
 def test_every_number_and_word_comes_from_the_evidence(
     frame: InspectionResult, recent: list[InspectionResult], product: ProductSettings
@@ -196,6 +218,7 @@ def test_every_number_and_word_comes_from_the_evidence(
         assert word.lower() in LEXICON, (word, text)
 
 
+@settings(deadline=None)
 @given(results(), st.lists(results(), max_size=5))
 def test_reports_keep_to_their_published_schema(frame: InspectionResult, recent: list[InspectionResult]) -> None:
     data = to_json(report(frame, recent, WHOLE))
