@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from inspector.datasets.reading import MaskError, image_bytes, read_type_mask
-from inspector.datasets.sample import Dataset, Sample
+from inspector.datasets.sample import UNKNOWN, Dataset, Sample
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.product import Vocabulary
 from inspector.domain.text import printable, shortened
@@ -26,7 +26,7 @@ class DatasetExamples:
     """The test images of data sets, good and defective, and what defects stand elsewhere; as an ``ExampleSource``.
 
     Each image has the vocabulary of its class in its data set. A class without any defect has that of its whole data
-    set, for the words that are not there are what its images are told from.
+    set, and a data set without any that of all, for the words that are not there are what its images are told from.
     """
 
     def __init__(
@@ -47,10 +47,11 @@ class DatasetExamples:
         self._size_px = image_size_px
         self._limits = limits
         self._samples: list[tuple[Sample, Vocabulary]] = []
+        all_types = _all_types(datasets)
         for dataset in datasets:
             for name in dataset.classes:
                 if classes is None or name in classes:
-                    types = dataset.vocabulary(name) or dataset.vocabulary()
+                    types = dataset.vocabulary(name) or dataset.vocabulary() or all_types
                     word = "object" if object_word == "object" else name.replace("_", " ")
                     vocabulary = Vocabulary(types, word)
                     self._samples += [(sample, vocabulary) for sample in dataset.of_class(name) if _teaches(sample)]
@@ -99,6 +100,11 @@ def normal_images(datasets: Sequence[Dataset], classes: Collection[str] | None =
         for sample in dataset.samples
         if sample.split == "train" and not sample.anomalous and (classes is None or sample.class_name in classes)
     ]
+
+
+def _all_types(datasets: Sequence[Dataset]) -> tuple[str, ...]:
+    types = tuple(dict.fromkeys(word for dataset in datasets for word in dataset.vocabulary()))
+    return tuple(word for word in types if word != UNKNOWN) or types
 
 
 def _teaches(sample: Sample) -> bool:

@@ -115,3 +115,11 @@ def test_good_training_images_are_there_to_paint_on(folder: Path) -> None:
         "plate/train/good/0.png",
     }
     assert len(normal_images([dataset], ["board"])) == 1
+
+
+def test_a_data_set_of_good_parts_alone_is_told_from_the_words_of_the_others(tmp_path: Path, folder: Path) -> None:
+    """Without a word for a defect there is nothing to tell its images from, and the loss would be no number."""
+    picture(tmp_path / "clean" / "cup" / "test" / "good" / "0.png", grey(9))
+    clean = open_dataset(tmp_path / "clean")
+    examples = DatasetExamples([clean, open_dataset(folder / "plate")], SIDE)
+    assert examples[0].vocabulary == Vocabulary(("dent", "scratch"))
