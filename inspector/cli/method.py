@@ -44,7 +44,7 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Passes over the images.")] = 5,
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step, over all processes.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Of first weights, order and painted defects.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights, order and painted defects.")] = 0,
     text_mode: Annotated[
         Literal["causal", "bidirectional"] | None, typer.Option(help="Default: model.text_mode, or causal.")
     ] = None,

@@ -11,6 +11,8 @@ from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 
+MAX_SEED = 2**63 - 1  # torch takes no more
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
@@ -40,7 +42,7 @@ class TrainingOptions:
         check_number("lr", self.lr, 0, 10, low_excluded=True)
         for beta in self.betas:
             check_number("beta", beta, 0, 1)
-        check_number("seed", self.seed, 0)
+        check_number("seed", self.seed, 0, MAX_SEED)
         check_number("layer_tokens", self.layer_tokens, 0, 1000)
         if max(self.betas) >= 1:
             raise BadInputError("betas below 1", str(self.betas), "use the published (0.5, 0.999)")

@@ -328,3 +328,8 @@ def test_thresholds_let_the_good_training_images_pass(tmp_path: Path) -> None:
     assert 0 < manifest.pixel_threshold <= 1
     assert manifest.image_threshold != 0.5
     assert manifest.pixel_threshold != 0.5
+
+
+def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(BadInputError, match="seed"):
+        TrainingOptions(seed=2**64)
