@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Hashable, Mapping
 from functools import cache
 from importlib import resources
@@ -13,7 +14,7 @@ import yaml
 from inspector.datasets.sample import UNKNOWN
 from inspector.domain.checks import check_word
 from inspector.domain.errors import BadInputError
-from inspector.domain.text import printable
+from inspector.domain.text import printable, shortened
 from inspector.vision.image_file import printable as printable_path
 
 _MAX_BYTES = 1_000_000
@@ -85,7 +86,7 @@ def _parse(text: str, shown: str) -> Mapping[str, str]:
         _add(words, _word(key, shown), _word(key, shown), shown)
     for key, synonyms in content.items():
         if not isinstance(synonyms, list):
-            raise _wrong(shown, f"no list of synonyms after {key!r}")
+            raise _wrong(shown, f"no list of synonyms after {_brief(key)}")
         for synonym in synonyms:
             _add(words, _word(synonym, shown), _word(key, shown), shown)
     return words
@@ -102,9 +103,14 @@ def _add(words: dict[str, str], word: str, canonical: str, shown: str) -> None:
 
 def _word(value: Any, shown: str) -> str:
     if not isinstance(value, str):  # YAML reads no, on and 12 as other things than words
-        raise _wrong(shown, f"{value!r}, which YAML does not read as text: put it in quotes")
+        raise _wrong(shown, f"{_brief(value)}, which YAML does not read as text: put it in quotes")
     check_word(f"a word of {shown}", value)
     return folded(value)
+
+
+def _brief(value: Any) -> str:
+    # Aliases of aliases, written out, are longer than any memory.
+    return shortened(reprlib.repr(value), 100)
 
 
 def _wrong(shown: str, what: str) -> BadInputError:
@@ -117,10 +123,13 @@ class _UniqueKeys(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys and says nothing."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice!r} stands there twice", node.start_mark
-            )
+        seen: set[Hashable] = set()
+        for key in (self.construct_object(key, deep=True) for key, _ in node.value):
+            if not isinstance(key, Hashable):
+                break  # refused below
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {_brief(key)} stands there twice", node.start_mark
+                )
+            seen.add(key)
         return super().construct_mapping(node, deep)

@@ -91,6 +91,14 @@ def test_a_file_that_contradicts_itself_or_has_another_form_is_refused(
     assert reason in str(error.value)
 
 
+def test_a_hostile_file_is_refused_at_once(tmp_path: Path) -> None:
+    """Aliases of aliases would be printed as 10^12 words."""
+    layers = "".join(f", &l{n + 1} [{', '.join([f'*l{n}'] * 10)}]" for n in range(12))
+    with pytest.raises(BadInputError, match="put it in quotes") as error:
+        load(tmp_path, f"a: [[&l0 [1]{layers}]]")
+    assert len(str(error.value)) < 2000
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"gone\.yaml"):
         Synonyms.load(tmp_path / "gone.yaml")
