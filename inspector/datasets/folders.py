@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from inspector.datasets.synonyms import Synonyms
+from inspector.domain.errors import BadInputError
 from inspector.vision.image_file import list_images, printable
 
 # Names in use for the images without a defect, whatever their case.
@@ -38,8 +40,18 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def class_folders(root: Path, is_class: Callable[[Path], bool]) -> list[Path]:
-    """Return ``root`` if it is a class, else those of its folders that are."""
-    return [root] if is_class(root) else [folder for folder in subfolders(root) if is_class(folder)]
+    """Return ``root`` if it is a class, else those of its folders that are.
+
+    Raises:
+        BadInputError: two of them print alike, one with a control character and one with its escape, and would be one.
+    """
+    if is_class(root):
+        return [root]
+    folders = [folder for folder in subfolders(root) if is_class(folder)]
+    (name, times), *_ = Counter(map(class_name, folders)).most_common(1) or [("", 0)]
+    if times > 1:
+        raise BadInputError("classes that can be told apart", f"{times} folders that print as {name}", "rename them")
+    return folders
 
 
 def class_name(folder: Path) -> str:

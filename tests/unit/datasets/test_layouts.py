@@ -185,6 +185,14 @@ def test_names_are_printable_and_unique_even_where_two_print_alike(tmp_path: Pat
     assert all(name.isprintable() for name in names)
 
 
+def test_classes_that_print_alike_are_not_made_one(tmp_path: Path) -> None:
+    for name in ("lid\t", "lid\\t"):
+        miniatures.mvtec_class(tmp_path / name, ["dent"])
+    with pytest.raises(BadInputError, match="told apart") as error:
+        open_dataset(tmp_path)
+    assert str(error.value).isprintable()
+
+
 def test_odd_entries_are_no_images(tmp_path: Path) -> None:
     miniatures.mvtec_class(tmp_path, ["dent"])
     os.mkfifo(tmp_path / "test" / "good" / "pipe.png")
