@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,11 +97,14 @@ def fingerprint(key: UnitKey, about: Mapping[str, object], product: ProductSetti
 
 
 def file_states(samples: Sequence[Sample]) -> Files:
-    """Return what identifies the samples of a class, their files by name, size and time of change.
+    """Return what identifies the samples of a class: what is known of each, its files by size and time of change.
 
     Reading gigabytes to find out that nothing changed would take longer than to measure some of the units.
     """
-    return [[s.name, s.split, list(s.defect_types), _state(s.image), _state(s.mask)] for s in samples]
+    return [
+        [s.name, s.split, list(s.defect_types), s.mask_above, s.mask_types, _state(s.image), _state(s.mask)]
+        for s in samples
+    ]
 
 
 def _state(path: Path | None) -> list[int] | None:
@@ -110,4 +114,4 @@ def _state(path: Path | None) -> list[int] | None:
         found = path.stat()
     except OSError:
         return []  # it is named when it is read
-    return [found.st_size, found.st_mtime_ns]
+    return [found.st_size, found.st_mtime_ns, int(os.access(path, os.R_OK))]

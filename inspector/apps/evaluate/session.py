@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 from inspector import __version__
@@ -30,6 +31,7 @@ from inspector.settings import Settings
 # All examples of a report; each takes about 25 kB of it.
 _EXAMPLES = 150
 _MOST_EXAMPLES = 4
+_GROUPS = 3  # best, median, worst
 
 
 class StoppedError(Exception):
@@ -87,6 +89,8 @@ class Session:
                 "object_word": self._asked.object_word,
                 "false_alarm_rate": self._settings.calibration.false_alarm_rate,
                 "scoring": self._settings.scoring.model_dump(),
+                # Which images are refused hangs on them.
+                "limits": self._settings.limits.model_dump(include={"max_frame_bytes", "max_frame_pixels"}),
             },
             "versions": {"inspector": __version__, "torch": torch.__version__},
         }
@@ -162,10 +166,17 @@ class Session:
 
 
 def _examples_of(keys: Sequence[UnitKey]) -> dict[UnitKey, int]:
-    """Return how many examples of a group a unit shows: the first seed of each class and setting, within a budget."""
-    first = [key for key in keys if key.seed == 0]
-    each = max(1, min(_MOST_EXAMPLES, _EXAMPLES // (3 * max(len(first), 1))))
-    return dict.fromkeys(first, each)
+    """Return how many examples of a group a unit shows: the first seed of each class and setting, within a budget.
+
+    Where it does not reach for all, each class's first setting comes before anybody's second.
+    """
+    settings: dict[tuple[str, str], list[UnitKey]] = {}
+    for key in keys:
+        if key.seed == 0:
+            settings.setdefault((key.dataset, key.class_name), []).append(key)
+    turns = [key for turn in zip_longest(*settings.values()) for key in turn if key is not None]
+    shown = turns[: _EXAMPLES // _GROUPS]
+    return dict.fromkeys(shown, min(_MOST_EXAMPLES, _EXAMPLES // (_GROUPS * max(len(shown), 1))))
 
 
 def _confusion(job: Job, measured: Measured) -> Confusion | None:

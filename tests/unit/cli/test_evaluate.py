@@ -16,6 +16,8 @@ from spotted_parts import SIDE, SPOTS, dataset, write
 from typer.testing import Result
 
 from inspector.apps.evaluate import session
+from inspector.domain.result import ScoreMode
+from inspector.evaluation.unit_result import UnitKey
 from inspector.vision.engine import InspectionEngine
 
 # By the SHA-256 of "0/train/good/000.png" and so on; worked out apart from the code under test.
@@ -121,7 +123,12 @@ def damaged_unit(root: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
 
 
-@pytest.mark.parametrize("change", [changed_mask, other_weights, damaged_unit])
+def other_limits(root: Path) -> None:
+    settings = root.parent / "inspector.yaml"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"limits": {"max_frame_pixels": 1_000_000}}))
+
+
+@pytest.mark.parametrize("change", [changed_mask, other_weights, damaged_unit, other_limits])
 def test_a_unit_made_from_something_else_is_measured_anew(
     parts: Path, inspected: list[str], change: Callable[[Path], None]
 ) -> None:
@@ -245,3 +252,13 @@ def test_too_few_images_for_a_mode_have_no_figures_and_say_why(parts: Path) -> N
     for setting, reason in ((shots, "14 normal training images, 16 are asked for"), (stream, "4 images, too few")):
         assert setting["mean"]["pixel_auroc"]["mean"] is None
         assert reason in setting["classes"]["parts"]["reasons"]["pixel_auroc"]
+
+
+def test_examples_keep_to_their_budget_and_no_class_goes_without() -> None:
+    """A report of 30 classes in 7 settings would have 630 pictures if each unit had one of each group."""
+    settings = [(ScoreMode.ZERO_SHOT, 0), *((ScoreMode.BANK, shots) for shots in (1, 2, 4, 8, 16))]
+    keys = [UnitKey("many", f"{number:02}", *setting) for number in range(30) for setting in settings]
+    shown = session._examples_of(keys)
+    assert sum(shown.values()) * 3 <= 150
+    assert all(UnitKey("many", f"{number:02}", ScoreMode.ZERO_SHOT) in shown for number in range(30))
+    assert set(session._examples_of(keys[:2]).values()) == {4}
