@@ -13,6 +13,7 @@ from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.report import DefectReport
 from inspector.domain.result import InspectionResult
 from inspector.pipeline.report import report
+from inspector.pipeline.sizes import size_text
 
 if TYPE_CHECKING:
     from inspector.adapters.redis.results import RedisResults
@@ -177,7 +178,7 @@ def _print(hits: Sequence[_Hit], found: int) -> None:
             console.local_time(hit.result.captured_at),
             console.cell(hit.described.defect_type),
             _where(hit.described),
-            _size(hit.described),
+            size_text(hit.described.width, hit.described.height, hit.described.unit),
         )
     if hits:
         console.print_table(made)
@@ -186,11 +187,6 @@ def _print(hits: Sequence[_Hit], found: int) -> None:
 
 def _where(defect: DefectReport) -> str:
     return f"{defect.place}, near the edge" if defect.near_edge else defect.place
-
-
-def _size(defect: DefectReport) -> str:
-    digits = 1 if defect.unit == "mm" else 0
-    return f"{defect.width:.{digits}f} x {defect.height:.{digits}f} {defect.unit}"
 
 
 def _as_json(
@@ -213,7 +209,7 @@ def _as_json(
                 "defect": hit.place,
                 "defect_type": hit.described.defect_type,
                 "where": _where(hit.described),
-                "size": _size(hit.described),
+                "size": size_text(hit.described.width, hit.described.height, hit.described.unit),
             }
             for rank, hit in enumerate(hits, start=1)
         ],

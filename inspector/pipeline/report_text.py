@@ -1,7 +1,7 @@
 """The sentences of a report: fixed templates, filled with what the result says and nothing else.
 
 How numbers are written: scores with two decimals, probabilities as whole percent, shares of the frame as percent with
-two decimals (four below 0.1 %), millimetres with one decimal, everything else as it is.
+two decimals (four below 0.1 %), sizes as ``pipeline.sizes`` writes them, everything else as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from inspector.domain.defect import Defect
 from inspector.domain.report import DefectReport, RecentFrames, Whole
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.domain.text import printable
+from inspector.pipeline.sizes import size_text
 
 # Below this difference of probability, the runner-up is named as hardly told apart.
 CLOSE = 0.1
@@ -51,10 +52,10 @@ def sentence(facts: DefectFacts) -> str:
     before.
     """
     defect = facts.defect
-    name, digits = printable(defect.defect_type), 1 if facts.unit == "mm" else 0
+    name = printable(defect.defect_type)
     edge = ", near the edge" if facts.near_edge else ""
     what = f"{name} {facts.place}{edge} of the {facts.whole}"
-    size = f"{facts.width:.{digits}f} x {facts.height:.{digits}f} {facts.unit}"
+    size = size_text(facts.width, facts.height, facts.unit)
     percent = 100 * defect.area_fraction
     share = f"{percent:.{2 if percent >= SMALL_PERCENT else 4}f} % of the frame"
     grave = f"severity {defect.severity} of 1000: {facts.severity_word}"

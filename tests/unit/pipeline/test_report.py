@@ -99,6 +99,18 @@ def test_a_close_runner_up_is_hardly_told_apart() -> None:
     assert "Possibly scratch (41 %), hardly told apart from the runner-up dent (38 %)." in text
 
 
+def test_a_size_of_micrometres_is_not_told_as_none() -> None:
+    speck = replace(SCRATCH, box=Box(500, 500, 40, 8), area_px=100, area_mm2=100 * 0.005**2)
+    assert "0.2 x 0.040 mm" in report(result(1, speck), [], WHOLE).text
+
+
+def test_what_is_new_there_is_told_as_new() -> None:
+    earlier = [result(n, replace(SCRATCH, defect_type="dent")) for n in (1, 2, 3)]
+    told = report(result(5, SCRATCH), earlier, WHOLE).text
+    assert "(21 %). No scratch there in the 3 frames before.\n" in told
+    assert "(21 %). No scratch there in the frame before.\n" in report(result(5, SCRATCH), earlier[:1], WHOLE).text
+
+
 def test_places_are_those_of_the_part_where_the_product_says_where_it_lies() -> None:
     inside = replace(SCRATCH, box=Box(510, 520, 20, 20))
     (there,) = report(result(1, inside), [], PART).defects
@@ -169,10 +181,10 @@ def results(draw: st.DrawFn) -> InspectionResult:
 def numbers_of(defect: Defect) -> set[str]:
     """The numbers a defect may be told with, by the rules that the report states."""
     scale = 1.0 if defect.area_mm2 is None else math.sqrt(defect.area_mm2 / defect.area_px)
-    digits = 0 if defect.area_mm2 is None else 1
+    px = defect.area_mm2 is None
     percent = [p for p in (defect.type_probability, defect.runner_up_probability) if p is not None]
     return {
-        *(f"{side * scale:.{digits}f}" for side in defect.box[2:]),
+        *(f"{side * scale:.{0 if px else 1 if side * scale >= 0.1 else 3}f}" for side in defect.box[2:]),
         f"{100 * defect.area_fraction:.{2 if 100 * defect.area_fraction >= 0.1 else 4}f}",
         str(defect.severity),
         f"{defect.score:.2f}",

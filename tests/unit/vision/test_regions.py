@@ -170,6 +170,7 @@ def test_only_the_region_of_interest_minus_ignore_zones_is_inspected() -> None:
 def test_places_have_names(box: tuple[int, int, int, int], name: str) -> None:
     assert ninth(Box(*box), Box(0, 0, 100, 100)) == name
     assert describe("dent", Box(*box), 100, 100, None) == f"dent, {name}, 10 x 10 px"
+    assert describe("dent", Box(*box), 100, 100, 0.004) == f"dent, {name}, 0.040 x 0.040 mm"
 
 
 score_maps = st.builds(
