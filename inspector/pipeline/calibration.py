@@ -18,8 +18,9 @@ MEDIAN_SCORE = 0.1
 _EULER_GAMMA = 0.5772156649015329
 # An empirical quantile is trusted if at least this many of the frames lie above it.
 _FRAMES_ABOVE = 5
-# Of scores that may be of defects, the highest fifth is known to be high and no more.
-_TRUSTED = 0.8
+# Of scores that may be of defects, the highest third is known to be high and no more. One score of a defect among the
+# trusted, and the threshold leaves every defect below it; of 32 good frames, a third less costs 0.2 % more false alarms.
+_TRUSTED = 2 / 3
 
 
 def threshold(raw_scores: Sequence[float], false_alarm_rate: float) -> float:
@@ -56,11 +57,11 @@ def fit_score_map(raw_scores: Sequence[float], false_alarm_rate: float = DEFAULT
 def fit_unlabelled_score_map(
     raw_scores: Sequence[float], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE
 ) -> ScoreMap:
-    """Return such a map from frames of which up to a fifth may be defective, nobody knows which.
+    """Return such a map from frames of which up to a third may be defective, nobody knows which.
 
-    A Gumbel distribution (see ``threshold``) is fitted to the lowest four fifths: the line of least squares through
+    A Gumbel distribution (see ``threshold``) is fitted to the lowest two thirds: the line of least squares through
     their order statistics against its quantiles at Gringorten's plotting positions ``(i - 0.44) / (n + 0.12)``. What
-    the highest fifth scores does not enter, so it cannot hide itself; its share does, which errs towards fewer alarms.
+    the highest third scores does not enter, so it cannot hide itself; its share does, which errs towards fewer alarms.
 
     Raises:
         BadInputError: as ``threshold``.
@@ -68,7 +69,7 @@ def fit_unlabelled_score_map(
     scores = np.sort(_checked(raw_scores, false_alarm_rate))
     positions = (np.arange(1, len(scores) + 1) - 0.44) / (len(scores) + 0.12)
     reduced = -np.log(-np.log(positions))
-    trusted = slice(0, math.ceil(_TRUSTED * len(scores)))
+    trusted = slice(0, math.floor(_TRUSTED * len(scores)))
     x, y = reduced[trusted], scores[trusted]
     beta = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
     mode = float(y.mean()) - beta * float(x.mean())
