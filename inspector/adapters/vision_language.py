@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import queue
+import re
 import ssl
-import time
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +61,14 @@ class VisionLanguageModel:
             BadInputError: it is not such an endpoint, refuses the request, or answers too much or not as it should.
         """
         try:
-            return _text_of(self._post(self._request(evidence, jpeg)))
+            body = self._in_time(self._request(evidence, jpeg))
         except httpx2.TimeoutException as error:
             raise self._away(f"no answer within {self._endpoint.timeout_s:g} s") from error
         except httpx2.TransportError as error:
             raise self._away(str(error) or type(error).__name__) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            raise _bad(str(error) or type(error).__name__) from error
+            raise self._bad(str(error) or type(error).__name__) from error
+        return self._text_of(body)
 
     def _request(self, evidence: str, jpeg: bytes | None) -> dict[str, Any]:
         content: list[dict[str, Any]] = [{"type": "text", "text": evidence}]
@@ -82,11 +85,36 @@ class VisionLanguageModel:
             ],
         }
 
+    def _in_time(self, request: dict[str, Any]) -> bytes:
+        """Return the body, or give up on it after ``timeout_s``, however the server spreads it out.
+
+        The client bounds each read, and a header every few seconds never ends: hence a thread that can be left behind.
+        """
+        ended: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+        def post() -> None:
+            try:
+                ended.put(self._post(request))
+            except Exception as error:  # whatever it is, the caller raises it
+                ended.put(error)
+
+        threading.Thread(target=post, name="explain", daemon=True).start()
+        try:
+            got = ended.get(timeout=self._endpoint.timeout_s)
+        except queue.Empty:
+            raise self._away(f"no whole answer within {self._endpoint.timeout_s:g} s") from None
+        if isinstance(got, Exception):
+            raise got
+        return got
+
     def _post(self, request: dict[str, Any]) -> bytes:
-        until_s = time.monotonic() + self._endpoint.timeout_s
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # compressed, a short answer is endless
-        if self._endpoint.api_key is not None:
-            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        if (key := self._endpoint.api_key) is not None:
+            if not re.fullmatch(r"[!-~]+", key):  # the client's own refusal would quote it
+                raise CredentialsError(
+                    "a key of printable ASCII on one line", "another one (not shown)", "correct explain.api_key_file"
+                )
+            headers["Authorization"] = f"Bearer {key}"
         # Neither proxies nor netrc of the environment, and no redirect: picture and key go where the settings say.
         with (
             httpx2.Client(
@@ -94,15 +122,13 @@ class VisionLanguageModel:
             ) as client,
             client.stream("POST", self._url, json=request, headers=headers) as response,
         ):
-            body = b""
+            body = bytearray()
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise _bad(f"more than {MAX_ANSWER_BYTES} bytes")
-                if time.monotonic() > until_s:
-                    raise self._away(f"no whole answer within {self._endpoint.timeout_s:g} s")
-            self._check(response.status_code, body)
-        return body
+                    raise self._bad(f"more than {MAX_ANSWER_BYTES} bytes")
+            self._check(response.status_code, bytes(body))
+        return bytes(body)
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self._endpoint.ca_file is None:
@@ -115,7 +141,7 @@ class VisionLanguageModel:
             ) from error
 
     def _check(self, status: int, body: bytes) -> None:
-        said = shortened(body.decode("utf-8", "replace"), 120)
+        said = self._quoted(body)
         if status in (401, 403):
             raise CredentialsError(
                 "a key that the model's server takes", f"HTTP {status} ({said})", "correct explain.api_key_file"
@@ -123,22 +149,34 @@ class VisionLanguageModel:
         if status == 429 or status >= 500:
             raise self._away(f"HTTP {status} ({said})")
         if status != 200:
-            raise _bad(f"HTTP {status} ({said})")
+            raise self._bad(f"HTTP {status} ({said})")
+
+    def _text_of(self, body: bytes) -> str:
+        try:
+            answer = json.loads(body)
+            text = answer["choices"][0]["message"]["content"]
+        except (ValueError, RecursionError, KeyError, IndexError, TypeError) as error:
+            raise self._bad(f"{self._quoted(body)!r}") from error
+        if not isinstance(text, str) or not text.strip():
+            raise self._bad("no text")
+        # JSON may hold halves of a surrogate pair, which no output can encode.
+        return text.strip().encode("utf-8", "backslashreplace").decode()
+
+    def _quoted(self, body: bytes) -> str:
+        return shortened(self._without_key(body.decode("utf-8", "replace")), 120)
+
+    def _without_key(self, text: str) -> str:
+        """Return ``text``, which may be the server's and quote what it was sent, with the key taken out."""
+        key = self._endpoint.api_key
+        return text.replace(key, "***") if key else text
 
     def _away(self, got: str) -> InspectorError:
-        return ServiceUnavailableError(f"a model that answers at {self._url}", got, "check it and explain.*")
+        expected = f"a model that answers at {self._url}"
+        return ServiceUnavailableError(expected, self._without_key(got), "check it and explain.*")
 
-
-def _text_of(body: bytes) -> str:
-    try:
-        answer = json.loads(body)
-        text = answer["choices"][0]["message"]["content"]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError) as error:
-        raise _bad(f"{shortened(body.decode('utf-8', 'replace'), 120)!r}") from error
-    if not isinstance(text, str) or not text.strip():
-        raise _bad("no text")
-    return text.strip()
-
-
-def _bad(got: str) -> InspectorError:
-    return BadInputError("the answer of an OpenAI-compatible endpoint", got, "check explain.url and explain.model")
+    def _bad(self, got: str) -> InspectorError:
+        return BadInputError(
+            "the answer of an OpenAI-compatible endpoint",
+            self._without_key(got),
+            "check explain.url and explain.model",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -63,6 +64,43 @@ def test_refusals_say_what_to_do(chat: Chat, status: int, error: type[InspectorE
         ask(chat.url)
     assert "s3cret" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 401, 418, 500])
+def test_a_server_that_quotes_the_key_shows_it_to_nobody(chat: Chat, status: int) -> None:
+    chat.status, chat.body = status, b'{"error": "Incorrect key: Bearer s3cret"}'
+    with pytest.raises(InspectorError, match="Incorrect key") as caught:
+        ask(chat.url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["hush\nhush", "hush\xe9", "hush\x00", ""])
+def test_a_key_that_cannot_be_sent_is_not_shown(chat: Chat, key: str) -> None:
+    with pytest.raises(CredentialsError, match="one line") as caught:
+        VisionLanguageModel(Endpoint(chat.url, "m", key)).explain("{}", None)
+    assert "hush" not in str(caught.value)
+    assert chat.asked == []
+
+
+def test_half_a_surrogate_pair_can_be_printed(chat: Chat) -> None:
+    chat.body = b'{"choices": [{"message": {"content": "A \\ud800 scratch."}}]}'
+    assert ask(chat.url).encode() == rb"A \ud800 scratch."
+
+
+def test_an_answer_that_drips_in_ends_in_time(chat: Chat) -> None:
+    left = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not left.wait(0.05):
+            handler.wfile.write(b"X-More: to come\r\n")
+
+    chat.write = drip
+    try:
+        with pytest.raises(ServiceUnavailableError, match=r"within 0\.5 s"):
+            ask(chat.url, timeout_s=0.5)
+    finally:
+        left.set()
 
 
 def test_a_redirect_is_not_followed(chat: Chat) -> None:
