@@ -103,7 +103,8 @@ def prepare(
 ) -> PreparedExamples:
     """Read every example once and keep what is made of it in ``folder``; what is there already is used.
 
-    The cache is named by what it holds (examples, frozen weights, image size); another one in the folder is removed.
+    The cache is named by what it holds (examples, frozen weights, image size and normalisation); another one in the
+    folder is removed.
     It takes at most ``cache_bytes``, and at most half of the disk that is free. One process writes.
 
     Args:
@@ -117,8 +118,7 @@ def prepare(
     place = cache_place(source, towers, folder, backbone)
     if (place / _INDEX).exists():
         return opened(source, towers, place)
-    if folder.exists():
-        shutil.rmtree(folder)
+    remove_cache(folder)
     place.mkdir(parents=True)
     side, (tokens, width) = towers.visual.shape.image_size_px, _embedding_shape(towers)
     room = min(cache_bytes, int(shutil.disk_usage(folder).free * _LEAST_FREE_SHARE))
@@ -149,10 +149,18 @@ def prepare(
     return PreparedExamples(source, towers, place, index)
 
 
+def remove_cache(folder: Path) -> None:
+    """Remove all caches in ``folder``, the index of each first: what is left of a removal cut short does not count."""
+    for index in folder.glob(f"*/{_INDEX}"):
+        index.unlink()
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
 def cache_place(source: ExampleSource, towers: FrozenTowers, folder: Path, backbone: str) -> Path:
     """Return the folder of the cache for these examples and these frozen weights."""
-    shape = towers.visual.shape
-    what = f"1\n{source.fingerprint}\n{backbone}\n{shape!r}"
+    visual = towers.visual
+    what = f"2\n{source.fingerprint}\n{backbone}\n{visual.shape!r}\n{visual.mean} {visual.std}"
     return folder / hashlib.sha256(what.encode()).hexdigest()[:24]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from inspector.domain.errors import BadInputError
 from inspector.training.files import write_whole
 from inspector.training.options import Step
+from inspector.training.prepared import remove_cache
 
 _RESTART = "repeat the command that began it, or begin anew with --restart"
 
@@ -53,13 +53,7 @@ class WorkFolder:
             OSError: it cannot be written.
         """
         self._path.mkdir(parents=True, exist_ok=True)
-        with (self._path / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
-            except BlockingIOError as error:
-                raise BadInputError(
-                    "a work folder that nobody works in", f"{self._path}, where another run goes on", "wait for it"
-                ) from error
+        with _locked(self._path):
             self._check_owner()
             yield
 
@@ -92,14 +86,34 @@ class WorkFolder:
             file.write(json.dumps({name: getattr(step, name) for name in names}) + "\n")
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
+        except BlockingIOError as error:
+            raise BadInputError(
+                "a work folder that nobody works in", f"{folder}, where another run goes on", "wait for it"
+            ) from error
+        yield
+
+
 def begin_anew(folder: Path) -> None:
-    """Remove what an earlier run left in its work folder, and nothing else that may lie there."""
-    for name in ("run.json", "checkpoint.safetensors", "history.jsonl"):
-        (folder / name).unlink(missing_ok=True)
+    """Remove what an earlier run left in its work folder, and nothing else that may lie there.
+
+    Raises:
+        BadInputError: another process works in it.
+        OSError: something cannot be removed.
+    """
+    if not folder.exists():
+        return
+    with _locked(folder):
+        for name in ("run.json", "checkpoint.safetensors", "history.jsonl"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def clear_away(folder: Path) -> None:
     """Remove what only an unfinished run needs; its history stays."""
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    remove_cache(folder / "cache")

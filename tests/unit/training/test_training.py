@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +33,7 @@ from inspector.domain.weights import WeightsManifest
 from inspector.training.examples import JoinedExamples, TrainingExample
 from inspector.training.options import Effort, Step, TrainingOptions, TrainingStoppedError
 from inspector.training.trainer import Listener, train
+from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.preprocess import preprocess
 
 SHORT = TrainingOptions(epochs=2, batch_size=4, seed=3)
@@ -244,6 +248,60 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: Callable[[bytes
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(BadInputError, match=r"checkpoint.*--restart"):
         train(TINY, MadeUp(), SHORT, tmp_path)
+
+
+def test_beginning_anew_does_not_touch_what_another_run_works_on(tmp_path: Path) -> None:
+    def second(step: Step) -> None:
+        if step.step == 5:  # the first epoch's checkpoint is there
+            with pytest.raises(BadInputError, match="another run goes on"):
+                begin_anew(tmp_path)
+
+    train(TINY, MadeUp(), SHORT, tmp_path, second)
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 6
+    assert (tmp_path / "run.json").exists()
+    begin_anew(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "lock"]
+    begin_anew(tmp_path / "never was")
+
+
+def test_killed_while_clearing_away_the_next_run_makes_the_cache_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: tuple[PromptWeights, str]
+) -> None:
+    train(TINY, MadeUp(), SHORT, tmp_path)
+
+    def dies(folder: Path, **_: object) -> None:
+        next(folder.glob("*/embeddings.npy")).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "rmtree", dies)
+        with pytest.raises(KeyboardInterrupt):
+            clear_away(tmp_path)
+    weights, _ = train(TINY, MadeUp(), SHORT, tmp_path)
+    assert same(weights, uninterrupted[0])
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_no_part_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: tuple[PromptWeights, str]
+) -> None:
+    synced, fsync = iter(range(100)), os.fsync
+
+    def full(file: int) -> None:
+        if next(synced) == 4:  # run.json, index.json, history.jsonl, a checkpoint, and the next one
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(file)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            train(TINY, MadeUp(), SHORT, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cache", "checkpoint.safetensors", "history.jsonl", "lock", "run.json",
+    ]  # fmt: skip
+    heard: list[Step] = []
+    weights, _ = train(TINY, MadeUp(), SHORT, tmp_path, heard.append)
+    assert heard[0].step == 4
+    assert same(weights, uninterrupted[0])
 
 
 def test_unreadable_examples_are_named_and_left_out(tmp_path: Path) -> None:
