@@ -16,8 +16,8 @@ class DefectReport:
 
     ``width`` and ``height`` of its box are in ``unit``; ``share`` (0..1) is of the frame's area. ``severity_word`` and
     ``type_word`` are the words for the bands of ``severity`` (1..1000) and ``type_probability`` (0..1, None where
-    nothing told the types apart). ``earlier_alike`` counts the earlier frames looked at that have a defect of this type
-    in this place.
+    nothing told the types apart; no word either where one type alone was looked for). ``earlier_alike`` counts the
+    earlier frames compared with that have a defect of this type in this place.
     """
 
     defect_type: str

@@ -75,7 +75,9 @@ def _defect(
     # The result's own scale: the product's settings may have changed since.
     scale = 1.0 if defect.area_mm2 is None else math.sqrt(defect.area_mm2 / max(1, defect.area_px))
     severity_word = _word(SEVERITY_WORDS, defect.severity)
-    type_word = None if defect.type_probability is None else _word(TYPE_WORDS, defect.type_probability)
+    # The only type there is has all the probability, which is not to be sure of it.
+    told_apart = None if defect.runner_up_probability is None else defect.type_probability
+    type_word = None if told_apart is None else _word(TYPE_WORDS, told_apart)
     earlier = sum(_has(other, defect.defect_type, place, product) for other in alike)
     unit = text.unit(defect)
     said = text.DefectFacts(

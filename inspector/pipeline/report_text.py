@@ -108,11 +108,11 @@ def _found(result: InspectionResult) -> str:
 
 def _type(facts: DefectFacts) -> str:
     defect = facts.defect
-    if facts.type_word is None or defect.type_probability is None:
+    if defect.type_probability is None:
         return "Nothing told the types apart."
+    if defect.runner_up is None or defect.runner_up_probability is None or facts.type_word is None:
+        return f"No other type than {printable(defect.defect_type)} was looked for."
     chosen = f"{facts.type_word.capitalize()} {printable(defect.defect_type)} ({100 * defect.type_probability:.0f} %)"
-    if defect.runner_up is None or defect.runner_up_probability is None:
-        return f"{chosen}; no other type was looked for."
     other = f"the runner-up {printable(defect.runner_up)} ({100 * defect.runner_up_probability:.0f} %)"
     if defect.type_probability - defect.runner_up_probability < CLOSE:
         return f"{chosen}, hardly told apart from {other}."

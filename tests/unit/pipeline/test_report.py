@@ -18,7 +18,7 @@ from inspector.domain.defect import Box, Defect
 from inspector.domain.product import ProductSettings
 from inspector.domain.records import from_json, json_schema, to_json
 from inspector.domain.report import FrameReport
-from inspector.domain.result import InspectionResult, ScoreMode
+from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.pipeline.places import inspected_box, near_edge, ninth
 from inspector.pipeline.report import report
 from inspector.pipeline.severity import ACT_NOW
@@ -111,6 +111,55 @@ def test_what_is_new_there_is_told_as_new() -> None:
     assert "(21 %). No scratch there in the frame before.\n" in report(result(5, SCRATCH), earlier[:1], WHOLE).text
 
 
+def test_where_one_type_was_looked_for_nothing_is_said_to_be_sure_of_it() -> None:
+    only = replace(SCRATCH, type_probability=1.0, runner_up=None, runner_up_probability=None)
+    (defect,) = report(result(1, only), [], WHOLE).defects
+    assert defect.sentence.endswith("score 0.91. No other type than scratch was looked for.")
+    assert defect.type_word is None
+
+
+def test_the_same_type_elsewhere_is_not_there() -> None:
+    elsewhere = replace(SCRATCH, box=Box(800, 800, 155, 10))
+    (defect,) = report(result(5, SCRATCH), [result(1, elsewhere), result(2, SCRATCH)], WHOLE).defects
+    assert (defect.earlier_alike, "The 2nd of the last 3 frames with scratch there." in defect.sentence) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "verdict"),
+    [
+        (0.9, 0.8, "clearly anomalous"),
+        (0.83, 0.8, "anomalous"),
+        (0.81, 0.8, "barely anomalous"),
+        (0.3, 0.8, "clearly normal"),
+        (0.5, 0.8, "normal"),
+        (0.75, 0.8, "barely normal"),
+    ],
+)
+def test_how_clear_a_verdict_is(score: float, threshold: float, verdict: str) -> None:
+    label = PredLabel.ANOMALOUS if score >= threshold else PredLabel.NORMAL
+    frame = result(1, score=score, image_threshold=threshold, pred_label=label)
+    assert report(frame, [], WHOLE).verdict_word == verdict
+
+
+@pytest.mark.parametrize(
+    ("box", "place", "near"),
+    [
+        (Box(500, 89, 100, 10), "middle centre", False),
+        (Box(10, 90, 100, 10), "middle left", True),
+        (Box(11, 90, 100, 10), "middle left", False),
+        (Box(1000, 90, 490, 10), "middle right", True),
+        (Box(1000, 90, 489, 10), "middle right", False),
+        (Box(700, 10, 10, 10), "upper centre", True),
+        (Box(700, 180, 10, 10), "lower centre", True),
+        (Box(700, 170, 10, 19), "lower centre", False),
+    ],
+)
+def test_ninths_and_edges_of_a_wide_frame(box: Box, place: str, near: bool) -> None:
+    """1500 x 200 px: thirds of 500 and 67 px, near the edge within 10 px of it."""
+    whole = Box(0, 0, 1500, 200)
+    assert (ninth(box, whole), near_edge(box, whole)) == (place.replace("middle centre", "centre"), near)
+
+
 def test_places_are_those_of_the_part_where_the_product_says_where_it_lies() -> None:
     inside = replace(SCRATCH, box=Box(510, 520, 20, 20))
     (there,) = report(result(1, inside), [], PART).defects
@@ -148,6 +197,7 @@ def defects(draw: st.DrawFn) -> Defect:
     area_px = draw(st.integers(1, 10_000))
     known = draw(st.booleans())
     first = draw(SHARE)
+    second = draw(st.none() | NAMES) if known else None
     return Defect(
         defect_type=draw(NAMES),
         score=draw(SHARE),
@@ -159,8 +209,8 @@ def defects(draw: st.DrawFn) -> Defect:
         description="",
         area_mm2=draw(st.none() | st.floats(0.001, 1000)),
         type_probability=first if known else None,
-        runner_up=draw(NAMES) if known else None,
-        runner_up_probability=draw(st.floats(0, first)) if known else None,
+        runner_up=second,
+        runner_up_probability=None if second is None else draw(st.floats(0, first)),
     )
 
 
@@ -201,7 +251,7 @@ LEXICON = frozenset(
     inspected is it its itself judged known last left less likely limit listed looked lower mean middle minimum
     minor mm mode near no normal not nothing now of or other out pixel pixels places possibly probably px
     reaches region regions report result right runner-up say score scores serious severity size sizes so the there this
-    more that product way threshold to told trained type types untrained upper weights were whether whole with x
+    more than that product was way threshold to told trained type types untrained upper weights were whether whole with x
     zero-shot a for
     """,
     )
@@ -223,7 +273,7 @@ def test_every_number_and_word_comes_from_the_evidence(
     # The frame's own names where the templates put them, capitals and all.
     text = said.text.replace(f"Camera {frame.camera_id}:", "Camera :")
     for name in sorted(names, key=len, reverse=True):
-        text = re.sub(rf"(?<=- ){re.escape(name)} |(?<=[a-z] ){re.escape(name)}(?= (?:there|\())", " ", text)
+        text = re.sub(rf"(?<=- ){re.escape(name)} |(?<=[a-z] ){re.escape(name)}(?= (?:there|was|\())", " ", text)
     for number in re.findall(r"\d+(?:\.\d+)?", text):
         assert number in numbers, (number, text)
     for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", re.sub(r"\d(?:st|nd|rd|th)\b", " ", text)):
