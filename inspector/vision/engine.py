@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +13,7 @@ from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
-from inspector.domain.frame import Frame
+from inspector.domain.frame import Frame, FrameMeta
 from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
@@ -28,7 +29,9 @@ from inspector.vision.region_embeddings import MadeWith
 
 
 class InspectionEngine:
-    """Implements ``pipeline.ports.Engine``. ``decode`` and ``find_camera`` are thread-safe, the rest is one thread's.
+    """Implements ``pipeline.ports.Engine``.
+
+    ``decode``, ``decoded_bytes`` and ``find_camera`` are thread-safe, the rest is one thread's.
 
     Builds both towers of ``spec`` (the text tower only until the vocabularies of ``products`` are encoded).
     """
@@ -77,30 +80,38 @@ class InspectionEngine:
         """See ``pipeline.ports.Engine``."""
         return self._book.find_camera(camera_id)
 
+    def decoded_bytes(self, frame: Frame) -> int:
+        """See ``pipeline.ports.Engine``."""
+        return 3 * self._side_px(frame.meta) ** 2
+
     def decode(self, frame: Frame) -> DecodedFrame:
         """Decode one frame to uint8 [S, S, 3] RGB, S for its tiles. Thread-safe. Raises as ``vision.decode.decode``."""
         started = time.perf_counter()
-        side_px = self._book.tiling(frame.meta.camera_id, frame.meta.product).side_px
+        side_px = self._side_px(frame.meta)
         decoded = decode(frame.image, frame.meta.content_type, self._limits, side_px)
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return DecodedFrame(frame, decoded.pixels, decoded.width_px, decoded.height_px, elapsed_ms)
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
-        """Score and judge one batch; ``timings_ms`` of shared stages are the batch's time divided by its frames."""
-        return [verdict for verdict, _ in self.inspect_with_raw(frames)]
+        """Score and judge one batch; ``timings_ms`` of shared stages are divided by the frames that share them."""
+        verdicts = {i: verdict for i, verdict, _ in self._judged(frames)}
+        return [verdicts[i] for i in range(len(frames))]
 
     def inspect_with_raw(self, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
         """Do as ``inspect``, with each raw score beside its verdict: a metric needs an order that does not saturate."""
-        if not frames:
-            return []
+        judged = {i: (verdict, replace(raw, patches=None)) for i, verdict, raw in self._judged(frames)}
+        return [judged[i] for i in range(len(frames))]
+
+    def _judged(self, frames: Sequence[DecodedFrame]) -> Iterator[tuple[int, Verdict, RawScores]]:
+        """Score and judge what is scored together, then the next: patches and maps of tiled frames are large."""
         frames = [self._at_its_size(frame) for frame in frames]
-        plans = [self._plan(frame) for frame in frames]
-        raw, shared_ms = self._scorer.score([frame.pixels for frame in frames], plans, embed=True)
         made_with = MadeWith(self.model_name, self.weights_version, self._manifest.trained)
-        return [
-            (judge(frame, scores, plan, {"decode": frame.decode_ms, **shared_ms}, made_with), scores)
-            for frame, scores, plan in zip(frames, raw, plans, strict=True)
-        ]
+        for group in self._scorer.together([frame.pixels for frame in frames]):
+            plans = [self._plan(frames[i]) for i in group]
+            raw, shared_ms = self._scorer.score([frames[i].pixels for i in group], plans, embed=True)
+            for i, plan in zip(group, plans, strict=True):
+                scores = raw.pop(0)
+                yield i, judge(frames[i], scores, plan, {"decode": frames[i].decode_ms, **shared_ms}, made_with), scores
 
     def is_sound(self) -> bool:
         """See ``pipeline.ports.Engine``: the frame is plain grey, of a camera nobody has."""
@@ -198,9 +209,10 @@ class InspectionEngine:
 
     def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
         """Return the frame, decoded again if the settings have changed its tiles since."""
-        meta = frame.frame.meta
-        fits = len(frame.pixels) == self._book.tiling(meta.camera_id, meta.product).side_px
-        return frame if fits else self.decode(frame.frame)
+        return frame if len(frame.pixels) == self._side_px(frame.frame.meta) else self.decode(frame.frame)
+
+    def _side_px(self, meta: FrameMeta) -> int:
+        return self._book.tiling(meta.camera_id, meta.product).side_px
 
     def _plan(self, frame: DecodedFrame) -> Plan:
         return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)

@@ -107,11 +107,15 @@ class RawScorer:
         """
         raw: dict[int, RawScores] = {}
         spans: Counter[str] = Counter()
-        for group in self._tiled.together([len(frame) for frame in pixels]):
+        for group in self.together(pixels):
             scored, taken_s = self._score_alike([pixels[i] for i in group], [plans[i] for i in group], embed)
             raw.update(zip(group, scored, strict=True))
             spans.update(taken_s)
         return [raw[i] for i in range(len(pixels))], {stage: s * 1e3 / len(pixels) for stage, s in spans.items()}
+
+    def together(self, pixels: Sequence[Pixels]) -> list[list[int]]:
+        """Say which frames, by position, are scored at once; see ``TiledScorer.together``."""
+        return self._tiled.together([len(frame) for frame in pixels])
 
     def _score_alike(
         self, pixels: Sequence[Pixels], plans: Sequence[Plan], embed: bool

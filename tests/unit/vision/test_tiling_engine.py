@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
+import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +21,10 @@ from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
+from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision import camera_book
 from inspector.vision.engine import InspectionEngine
+from inspector.vision.judge import RawScores, judge
 from inspector.vision.opencv import cv2
 
 WIDTH, HEIGHT = 1280, 1024
@@ -217,3 +222,26 @@ def test_a_bank_that_is_not_of_the_tiles_it_says_is_refused() -> None:
             served.set_bank("cam1", "v", bank.replace(rb"tiles\":2", rb"tiles\":" + says))
     served.set_bank("cam1", "v", bank)
     assert served.inspect([served.decode(good(1))])[0].mode is ScoreMode.BANK
+
+
+def test_of_a_batch_of_tiled_frames_few_are_held_with_their_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    served, seen = engine(max_tiles=9), list[weakref.ref[torch.Tensor]]()
+
+    def counted(frame: DecodedFrame, raw: RawScores, *rest: Any) -> Verdict:
+        assert raw.patches is not None
+        seen.append(weakref.ref(raw.patches.taps[0]))
+        gc.collect()
+        assert sum(tap() is not None for tap in seen) <= 2  # this one, and the one before
+        return judge(frame, raw, *rest)
+
+    monkeypatch.setattr("inspector.vision.engine.judge", counted)
+    batch = [served.decode(good(seed)) for seed in range(4)]
+    assert len(served.inspect(batch)) == 4
+    seen.clear()
+    assert [raw.patches for _, raw in served.inspect_with_raw(batch)] == [None] * 4
+
+
+def test_what_a_frame_takes_decoded_is_known_before() -> None:
+    served = engine()
+    for each in (good(0), shot(surface(0), "whole", "cam2", "whole")):
+        assert served.decoded_bytes(each) == served.decode(each).pixels.nbytes
