@@ -19,7 +19,8 @@ _EULER_GAMMA = 0.5772156649015329
 # An empirical quantile is trusted if at least this many of the frames lie above it.
 _FRAMES_ABOVE = 5
 # Of scores that may be of defects, the highest third is known to be high and no more. One score of a defect among the
-# trusted, and the threshold leaves every defect below it; of 32 good frames, a third less costs 0.2 % more false alarms.
+# trusted, and the threshold leaves every defect below it; with 32 good frames, to trust no more costs little: on
+# Gumbel scores, 1.5 % instead of 1.3 % false alarms for a target of 1 %.
 _TRUSTED = 2 / 3
 
 

@@ -23,7 +23,6 @@ from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ledger import Counts, OffsetLedger
 from inspector.pipeline.ports import (
     CommitFailedError,
-    DecodedFrame,
     Engine,
     FencedError,
     FrameLog,
@@ -40,7 +39,8 @@ from inspector.pipeline.scoring import BatchScorer, Slot
 class LoopLimits:
     """Bounds of one inspector.
 
-    ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed.
+    ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed, their bytes
+    encoded and decoded.
     ``score_timeout_s`` is how long a batch may take before the engine counts as stuck.
     """
 
@@ -97,7 +97,7 @@ class _Batch:
 
     @property
     def size_bytes(self) -> int:
-        return sum(_size_bytes(slot.record) for slot in self.slots)
+        return sum(slot.size_bytes for slot in self.slots)
 
 
 class InspectionLoop:
@@ -205,16 +205,20 @@ class InspectionLoop:
 
     def _take(self, record: LogRecord) -> None:
         self._ledger.take(record.source)
-        self._queued_bytes += _size_bytes(record)
         now_s = time.monotonic()
-        self._batcher.add(Slot(record, now_s, self._work(record)), now_s)
+        slot = self._slot(record, now_s)
+        self._queued_bytes += slot.size_bytes
+        self._batcher.add(slot, now_s)
 
-    def _work(self, record: LogRecord) -> Future[DecodedFrame] | Rejected:
+    def _slot(self, record: LogRecord, now_s: float) -> Slot:
+        encoded_bytes = len(record.value or b"")
         try:
             frame = parse(record, self._engine.find_camera, self._limits.max_frame_bytes)
         except FrameRejectedError as error:
-            return outcomes.rejected(record, error)
-        return self._decoders.submit(self._engine.decode, frame)
+            return Slot(record, now_s, outcomes.rejected(record, error), encoded_bytes)
+        # Tiled frames take far more decoded than encoded.
+        size_bytes = encoded_bytes + self._engine.decoded_bytes(frame)
+        return Slot(record, now_s, self._decoders.submit(self._engine.decode, frame), size_bytes)
 
     def _dispatch(self) -> None:
         while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:
@@ -312,7 +316,3 @@ class InspectionLoop:
                 time.sleep(0.05)
         if self._in_flight and not self._in_flight[0].scored.done():
             raise StuckError("the batch in hand was not scored in time to stop")
-
-
-def _size_bytes(record: LogRecord) -> int:
-    return len(record.value or b"")

@@ -212,6 +212,10 @@ class Engine(Protocol):
         """Return a camera's settings; the default ones for a new camera, None if new cameras may not be served."""
         ...
 
+    def decoded_bytes(self, frame: Frame) -> int:
+        """Return what the pixels of a frame will take; called while other threads decode and score."""
+        ...
+
     def decode(self, frame: Frame) -> DecodedFrame:
         """Decode one frame; called from several threads.
 

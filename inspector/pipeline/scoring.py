@@ -16,11 +16,15 @@ from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One record taken: its decoding under way, or already rejected. ``taken_s`` is on the monotonic clock."""
+    """One record taken: its decoding under way, or already rejected.
+
+    ``taken_s`` is on the monotonic clock; ``size_bytes`` is what the record takes, encoded and decoded.
+    """
 
     record: LogRecord
     taken_s: float
     work: Future[DecodedFrame] | Rejected
+    size_bytes: int
 
 
 class BatchScorer:

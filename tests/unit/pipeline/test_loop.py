@@ -44,9 +44,13 @@ class FakeEngine:
     hold: threading.Event | None = None
     out_of_order: bool = False
     memory_frames: int = 1_000
+    pixels_bytes: int = 12
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
         return self.cameras.get(camera_id, CameraSettings())
+
+    def decoded_bytes(self, frame: Frame) -> int:
+        return self.pixels_bytes
 
     def decode(self, frame: Frame) -> DecodedFrame:
         if frame.image == BROKEN:
@@ -340,9 +344,11 @@ def test_while_redis_is_away_frames_wait_within_bounds_and_the_group_is_kept() -
     assert len(world.store.arrivals) == 60
 
 
-def test_bytes_waiting_are_bounded_as_well_as_frames() -> None:
+@pytest.mark.parametrize(("encoded_bytes", "decoded_bytes"), [(10_000, 12), (10, 10_000)])
+def test_bytes_waiting_are_bounded_as_well_as_frames(encoded_bytes: int, decoded_bytes: int) -> None:
     world = World()
-    world.publish([GOOD + bytes(10_000)] * 40)
+    world.engine.pixels_bytes = decoded_bytes
+    world.publish([GOOD + bytes(encoded_bytes)] * 40)
     world.store.outage.plan(5)
     loop = world.loop(max_queued_bytes=60_000, max_queued_frames=1_000)
     most = 0
@@ -355,6 +361,7 @@ def test_bytes_waiting_are_bounded_as_well_as_frames() -> None:
     world.run(loop, until)
     assert most < 40
     assert len(world.store.arrivals) == 40
+    assert loop._queued_bytes == 0
 
 
 def test_an_engine_that_does_not_come_back_ends_the_inspector() -> None:
