@@ -21,7 +21,8 @@ class ScoringSettings:
     highest ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``).
 
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
-    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too.
+    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too. Frames of
+    n x n tiles have about (0.75 n + 0.25)^2 times the patches: matched anywhere, they need as many more ``bank_patches``.
 
     Mutual: the last ``mutual_frames`` frames of a camera are each other's reference; a patch's score is the mean over
     the ``mutual_keep`` fraction of them (above 0, at most 1) that resemble it most. Below ``mutual_min_frames`` frames
