@@ -111,7 +111,7 @@ class ClassMeter:
             self._pixels.add(anomaly_map, truth)
             self._aupimo.add(anomaly_map, truth, anomalous)
         if typed is not None:
-            self._add_types(anomaly_map, *typed)
+            self._add_types(anomaly_map, *typed, anomalous)
         self._scores.append(float(image_score))
         self._anomalous.append(anomalous)
 
@@ -183,11 +183,15 @@ class ClassMeter:
             raise ValueError(f"expected types up to {len(self._types)} in the mask, got {type_mask[beyond].max()}")
 
     def _add_types(
-        self, anomaly_map: NDArray[np.float32], type_scores: NDArray[np.float32], type_mask: NDArray[np.uint8]
+        self,
+        anomaly_map: NDArray[np.float32],
+        type_scores: NDArray[np.float32],
+        type_mask: NDArray[np.uint8],
+        anomalous: bool,
     ) -> None:
         scores = upsampled(type_scores, *type_mask.shape)
         self._type_meter.add(scores, type_mask)
-        self._confusion.add(anomaly_map, scores, type_mask)
+        self._confusion.add(anomaly_map, scores, type_mask, anomalous)
         self._typed = True
 
     def _type_result(self) -> tuple[dict[str, Metric], Mapping[str, Mapping[str, Metric]]]:

@@ -33,10 +33,17 @@ class ConfusionMeter:
         self._cases: list[_Case] = []
 
     def add(
-        self, anomaly_map: NDArray[np.float32], type_scores: NDArray[np.float32], type_mask: NDArray[np.uint8]
+        self,
+        anomaly_map: NDArray[np.float32],
+        type_scores: NDArray[np.float32],
+        type_mask: NDArray[np.uint8],
+        anomalous: bool,
     ) -> None:
-        """Add one image: map [H, W], ``type_scores`` [K, H, W], ``type_mask`` [H, W] as in ``TypeMeter.add``."""
-        if not type_mask.any():
+        """Add one image: map [H, W], ``type_scores`` [K, H, W], ``type_mask`` [H, W] as in ``TypeMeter.add``.
+
+        A defective image whose mask is empty, as of a defect too small for the map, has no region and is no good image.
+        """
+        if not anomalous:
             peak = int(anomaly_map.argmax())
             chosen = 1 + int(type_scores.reshape(self._types, -1)[:, peak].argmax())
             self._cases.append(_Case(0, float(anomaly_map.flat[peak]), chosen))

@@ -90,6 +90,17 @@ def test_a_defect_nobody_drew_counts_for_the_image_alone() -> None:
     assert result.without_mask == 1
 
 
+def test_a_defect_too_small_for_the_map_is_no_good_image() -> None:
+    meter = ClassMeter(TYPES)
+    add_good(meter, type_scores=type_scores(0.1, 0.1))
+    add_defect(meter, "crack", type_scores=type_scores(0.6, 0.1))
+    empty = np.zeros((12, 12), np.uint8)
+    meter.add(0.8, scores_for(empty), empty, anomalous=True, type_scores=type_scores(0.6, 0.1), type_mask=empty)
+    confusion = meter.result().confusion
+    assert confusion is not None
+    assert confusion.sum(axis=1).tolist() == [1, 1, 0]
+
+
 def test_confusion_counts_regions_found_missed_and_mistaken_and_good_images() -> None:
     meter = ClassMeter(TYPES)
     add_good(meter, type_scores=type_scores(0.2, 0.1))
