@@ -124,7 +124,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class UnitResult:
-    """One unit. ``fingerprint`` identifies all that it was made from; ``method`` says how pixels were ranked."""
+    """One unit. ``fingerprint`` identifies all that it was made from; ``method`` says how pixels were ranked.
+
+    ``without_mask`` of the defective images have no mask and no part in the metrics of pixels.
+    """
 
     key: UnitKey
     fingerprint: str
@@ -140,4 +143,5 @@ class UnitResult:
     pro: Points = ()
     examples: tuple[Example, ...] = ()
     seconds: float = 0.0
+    without_mask: int = 0
     schema: str = UNIT_SCHEMA

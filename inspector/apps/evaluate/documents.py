@@ -51,12 +51,16 @@ def _dataset(dataset: EvaluatedDataset) -> Document:
 
 
 def _images(units: Sequence[UnitResult]) -> dict[str, dict[str, int]]:
-    """Return test images of each class: how many were scored, and how many of them are defective."""
+    """Return test images of each class: how many were scored, how many are defective, how many of those undrawn."""
     files: dict[str, dict[str, bool]] = {}
     for unit in units:
         known = files.setdefault(unit.key.class_name, {})
         known.update({image.file: image.anomalous for image in unit.images})
-    return {name: {"images": len(known), "defective": sum(known.values())} for name, known in files.items()}
+    undrawn = {unit.key.class_name: unit.without_mask for unit in units if unit.images}
+    return {
+        name: {"images": len(known), "defective": sum(known.values()), "without_mask": undrawn.get(name, 0)}
+        for name, known in files.items()
+    }
 
 
 def _zero_shot(summary: SettingSummary) -> Document:

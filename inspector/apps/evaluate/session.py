@@ -203,4 +203,5 @@ def _result(job: Job, mark: str, measured: Measured, seconds: float) -> UnitResu
         pro=metrics.curves.get("pixel_pro", ()),
         examples=measured.examples,
         seconds=round(seconds, 3),
+        without_mask=metrics.without_mask,
     )

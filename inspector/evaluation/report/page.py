@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from inspector.domain.result import ScoreMode
+from inspector.domain.text import shortened
 from inspector.evaluation.report import svg
 from inspector.evaluation.report.panel import Panel, panel_of
 from inspector.evaluation.report.published import Published, published_of
@@ -28,6 +29,7 @@ COLUMNS = (
     ("type_auroc", "type AUROC", "one type against the rest, mean over types"),
     ("type_macro_f1", "type F1", "argmax macro-F1 over types, without background"),
 )
+_MAX_NOTE = 400
 MISSING = "–"  # noqa: RUF001 -- a dash as printed tables have it
 
 
@@ -211,16 +213,23 @@ def _cell(value: Spread | None, best: float | None, several: bool) -> Cell:
 
 
 def _notes(summaries: Sequence[SettingSummary]) -> tuple[str, ...]:
-    """Say why figures are missing, or what a mean lacks: each reason once, with the settings that it holds for."""
+    """Say why figures are missing, or what a mean lacks: each reason once, with the metrics and settings it holds for.
+
+    ``metrics.json`` has them in full.
+    """
     headings = {name: heading for name, heading, _ in COLUMNS}
     settings: dict[tuple[str, str], list[str]] = {}
     for summary in summaries:
         for name, value in summary.mean.items():
             if value.reason is not None and name in headings:
                 settings.setdefault((headings[name], value.reason), []).append(summary.setting.label)
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (heading, reason), labels in settings.items():
+        groups.setdefault((reason, tuple(labels)), []).append(heading)
     return tuple(
-        f"{heading}: {reason}" + ("" if len(labels) == len(summaries) else f" ({', '.join(labels)})")
-        for (heading, reason), labels in settings.items()
+        f"{', '.join(names)}: {shortened(reason, _MAX_NOTE)}"
+        + ("" if len(labels) == len(summaries) else f" ({', '.join(labels)})")
+        for (reason, labels), names in groups.items()
     )
 
 

@@ -60,6 +60,7 @@ class Panel:
     shots_used: tuple[str, ...]
     seed: int
     start: str
+    without_mask: int
 
 
 def panel_of(unit: UnitResult, anchor: str) -> Panel:
@@ -87,6 +88,7 @@ def panel_of(unit: UnitResult, anchor: str) -> Panel:
         shots_used=unit.shots_used,
         seed=unit.key.seed,
         start="" if unit.thresholds.image_f1_max is None else repr(unit.thresholds.image_f1_max),
+        without_mask=unit.without_mask,
     )
 
 

@@ -39,7 +39,7 @@ class Literature:
 def published_of(layout: str, classes: int) -> Published | None:
     """Return the figures of the data set with this layout, if so many classes are all it has."""
     entry = _document()["datasets"].get(layout)
-    if entry is None or entry.get("classes", classes) != classes:
+    if entry is None or entry["classes"] != classes:
         return None
     rows = tuple(
         PublishedRow(method, {name: value / 100 for name, value in figures.items()})

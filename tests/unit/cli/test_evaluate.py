@@ -169,7 +169,7 @@ def test_corrupt_images_and_masks_are_named_and_the_rest_is_measured(parts: Path
     failures = metrics()["datasets"]["parts"]["failures"]
     assert [failure["file"] for failure in failures] == ["test/spot/001.png", "test/spot/002.png"]
     assert all(failure["reason"] for failure in failures)
-    assert metrics()["datasets"]["parts"]["images"]["parts"] == {"images": 6, "defective": 2}
+    assert metrics()["datasets"]["parts"]["images"]["parts"] == {"images": 6, "defective": 2, "without_mask": 0}
     assert "2 files could not be used" in Path("out/report.html").read_text()
     assert len(Path("out/scores.jsonl").read_text().splitlines()) == 6
 
@@ -191,6 +191,13 @@ def test_a_class_of_one_kind_has_no_auroc_and_says_why(parts: Path) -> None:
     assert "no normal image" in found["reasons"]["image_auroc"]
     assert found["pixel_auroc"] is not None
     assert "no normal image" in Path("out/report.html").read_text()
+
+
+def test_defects_nobody_drew_are_told_where_the_pixels_are_measured(parts: Path) -> None:
+    (parts / "ground_truth" / "spot" / "001_mask.png").unlink()
+    assert evaluate("parts", "--shots", "0", "--seeds", "1").exit_code == 0
+    assert metrics()["datasets"]["parts"]["images"]["parts"]["without_mask"] == 1
+    assert "1 defective image has no mask and no part in figures of pixels" in Path("out/report.html").read_text()
 
 
 def test_folders_with_hostile_names_are_only_names(tiny_settings: Path) -> None:

@@ -6,12 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from made_up import evaluation, hostile, unit
 
 from inspector.domain.result import ScoreMode
+from inspector.evaluation.metrics import Metric
 from inspector.evaluation.report.render import render
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script><script>alert(2)</script>{{ 7*7 }}"
@@ -105,13 +107,28 @@ def test_the_spread_and_the_reason_of_what_is_missing_are_shown(page: Page) -> N
     assert "AUPRO: without plate: no mask" in page.text
 
 
+def test_a_reason_that_several_figures_share_stands_there_once() -> None:
+    """Thirty classes that all lack ten figures would fill pages before the first chart."""
+    long = "; ".join(f"class {number}: no mask" for number in range(200))
+    metrics = dict.fromkeys(("pixel_auroc", "pixel_ap", "aupro"), Metric(None, long))
+    text = Page(render(evaluation(replace(unit(), metrics=metrics)))).text
+    (note,) = re.findall(r"pixel AUROC, pixel AP, AUPRO: without plate: .*", text)
+    assert len(note) < 500
+
+
 def test_published_figures_stand_beside_their_own_data_set_only() -> None:
     classes = ("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes")
     units = [unit(name, dataset="MPDD") for name in classes]
     of_mpdd = Page(render(evaluation(*units, layout="mpdd"))).text
     assert "published, not run here" in of_mpdd
     assert re.search(r"AnomalyCLIP\s*77\.0\s*82\.0\s*96\.5\s*88\.7", of_mpdd)
-    for others in (evaluation(*units, layout="mvtec-layout"), evaluation(*units[:3], layout="mpdd")):
+    assert "Published figures are zero-shot, of the whole of MPDD" in of_mpdd
+    one = unit("Bear", dataset="MAD-Real")
+    for others in (
+        evaluation(*units, layout="mvtec-layout"),
+        evaluation(*units[:3], layout="mpdd"),
+        evaluation(one, layout="mad-real"),
+    ):
         text = Page(render(others)).text
         assert "published, not run here" not in text
         assert "AnomalyCLIP" not in text
@@ -122,10 +139,6 @@ def test_the_same_data_make_the_same_page() -> None:
 
 
 def test_a_class_without_images_or_metrics_has_its_place() -> None:
-    from dataclasses import replace
-
-    from inspector.evaluation.metrics import Metric
-
     empty = replace(
         unit(),
         images=(),
