@@ -22,7 +22,7 @@ class ScoringSettings:
 
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
     place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too. Frames of
-    n x n tiles have about (0.75 n + 0.25)^2 times the patches: matched anywhere, they need as many more ``bank_patches``.
+    n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
 
     Mutual: the last ``mutual_frames`` frames of a camera are each other's reference; a patch's score is the mean over
     the ``mutual_keep`` fraction of them (above 0, at most 1) that resemble it most. Below ``mutual_min_frames`` frames

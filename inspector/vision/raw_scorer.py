@@ -108,7 +108,10 @@ class RawScorer:
         raw: dict[int, RawScores] = {}
         spans: Counter[str] = Counter()
         for group in self.together(pixels):
-            scored, taken_s = self._score_alike([pixels[i] for i in group], [plans[i] for i in group], embed)
+            try:
+                scored, taken_s = self._score_alike([pixels[i] for i in group], [plans[i] for i in group], embed)
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(f"too little device memory for {len(group)} frames at once") from error
             raw.update(zip(group, scored, strict=True))
             spans.update(taken_s)
         return [raw[i] for i in range(len(pixels))], {stage: s * 1e3 / len(pixels) for stage, s in spans.items()}
@@ -124,10 +127,7 @@ class RawScorer:
         started = time.perf_counter()
         images = self._images(pixels)
         ready = time.perf_counter()
-        try:
-            scores = self._forward(images, [plan.product.vocabulary for plan in plans])
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(f"too little device memory for {len(pixels)} frames at once") from error
+        scores = self._forward(images, [plan.product.vocabulary for plan in plans])
         zero_shot = self.to_maps(anomaly_grid(scores.type_grid), len(pixels[0]))
         grids = scores.type_grid[:, 1:].cpu().numpy()
         image_scores = scores.image_scores.cpu().tolist()
