@@ -88,11 +88,13 @@ class MutualRing:
         if len(self._frames) < self._scoring.mutual_min_frames:
             return None
         held = list(self._frames.values())
+        references = _stacked(held)
+        in_place = self._matches_in_place(references, held)
         unscored = [frame for frame in held if frame.distances is None]
         # A frame that comes again is the one that is held, not one more.
         again = [self._frames.get(frame.digest, frame) for frame in frames]
         asked = {frame.digest: frame for frame in (*unscored, *again)}
-        self._measure(list(asked.values()), held)
+        self._measure(list(asked.values()), references, in_place)
         known = [frame.distances for frame in self._frames.values() if frame.distances is not None]
         levels = usual({level: torch.stack([each[level] for each in known]) for level in known[0]})
         found = [frame.distances for frame in asked.values() if frame.distances is not None]
@@ -107,22 +109,25 @@ class MutualRing:
             for frame in frames
         ]
 
-    def _measure(self, asked: Sequence[MutualFrame], held: Sequence[MutualFrame]) -> None:
+    def _measure(self, asked: Sequence[MutualFrame], references: Mapping[str, Tensor], in_place: bool) -> None:
         number = {digest: i for i, digest in enumerate(self._frames)}
-        references = _stacked(held)
-        measure = fit_measure(references, self._matches_in_place(references))
+        measure = fit_measure(references, in_place)
         own = torch.tensor([number.get(frame.digest, -1) for frame in asked], device=_device(references))
         found = measure.distances(_stacked(asked), references, own, self._scoring.mutual_keep)
         for i, frame in enumerate(asked):
             frame.distances = {level: values[i] for level, values in found.items()}
 
-    def _matches_in_place(self, references: Mapping[str, Tensor]) -> bool:
+    def _matches_in_place(self, references: Mapping[str, Tensor], held: Sequence[MutualFrame]) -> bool:
         if self._scoring.bank_matching != "auto":
             return self._scoring.bank_matching == "in_place"
         # Once for each turn of the ring: a camera that is moved is moved for long, and asking costs as much as scoring.
         if self._in_place is None or self._taken >= self._scoring.mutual_frames:
-            self._in_place = lies_in_place(references, self._scoring.mutual_keep)
-            self._taken = 0
+            found = lies_in_place(references, self._scoring.mutual_keep)
+            if self._in_place is not None and found != self._in_place:
+                # What was measured the other way is of another scale, and would pass for what is usual.
+                for frame in held:
+                    frame.distances = None
+            self._in_place, self._taken = found, 0
         return self._in_place
 
 

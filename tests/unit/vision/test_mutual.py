@@ -148,6 +148,36 @@ def test_a_frame_that_comes_again_is_no_neighbour_of_itself_and_takes_no_second_
     assert [score.peak for score in again] == pytest.approx([once[0].peak] * 3, rel=0.05)
 
 
+def test_when_a_camera_is_moved_all_its_frames_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, False])
+    monkeypatch.setattr("inspector.vision.mutual_ring.lies_in_place", lambda *_: next(answers))
+    frames = mutual_frames(features(32, spread=0.5))
+    moved = MutualRing(SCORING, RATE)
+    moved.take(frames[:16])
+    assert moved.score(frames[:1], to_maps) is not None
+    moved.take(frames[16:31])
+    moved.score(frames[16:31], to_maps)
+    moved.take(frames[31:])  # a whole turn since the camera was asked
+    found = moved.score(frames[31:], to_maps)
+    fresh = MutualRing(dataclasses.replace(SCORING, bank_matching="anywhere"), RATE)
+    fresh.take([dataclasses.replace(each, distances=None, peak=None) for each in frames[16:]])
+    expected = fresh.score(frames[31:], to_maps)
+    assert found is not None
+    assert expected is not None
+    assert found[0].peak == pytest.approx(expected[0].peak, rel=1e-4)
+    assert found[0].score_map.midpoint == pytest.approx(expected[0].score_map.midpoint, rel=1e-4)
+
+
+def test_too_little_device_memory_for_the_neighbours_is_no_fault_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_little(*_: object) -> None:
+        raise torch.OutOfMemoryError("made up")
+
+    served = engine()
+    monkeypatch.setattr("inspector.vision.raw_scorer.mutual_scores", too_little)
+    with pytest.raises(MemoryError, match="too little device memory for 1 frames"):
+        served.inspect([served.decode(frame(0))])
+
+
 def test_the_ring_forgets_the_oldest_and_starts_anew_with_another_grid() -> None:
     ring = MutualRing(SCORING, RATE)
     ring.take(mutual_frames(features(30)))
