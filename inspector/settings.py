@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -183,7 +184,22 @@ class ExplainSettings(_Section):
     def _complete(self) -> ExplainSettings:
         if self.backend == "openai" and not (self.url and self.model):
             raise ValueError("backend openai needs explain.url and explain.model")
+        if self.url is not None and not _plain_address(self.url):
+            # Not shown: it is printed with the settings and in errors, and may hold what should not be there.
+            raise ValueError(
+                "url must be http(s)://HOST[:PORT]/PATH with neither user, password nor query; "
+                "a key goes into explain.api_key_file or explain.api_key"
+            )
         return self
+
+
+def _plain_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    has_more = "@" in parts.netloc or parts.query or parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not has_more
 
 
 def _defect(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import queue
 import re
@@ -11,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -51,6 +53,13 @@ class VisionLanguageModel:
         self._endpoint = endpoint
         base = endpoint.url.rstrip("/")
         self._url = base if base.endswith(_PATH) else base + _PATH
+
+    @property
+    def in_clear(self) -> str | None:
+        """The host that is reached over a network and without encryption; None where it is not so."""
+        parts = urlsplit(self._url)
+        host = parts.hostname or ""
+        return host if parts.scheme == "http" and not _is_this_machine(host) else None
 
     def explain(self, evidence: str, jpeg: bytes | None) -> str:
         """Return the model's answer (untrusted text) about ``evidence`` (JSON) and the picture, where there is one.
@@ -180,3 +189,10 @@ class VisionLanguageModel:
             self._without_key(got),
             "check explain.url and explain.model",
         )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -145,6 +145,8 @@ def _ask(settings: Settings, made: FrameReport, found: _Found) -> ModelAnswer | 
         model = wiring.vision_language_model(settings)
         if model is None:
             return None
+        if model.in_clear:
+            console.remark(f"explain.url is not encrypted: picture and key can be read on the way to {model.in_clear}")
         with console.status(f"asking {settings.explain.model}"):
             text = model.explain(to_json(made).decode(), _small(settings, found.picture))[:_MAX_ANSWER_CHARS]
     except InspectorError as error:
@@ -174,4 +176,4 @@ def _print_answer(answer: ModelAnswer) -> None:
         console.lines(textwrap.wrap(console.safe(paragraph), _WIDTH, initial_indent="  ", subsequent_indent="  "))
     console.lines([f"  ! {mark.kind}: {mark.quote}" for mark in answer.marks])
     if not answer.marks:
-        console.lines(["  Numbers, types and places in it are those of the report; that does not make it true."])
+        console.lines(["  Nothing in it was found to differ from the report, which does not make it true."])

@@ -41,6 +41,22 @@ def test_it_asks_as_the_field_does(chat: Chat, suffix: str) -> None:
     assert base64.b64decode(encoded) == b"\xff\xd8picture"
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://10.0.0.7:8000/v1", "10.0.0.7"),
+        ("http://models.plant/v1", "models.plant"),
+        ("http://localhost.evil.example/v1", "localhost.evil.example"),
+        ("https://models.plant/v1", None),
+        ("http://127.0.0.1:8000/v1", None),
+        ("http://[::1]:8000/v1", None),
+        ("http://localhost/v1", None),
+    ],
+)
+def test_what_crosses_a_network_in_clear_is_known(url: str, host: str | None) -> None:
+    assert VisionLanguageModel(Endpoint(url, "m")).in_clear == host
+
+
 def test_proxies_of_the_environment_are_not_asked(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

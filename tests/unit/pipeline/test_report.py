@@ -251,8 +251,8 @@ LEXICON = frozenset(
     inspected is it its itself judged known last left less likely limit listed looked lower mean middle minimum
     minor mm mode near no normal not nothing now of or other out pixel pixels places possibly probably px
     reaches region regions report result right runner-up say score scores serious severity size sizes so the there this
-    more than that product was way threshold to told trained type types untrained upper weights were whether whole with x
-    zero-shot a for
+    more than that product was way threshold to told trained type types untrained upper weights were whether whole with
+    x zero-shot a for
     """,
     )
 )

@@ -49,10 +49,22 @@ def test_environment_beats_the_file_and_flags_beat_both(tmp_path: Path, monkeypa
     assert (settings.batch.max_size, settings.batch.max_wait_ms) == (4, 7)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:hunter2@h/v1", "https://hunter2@h/v1", "https://h/v1?key=hunter2", "ftp://h/hunter2", "http://[h"],
+)
+def test_a_models_address_holds_no_secret_and_no_other_is_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInputError, match=r"explain: .*explain\.api_key") as caught:
+        load(write(tmp_path, f'explain: {{url: "{url}", model: m, backend: openai}}\n'))
+    assert "hunter2" not in str(caught.value)
+    assert load(write(tmp_path, 'explain: {url: "https://h:1/v1"}\n')).explain.url == "https://h:1/v1"
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INSPECTOR_KAFKA__SECURITY__PASSWORD", "hunter2")
     monkeypatch.setenv("INSPECTOR_REDIS__URL", "redis://:hunter2@h/0")
+    monkeypatch.setenv("INSPECTOR_EXPLAIN__API_KEY", "hunter2")
     settings = load()
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in settings.model_dump_json()
