@@ -15,6 +15,9 @@ from inspector.training.options import TrainingOptions
 from inspector.training.prepared import PreparedExamples
 from inspector.training.prompt_model import FrozenTowers
 
+UNMEASURED = 0.5
+"""Thresholds of weights that too few good images were there for, as of fresh ones."""
+
 # Good images beyond these, evenly spread, would cost a pass over the data set and hardly move a quantile.
 _MOST = 1000
 

@@ -27,7 +27,7 @@ from inspector.training.options import Effort, Step, TrainingOptions, TrainingSt
 from inspector.training.prepared import PreparedExamples, cache_place, opened, prepare
 from inspector.training.processes import Processes
 from inspector.training.prompt_model import FrozenTowers
-from inspector.training.thresholds import with_thresholds
+from inspector.training.thresholds import UNMEASURED, with_thresholds
 from inspector.training.work_folder import WorkFolder
 
 Made = tuple[PromptWeights, WeightsManifest]
@@ -72,12 +72,14 @@ def train(
         start: weights to go on from, made for ``spec``; None begins with fresh ones.
 
     Raises:
-        BadInputError: no defective example, or ``folder`` is of another run.
+        BadInputError: no defective example, ``folder`` is of another run, or ``start`` has other layer tokens.
         TrainingStoppedError: ``listener.stop`` said so; a checkpoint is written.
         InspectorError: a loss or gradient is not finite; the last good state is kept as the checkpoint.
         OSError: ``folder`` cannot be written.
     """
     heard = listener if isinstance(listener, Listener) else Listener(step=listener)
+    if start is not None:
+        _check_start(start[1], options)
     work = WorkFolder(folder, _description(spec, source, options, start))
     with work.claimed() if processes.writes else nullcontext():
         towers = FrozenTowers(spec)
@@ -93,6 +95,8 @@ def train(
             trained=True,
             vocabulary=tuple(seen),
             text_mode=options.text_mode,
+            image_threshold=UNMEASURED,  # what the first weights had is not these weights'
+            pixel_threshold=UNMEASURED,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         if processes.writes:
@@ -231,6 +235,15 @@ def _stoppable(what: str, heard: Listener) -> Callable[[int, int], None]:
 
 def _stopped(where: str) -> TrainingStoppedError:
     return TrainingStoppedError("a run to its end", f"a signal to stop at {where}", "repeat the command to go on")
+
+
+def _check_start(start: WeightsManifest, options: TrainingOptions) -> None:
+    tokens = {start.text_layer_tokens, start.visual_layer_tokens}
+    if tokens != {options.layer_tokens}:
+        had = " and ".join(str(count) for count in sorted(tokens))
+        raise BadInputError(
+            f"weights with {options.layer_tokens} layer tokens to go on from", had, f"add --layer-tokens {had}"
+        )
 
 
 def _check(examples: PreparedExamples) -> None:

@@ -17,19 +17,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from training_kit import BOARD, PLATE, TINY, MadeUp, example
+from training_kit import BOARD, PLATE, SIDE, TINY, MadeUp, example
 
 import inspector.training.batch as batch
 import inspector.training.prepared as prepared
 import inspector.training.prompt_model as prompt_model
 from inspector.dapo.clip import build_clip
 from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights
-from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text
+from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.text import encode_vocabularies
 from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import Vocabulary
 from inspector.domain.weights import WeightsManifest
+from inspector.pipeline.calibration import threshold
 from inspector.training.examples import JoinedExamples, TrainingExample
 from inspector.training.options import Effort, Step, TrainingOptions, TrainingStoppedError
 from inspector.training.trainer import Listener, train
@@ -352,6 +353,13 @@ def test_training_goes_on_from_given_weights(tmp_path: Path, uninterrupted: tupl
         torch.testing.assert_close(tensor, before[name], atol=1e-4, rtol=0)
 
 
+def test_thresholds_of_the_weights_one_starts_from_are_not_those_of_the_new_ones(tmp_path: Path) -> None:
+    weights, manifest = init_prompt_weights(TINY, PLATE, seed=9)
+    start = (weights, replace(manifest, image_threshold=0.9, pixel_threshold=0.8))
+    _, made = train(TINY, MadeUp(), replace(SHORT, epochs=1), tmp_path, start=start)  # 6 good images: too few
+    assert (made.image_threshold, made.pixel_threshold) == (0.5, 0.5)
+
+
 def test_both_text_modes_train_and_differ(tmp_path: Path, uninterrupted: tuple[PromptWeights, str]) -> None:
     options = replace(SHORT, text_mode="bidirectional")
     weights, manifest = train(TINY, MadeUp(), options, tmp_path)
@@ -380,12 +388,19 @@ def test_bf16_trains_near_fp32(tmp_path: Path, uninterrupted: tuple[PromptWeight
 
 
 def test_thresholds_let_the_good_training_images_pass(tmp_path: Path) -> None:
+    """The quantiles, worked out by the path that serves."""
     source = JoinedExamples([MadeUp(20), MadeUp(12)])
-    _, manifest = train(TINY, source, replace(SHORT, epochs=6, false_alarm_rate=0.05), tmp_path)
-    assert 0 < manifest.image_threshold <= 1
-    assert 0 < manifest.pixel_threshold <= 1
-    assert manifest.image_threshold != 0.5
-    assert manifest.pixel_threshold != 0.5
+    options = replace(SHORT, epochs=6, false_alarm_rate=0.05)
+    weights, manifest = train(TINY, source, options, tmp_path)
+    good = [example for example in (source[i] for i in range(len(source))) if not example.anomalous]
+    scorer = VisualScorer.load(TINY, weights)
+    texts = encode_vocabularies(TINY, weights, {example.vocabulary for example in good})
+    images = preprocess([example.pixels for example in good], scorer.mean, scorer.std)
+    scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
+    peaks = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1).amax(1)
+    wanted = [min(1.0, threshold(values.tolist(), 0.05)) for values in (scores.image_scores, peaks)]
+    assert [manifest.image_threshold, manifest.pixel_threshold] == pytest.approx(wanted, abs=1e-5)
+    assert wanted[1] < 1
 
 
 def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_read() -> None:
