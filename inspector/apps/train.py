@@ -21,6 +21,7 @@ from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
 from inspector.domain.weights import WeightsManifest
+from inspector.pipeline.calibration import MIN_FRAMES
 from inspector.settings import Settings
 from inspector.training.dataset_examples import DatasetExamples, ObjectWord, normal_images
 from inspector.training.examples import ExampleSource, JoinedExamples
@@ -29,9 +30,11 @@ from inspector.training.plot import draw_loss
 from inspector.training.prepared import PreparedExamples
 from inspector.training.processes import Processes, joined
 from inspector.training.synthetic_examples import SyntheticExamples
+from inspector.training.thresholds import UNMEASURED
 from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.decode import DecodeLimits
+from inspector.vision.image_file import printable
 
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 
@@ -73,7 +76,9 @@ def run(settings: Settings, request: Request) -> int:
         spec = replace(wiring.model_spec(settings), device=processes.device)
         if settings.model.threads is not None:
             torch.set_num_threads(settings.model.threads)
-        source = source_of(settings, request, spec)
+        sources = _sources(settings, request, spec)
+        source = _joined(sources)
+        unpainted = _unpainted(sources) if processes.writes else ()
         start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
         options = request.options if start is None else replace(request.options, text_mode=start[1].text_mode)
         stop = stack.enter_context(stop_event())
@@ -103,11 +108,13 @@ def run(settings: Settings, request: Request) -> int:
             return STOPPED
     if processes.writes:
         _write(request, weights, manifest)
-        _end(found[0].unreadable, len(source))
+        _end([*unpainted, *found[0].unreadable])
     return 0
 
 
 def _check_out(request: Request, processes: Processes) -> None:
+    if request.out.is_dir():
+        raise BadInputError("a file to write the weights to", f"{request.out}, a folder", "name a file in it")
     if processes.writes:
         request.out.parent.mkdir(parents=True, exist_ok=True)
         if request.restart:
@@ -119,6 +126,16 @@ def _check_out(request: Request, processes: Processes) -> None:
 
 def source_of(settings: Settings, request: Request, spec: ModelSpec) -> ExampleSource:
     """Return the examples of a request. Raises BadInputError for data sets that cannot be used."""
+    sources = _sources(settings, request, spec)
+    _unpainted(sources)
+    return _joined(sources)
+
+
+def _joined(sources: Sequence[ExampleSource]) -> ExampleSource:
+    return sources[0] if len(sources) == 1 else JoinedExamples(sources)
+
+
+def _sources(settings: Settings, request: Request, spec: ModelSpec) -> list[ExampleSource]:
     synonyms = None if request.synonyms is None else Synonyms.load(request.synonyms)
     datasets = [open_dataset(path, None, synonyms) for path in request.datasets]
     side = model_shape(spec).image_size_px
@@ -129,8 +146,8 @@ def source_of(settings: Settings, request: Request, spec: ModelSpec) -> ExampleS
             DatasetExamples(datasets, side, classes=request.classes, object_word=request.object_word, limits=limits)
         )
     if request.synthetic:
-        sources += _synthetic(settings, request, datasets, side)
-    return sources[0] if len(sources) == 1 else JoinedExamples(sources)
+        sources.append(_synthetic(settings, request, datasets, side, limits))
+    return sources
 
 
 def _has_defects(datasets: Sequence[Dataset], classes: Sequence[str] | None) -> bool:
@@ -138,21 +155,30 @@ def _has_defects(datasets: Sequence[Dataset], classes: Sequence[str] | None) -> 
     return any(sample.anomalous and (classes is None or sample.class_name in classes) for sample in samples)
 
 
-def _synthetic(settings: Settings, request: Request, datasets: Sequence[Dataset], side: int) -> list[ExampleSource]:
+def _synthetic(
+    settings: Settings, request: Request, datasets: Sequence[Dataset], side: int, limits: DecodeLimits
+) -> SyntheticExamples:
     """Paint the defects of ``products.default`` on the good training images."""
     normals = normal_images(datasets, request.classes)
     if not normals:
         names = ", ".join(dataset.name for dataset in datasets)
         raise BadInputError("good images for training to paint on", f"none in {names}", "add them as train/good")
     types = settings.domain_products()["default"].vocabulary.defect_types
-    source = SyntheticExamples(normals, types, request.synthetic, request.options.seed, side)
-    for path, reason in source.left_out:
-        console.remark(f"{path}: not painted on: {reason}", "yellow")
-    if source.undrawn_types:
-        console.remark(
-            f"nothing is painted for {', '.join(source.undrawn_types)}: they only compete as words", "yellow"
-        )
-    return [source]
+    return SyntheticExamples(normals, types, request.synthetic, request.options.seed, side, limits=limits)
+
+
+def _unpainted(sources: Sequence[ExampleSource]) -> list[str]:
+    """Tell what is not painted, or not painted on, and return the latter: name and reason."""
+    left_out: list[str] = []
+    for source in sources:
+        if isinstance(source, SyntheticExamples):
+            left_out += [f"{printable(path)}: not painted on: {reason}" for path, reason in source.left_out]
+            if source.undrawn_types:
+                words = ", ".join(source.undrawn_types)
+                console.remark(f"nothing is painted for {words}: they only compete as words", "yellow")
+    for problem in left_out:
+        console.remark(problem, "yellow")
+    return left_out
 
 
 def _remark_on(examples: PreparedExamples) -> None:
@@ -167,6 +193,10 @@ def _remark_on(examples: PreparedExamples) -> None:
         )
     elif without_mask:
         console.remark(f"{without_mask} of {len(defective)} defective images have no mask: they train the image score")
+    good = len(examples.labels) - len(defective)
+    if good < MIN_FRAMES:
+        remark = f"{good} good images, fewer than {MIN_FRAMES}: thresholds stay at {UNMEASURED}, which nobody measured"
+        console.remark(remark, "yellow")
     classes = len({label.vocabulary for label in examples.labels})
     console.remark(
         f"{len(examples.labels)} images, {len(defective)} of them defective, {classes} "
@@ -188,10 +218,10 @@ def _write(request: Request, weights: PromptWeights, manifest: WeightsManifest) 
     )
 
 
-def _end(unreadable: Sequence[str], count: int) -> None:
+def _end(unreadable: Sequence[str]) -> None:
     if unreadable:
         raise BadInputError(
             "images that can be read",
-            f"{len(unreadable)} of {count} that cannot, the first {unreadable[0]} (the weights are from the others)",
+            f"{len(unreadable)} that cannot, the first {unreadable[0]} (the weights are from the others)",
             "replace or remove them",
         )

@@ -78,6 +78,7 @@ class SyntheticExamples:
         image_size_px: int,
         object_word: str = "object",
         defective: float = 0.5,
+        limits: DecodeLimits = DecodeLimits(),  # noqa: B008  # frozen
     ) -> None:
         """Take image files of good parts, squeezed as the serving path squeezes frames.
 
@@ -89,6 +90,7 @@ class SyntheticExamples:
             image_size_px: side S of the model's square, 16 or more.
             object_word: the vocabulary's word for the part.
             defective: share of the examples that show defects, 0..1.
+            limits: of the files, as for frames.
 
         Raises:
             BadInputError: none of the files is a readable image, a type is there twice, or a number is out of range.
@@ -97,7 +99,7 @@ class SyntheticExamples:
         readable: list[_Normal] = []
         left_out: list[tuple[Path, str]] = []
         for path in normals:
-            read = partial(_decode_file, path, image_size_px)
+            read = partial(_decode_file, path, image_size_px, limits)
             try:
                 readable.append(_Normal(printable(path), read, _digest(read())))
             except (OSError, ValueError, FrameRejectedError) as error:
@@ -185,8 +187,8 @@ class SyntheticExamples:
         return pixels
 
 
-def _decode_file(path: Path, size_px: int) -> Pixels:
-    return decode(*load_image(path), DecodeLimits(), size_px).pixels
+def _decode_file(path: Path, size_px: int, limits: DecodeLimits) -> Pixels:
+    return decode(*load_image(path), limits, size_px).pixels
 
 
 def _digest(pixels: Pixels) -> str:

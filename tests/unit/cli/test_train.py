@@ -67,7 +67,7 @@ def test_a_corrupt_image_is_named_and_the_rest_is_trained_on(plate: Path) -> Non
     assert done.exit_code == 1
     left_out, *_, problem = done.stderr.splitlines()
     assert left_out.startswith("left out: test/scratch/1.png")
-    assert problem.startswith("error: expected images that can be read, got 1 of 12 that cannot")
+    assert problem.startswith("error: expected images that can be read, got 1 that cannot")
     assert verify_weights(WEIGHTS).trained
 
 
@@ -78,6 +78,39 @@ def test_defects_are_painted_where_there_are_none(plate: Path) -> None:
     done = run("train", str(plate), *SHORT, "--synthetic", "6")
     assert done.exit_code == 0, done.output
     assert "scratch" in verify_weights(WEIGHTS).vocabulary
+    assert "3 good images, fewer than 8: thresholds stay at 0.5" in done.stderr
+
+
+def test_a_good_image_that_cannot_be_painted_on_is_named_and_ends_in_an_error(plate: Path) -> None:
+    (plate / "train/good/1.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    done = run("train", str(plate), *SHORT, "--synthetic", "4")
+    assert done.exit_code == 1
+    first, *_, problem = done.stderr.splitlines()
+    assert "train/good/1.png: not painted on: " in first
+    assert problem.startswith("error: expected images that can be read, got 1 that cannot")
+    assert verify_weights(WEIGHTS).trained
+
+
+def test_frames_are_as_large_for_painting_as_the_settings_allow(plate: Path) -> None:
+    done = run("train", str(plate), *SHORT, "--synthetic", "4", env={"INSPECTOR_LIMITS__MAX_FRAME_PIXELS": "4095"})
+    assert done.exit_code == 1
+    assert "expected at least one readable image of a good part" in done.stderr
+    assert "64 x 64 pixels, at most 4095 are taken" in done.stderr
+
+
+def test_a_folder_to_write_into_is_refused_before_hours_are_spent(plate: Path) -> None:
+    Path("weights").mkdir()
+    for out in ("weights", ".", "/"):
+        problem = one_line_problem(run("train", str(plate), "--out", out, "--epochs", "1", "--restart"))
+        assert "a folder" in problem
+        assert "epoch" not in problem
+
+
+def test_layer_tokens_are_those_of_the_weights_one_goes_on_from(plate: Path) -> None:
+    assert run("weights", "init", "four.safetensors").exit_code == 0
+    problem = one_line_problem(run("train", str(plate), *SHORT, "--from", "four.safetensors", "--layer-tokens", "0"))
+    assert "0 layer tokens" in problem
+    assert "--layer-tokens 4" in problem
 
 
 def test_weights_for_another_model_are_refused(plate: Path) -> None:
