@@ -1,6 +1,6 @@
 """A model's words about a frame, held against the evidence: what is not in it is marked, not taken out.
 
-The check is one of form: numbers, types, places and the verdict. An answer without a mark is not thereby true.
+The check is one of form: numbers, types, places, severity, verdict. An answer without a mark is not thereby true.
 """
 
 from __future__ import annotations
@@ -15,12 +15,23 @@ from inspector.domain.report import DefectReport, FrameReport
 from inspector.domain.result import PredLabel
 
 _UNITS = {"%": "%", "percent": "%", "mm": "mm", "px": "px", "pixel": "px", "pixels": "px"}
-_OTHER_UNITS = ("cm", "µm", "um", "m", "inch", "inches", "mm²", "mm2")
+_UNITS |= dict.fromkeys(("millimetre", "millimetres", "millimeter", "millimeters"), "mm")
+_OTHER_UNITS = (
+    *("cm", "µm", "um", "m", "inch", "inches", "mm²", "mm2", "cm²", "cm2", "kg", "g", "°C", "°", "degrees"),
+    *("metre", "metres", "meter", "meters", "centimetres", "centimeters", "micrometres", "micrometers", "microns"),
+)
 _NUMBER = re.compile(
-    r"(?<![\w.,])(\d+(?:[.,]\d+)?)(?:\s?-?\s?(" + "|".join((*_OTHER_UNITS, *_UNITS)) + r")(?![\w²]))?", re.IGNORECASE
+    r"(?<![\w.,])(?!\d+(?:st|nd|rd|th)\b)(\d+(?:[.,]\d+)?)(?:\s?-?\s?("
+    + "|".join((*_OTHER_UNITS, *_UNITS))
+    + r")(?![\w²]))?",
+    re.IGNORECASE,
 )
 _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBER_WORD = re.compile(r"\b(" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
+_MANY = re.compile(r"\b(?:dozen|hundred|thousand)s?\b", re.IGNORECASE)
+_ORDINALS = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ORDINAL = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b|\b(" + "|".join(_ORDINALS) + r")\b", re.IGNORECASE)
+_GRAVE = re.compile(r"\b(act now|serious|minor)\b", re.IGNORECASE)
 # Types that models like to name, beside those that the product looks for.
 _COMMON_TYPES = (
     *DEFAULT_DEFECT_NAMES,
@@ -67,6 +78,8 @@ def check_answer(answer: str, report: FrameReport, vocabulary: Sequence[str]) ->
     found = sorted(
         [
             *_numbers(rest, list(_evidence_numbers(report))),
+            *_ordinals(rest, report),
+            *_severities(rest, report.defects),
             *_unknown_types(rest, report, vocabulary),
             *_places(rest, report.defects),
             *_verdict(rest, report.pred_label),
@@ -101,6 +114,24 @@ def _numbers(answer: str, known: Sequence[Number]) -> Iterator[tuple[int, Mark]]
         value = str(_WORDS.index(found[1].lower()) + 2)
         if not any(_says(value, "", number) for number in known):
             yield found.start(), Mark("not in the evidence", found[0])
+
+
+def _ordinals(answer: str, report: FrameReport) -> Iterator[tuple[int, Mark]]:
+    """A place in a row is that of the score, of a recurring defect, or of a defect in the list; no count will do."""
+    known = {report.recent.rank, *range(1, len(report.defects) + 1)}
+    known |= {defect.earlier_alike + 1 for defect in report.defects}
+    for found in _ORDINAL.finditer(answer):
+        place = int(found[1][:9]) if found[1] else _ORDINALS.index(found[2].lower()) + 2
+        if place not in known:
+            yield found.start(), Mark("not in the evidence", found[0])
+    yield from ((found.start(), Mark("not in the evidence", found[0])) for found in _MANY.finditer(answer))
+
+
+def _severities(answer: str, defects: Sequence[DefectReport]) -> Iterator[tuple[int, Mark]]:
+    words = {defect.severity_word for defect in defects}
+    for found in _GRAVE.finditer(answer):
+        if found[0].lower() not in words:
+            yield found.start(), Mark("contradicts the evidence", found[0])
 
 
 def _says(written: str, unit: str, number: Number) -> bool:

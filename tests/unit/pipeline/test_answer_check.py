@@ -32,6 +32,7 @@ def test_our_own_report_bears_itself_out() -> None:
         "A scratch, top left, near the edge, about 12 mm long. Frame f0060 of cam1 is the third such of the last 50.",
         "Score 0.8 (83 %); a dent is less likely at 21%. Severity 712 of 1000.",
         "A 12.4mm scratch, 62 percent sure.",
+        "The first and only scratch, 12.4 millimetres long, 3rd of 50: act now.",
     ],
 )
 def test_what_the_evidence_says_may_be_said(answer: str) -> None:
@@ -47,6 +48,11 @@ def test_what_the_evidence_says_may_be_said(answer: str) -> None:
         ("I am 97% sure.", ["not in the evidence: 97%"]),
         ("Score 4.", ["not in the evidence: 4"]),
         ("There are four scratches.", ["not in the evidence: four"]),
+        ("The second of the last 50 frames.", ["not in the evidence: second"]),
+        ("The 2nd of the last 50 frames, the 7th highest.", ["not in the evidence: 2nd", "not in the evidence: 7th"]),
+        ("A dozen scratches, hundreds.", ["not in the evidence: dozen", "not in the evidence: hundreds"]),
+        ("It is 12.4 metres long, 83 °C.", ["not in the evidence: 12.4 metres", "not in the evidence: 83 °C"]),
+        ("Only minor.", ["contradicts the evidence: minor"]),
         ("A crack and some bent leads.", ["not in the evidence: crack", "not in the evidence: bent leads"]),
         ("A crack, then a crack.", ["not in the evidence: crack"]),
         ("It lies lower-right.", ["contradicts the evidence: lower-right"]),
@@ -55,8 +61,7 @@ def test_what_the_evidence_says_may_be_said(answer: str) -> None:
     ],
 )
 def test_what_is_made_up_is_marked(answer: str, expected: list[str]) -> None:
-    two = replace(REPORT, defects=REPORT.defects * 2)
-    assert [f"{mark.kind}: {mark.quote}" for mark in check_answer(answer, two, VOCABULARY)] == expected
+    assert marks(answer) == expected
 
 
 def test_edges_and_verdicts_of_a_normal_frame() -> None:
