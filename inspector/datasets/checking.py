@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.datasets.reading import MaskError, picture_size, read_grey, same_aspect
+from inspector.datasets.reading import MAX_TYPES, MaskError, picture_size, read_grey, same_aspect
 from inspector.datasets.sample import GOOD, Dataset, Sample, Split
+from inspector.domain.checks import check_word
+from inspector.domain.errors import BadInputError
 from inspector.vision.image_file import printable
 
 _NAMED_COPIES = 3
@@ -107,8 +109,20 @@ def _check_class(facts: ClassFacts, samples: tuple[Sample, ...], notes: _Notes) 
     elif set(facts.test) == {GOOD} or GOOD not in facts.test:
         only = "good" if GOOD in facts.test else "defective"
         notes.remarks.append(f"{facts.name}: only {only} images to test on: ranking metrics will not exist")
+    notes.problems += [f"{facts.name}: {problem}" for problem in _unusable(facts.vocabulary)]
     if GOOD not in facts.train:
         notes.remarks.append(f"{facts.name}: no good images for training: no reference bank from them")
+
+
+def _unusable(vocabulary: tuple[str, ...]) -> Iterator[str]:
+    """Yield what ends a run that takes these types from their folders' names."""
+    if len(vocabulary) > MAX_TYPES:
+        yield f"{len(vocabulary)} types of defects, of which {MAX_TYPES} can be told apart"
+    for word in vocabulary:
+        try:
+            check_word("a type's name", word)
+        except BadInputError as error:
+            yield f"expected {error.expected}, got {error.got}"
 
 
 def _check_copies(dataset: Dataset, notes: _Notes) -> None:

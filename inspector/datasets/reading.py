@@ -19,6 +19,7 @@ from inspector.vision.image_file import load_image, printable
 from inspector.vision.opencv import OPENCV_MAX_PIXELS, cv2
 
 UNKNOWN_TYPE = 255
+MAX_TYPES = UNKNOWN_TYPE - 1
 # What a data set may hold is larger than what a camera may send; the decoder's own limit stands behind it.
 _LIMITS = DecodeLimits(max_bytes=256 * 2**20, max_pixels=OPENCV_MAX_PIXELS)
 # Scaling rounds each side to a pixel: aspects differ by so much without either picture being cut.
@@ -72,8 +73,8 @@ def read_type_mask(sample: Sample, size: tuple[int, int], types: Sequence[str]) 
         MaskError: as ``read_mask``.
         ValueError: more than 254 types.
     """
-    if len(types) >= UNKNOWN_TYPE:
-        raise ValueError(f"expected at most {UNKNOWN_TYPE - 1} types, got {len(types)}")
+    if len(types) > MAX_TYPES:
+        raise ValueError(f"expected at most {MAX_TYPES} types, got {len(types)}")
     if not sample.anomalous:
         return np.zeros((size[1], size[0]), np.uint8)
     grey = cv2.resize(_fitting(sample), size, interpolation=cv2.INTER_NEAREST)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from inspector.datasets.reading import MAX_TYPES
 from inspector.datasets.sample import UNKNOWN, Dataset, Sample
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import DefectSpec, ProductSettings
@@ -69,9 +70,19 @@ def product_name(key: UnitKey) -> str:
 
 
 def product_of(dataset: Dataset, class_name: str, default: ProductSettings, asked: Asked) -> ProductSettings:
-    """Return the product of a class: its own types, or those of ``default`` where its folders do not name any."""
+    """Return the product of a class: its own types, or those of ``default`` where its folders do not name any.
+
+    Raises:
+        BadInputError: more types than a mask can hold, or one whose name cannot stand in a prompt.
+    """
     word = class_name.replace("_", " ") if asked.object_word == "class" else default.object_word
     types = named_types(dataset, class_name)
+    if len(types) > MAX_TYPES:
+        raise BadInputError(
+            f"at most {MAX_TYPES} defect types in a class",
+            f"{len(types)} in {class_name}",
+            "merge some by --vocabulary",
+        )
     defects = tuple(DefectSpec(name) for name in types) if types else default.defects
     # Zones are of the product's own pictures; how closely a frame is looked at is a way of scoring.
     return ProductSettings(object_word=word, defects=defects, tiles=default.tiles)

@@ -261,6 +261,12 @@ def test_too_few_images_for_a_mode_have_no_figures_and_say_why(parts: Path) -> N
         assert reason in setting["classes"]["parts"]["reasons"]["pixel_auroc"]
 
 
+def test_more_types_than_a_mask_holds_are_said_before_the_model_is_loaded(parts: Path) -> None:
+    for number in range(254):
+        write(parts / "test" / f"kind {number}" / "000.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    assert "255 in parts" in one_line_problem(evaluate("parts", "--shots", "0"))
+
+
 def test_examples_keep_to_their_budget_and_no_class_goes_without() -> None:
     """A report of 30 classes in 7 settings would have 630 pictures if each unit had one of each group."""
     settings = [(ScoreMode.ZERO_SHOT, 0), *((ScoreMode.BANK, shots) for shots in (1, 2, 4, 8, 16))]

@@ -86,6 +86,14 @@ def test_what_is_wrong_with_one_file_is_one_problem(lid: Path, spoil: object, pr
     assert found.startswith(problem)
 
 
+def test_types_that_a_run_cannot_take_are_problems(lid: Path) -> None:
+    for name in ("dent " * 20, *(f"kind {number}" for number in range(254))):
+        miniatures.picture(lid / "test" / name / "000.png")
+    found = [problem for problem in findings(lid).problems if problem.startswith("lid: ")]
+    assert found[0] == "lid: 257 types of defects, of which 254 can be told apart"
+    assert found[1].startswith("lid: expected a type's name of 1 to 80 printable characters, got 'dent dent")
+
+
 def test_an_image_that_a_list_names_and_nobody_has_is_a_problem(tmp_path: Path) -> None:
     miniatures.visa(tmp_path)
     (tmp_path / "pcb1/Data/Images/Normal/0000.JPG").unlink()
