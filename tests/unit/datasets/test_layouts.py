@@ -105,6 +105,13 @@ def test_visa_takes_its_splits_types_and_grey_values_from_its_lists(tmp_path: Pa
     assert dataset.vocabulary() == ("burnt", "hole", "bent", "melt", "scratch")
 
 
+def test_classes_that_visa_has_not_are_not_called_visa(tmp_path: Path) -> None:
+    root = miniatures.visa(tmp_path / "ours")
+    (root / "cashew").rename(root / "gasket")
+    dataset = open_dataset(root)
+    assert (dataset.name, dataset.layout, dataset.licence) == ("ours", "visa", None)
+
+
 def test_one_class_of_visa_finds_the_list_beside_itself(tmp_path: Path) -> None:
     dataset = open_dataset(miniatures.visa(tmp_path) / "pcb1")
     assert dataset.classes == ("pcb1",)
