@@ -209,7 +209,13 @@ def _cell(value: Spread | None, best: float | None, several: bool) -> Cell:
         return Cell(MISSING, note="not measured" if value is None else value.reason or "")
     note = f"within {100 * value.error_bound:.2g} points of the exact value" if value.error_bound else ""
     spread = "" if value.std is None else f"± {100 * value.std:.1f}"
-    return Cell(f"{100 * value.mean:.1f}", spread, note, best=several and value.mean == best)
+    return Cell(
+        _shown(value.mean), spread, note, best=several and best is not None and _shown(value.mean) == _shown(best)
+    )
+
+
+def _shown(value: float) -> str:
+    return f"{100 * value:.1f}"
 
 
 def _notes(summaries: Sequence[SettingSummary]) -> tuple[str, ...]:

@@ -107,6 +107,13 @@ def test_the_spread_and_the_reason_of_what_is_missing_are_shown(page: Page) -> N
     assert "AUPRO: without plate: no mask" in page.text
 
 
+def test_figures_that_look_alike_are_marked_alike() -> None:
+    metrics = [{"image_auroc": Metric(value)} for value in (0.99999, 1.0, 0.5)]
+    modes = [ScoreMode.ZERO_SHOT, ScoreMode.BANK, ScoreMode.MUTUAL]
+    units = [replace(unit(mode=mode), metrics=found) for mode, found in zip(modes, metrics, strict=True)]
+    assert render(evaluation(*units)).count("<strong>100.0</strong>") == 2
+
+
 def test_a_reason_that_several_figures_share_stands_there_once() -> None:
     """Thirty classes that all lack ten figures would fill pages before the first chart."""
     long = "; ".join(f"class {number}: no mask" for number in range(200))
