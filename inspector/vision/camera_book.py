@@ -34,12 +34,13 @@ class Plan:
     """How one camera's frames are scored and judged in this batch.
 
     Score maps are None where the raw score is the score (zero-shot without a calibration), and where mutual scoring
-    finds them itself. ``tiles``: how many a side the frames are decoded for. ``otherwise`` is the plan while mode
-    mutual has too few frames.
+    finds them itself. ``product_name`` is ``default`` for a product without settings. ``tiles``: how many a side the
+    frames are decoded for. ``otherwise`` is the plan while mode mutual has too few frames.
     """
 
     camera_id: str
     camera: CameraSettings
+    product_name: str
     product: ProductSettings
     tiles: int
     mode: ScoreMode
@@ -107,7 +108,7 @@ class CameraBook:
         and the result says so.
         """
         camera = self._cameras.get(camera_id, CameraSettings())
-        product, bank = self._product(product_name), self._bank(camera_id)
+        product, bank = self._known(product_name), self._bank(camera_id)
         if camera.mode is CameraMode.MUTUAL:
             return replace(
                 self._plan(camera_id, camera, product, ScoreMode.MUTUAL, None),
@@ -118,7 +119,7 @@ class CameraBook:
     def mutual_plan(self, camera_id: str, product_name: str) -> Plan:
         """Return the plan of a frame that is scored mutually whatever the camera's mode, and judged by its own map."""
         camera = self._cameras.get(camera_id, CameraSettings())
-        plan = self._plan(camera_id, camera, self._product(product_name), ScoreMode.MUTUAL, None)
+        plan = self._plan(camera_id, camera, self._known(product_name), ScoreMode.MUTUAL, None)
         return replace(plan, image_map=None, pixel_map=None, calibration_version=None)
 
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
@@ -180,8 +181,11 @@ class CameraBook:
         key = (calibration.camera_id, calibration.mode, calibration.bank_version, calibration.tiles)
         self._calibrations[key] = (version, calibration)
 
+    def _known(self, product_name: str) -> str:
+        return product_name if product_name in self._products else "default"
+
     def _product(self, name: str) -> ProductSettings:
-        return self._products.get(name, self._products["default"])
+        return self._products[self._known(name)]
 
     def _bank(self, camera_id: str) -> BankInUse | None:
         camera = self._cameras.get(camera_id, CameraSettings())
@@ -225,8 +229,9 @@ class CameraBook:
             )
 
     def _plan(
-        self, camera_id: str, camera: CameraSettings, product: ProductSettings, mode: ScoreMode, bank: BankInUse | None
+        self, camera_id: str, camera: CameraSettings, product_name: str, mode: ScoreMode, bank: BankInUse | None
     ) -> Plan:
+        product = self._products[product_name]
         tiles = self._tiles(bank, product)
         calibrated = self._calibrations.get((camera_id, mode, None if bank is None else bank.version, tiles))
         image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
@@ -234,6 +239,7 @@ class CameraBook:
         return Plan(
             camera_id=camera_id,
             camera=camera,
+            product_name=product_name,
             product=product,
             tiles=tiles,
             mode=mode,

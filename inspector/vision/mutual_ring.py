@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from inspector.pipeline.calibration import fit_unlabelled_score_map
 from inspector.vision.bank_features import TEXTURE
 from inspector.vision.image_score import peak
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
+
+_LOG = logging.getLogger(__name__)
 
 ToMaps = Callable[[Tensor], NDArray[np.float32]]
 
@@ -132,36 +135,61 @@ class MutualRing:
 
 
 class MutualRings:
-    """The rings of all cameras; beyond ``mutual_memory_mb`` the camera that was silent longest is forgotten."""
+    """The rings of all cameras, one for each product; beyond ``mutual_memory_mb`` what was silent longest is forgotten.
+
+    What a camera says it shows after a change-over is not measured against what it showed before.
+    """
 
     def __init__(self, scoring: ScoringSettings, false_alarm_rate: float) -> None:
         self.scoring = scoring
         self._false_alarm_rate = false_alarm_rate
-        self._rings: OrderedDict[str, MutualRing] = OrderedDict()
+        self._rings: OrderedDict[tuple[str, str], MutualRing] = OrderedDict()
+        self._told: set[str] = set()
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Cameras with a ring, the one that was silent longest first."""
-        return tuple(self._rings)
+        return tuple(dict.fromkeys(camera_id for camera_id, _ in self._rings))
 
     @property
     def size(self) -> int:
         """Bytes held."""
         return sum(ring.size for ring in self._rings.values())
 
-    def score(self, camera_id: str, frames: Sequence[MutualFrame], to_maps: ToMaps) -> list[MutualScore] | None:
-        """Take the frames of one camera in a batch and score them; None while it has too few."""
-        ring = self._rings.setdefault(camera_id, MutualRing(self.scoring, self._false_alarm_rate))
-        self._rings.move_to_end(camera_id)
+    def score(
+        self, camera_id: str, product_name: str, frames: Sequence[MutualFrame], to_maps: ToMaps
+    ) -> list[MutualScore] | None:
+        """Take the frames of one camera and product in a batch and score them; None while these are too few."""
+        stream = (camera_id, product_name)
+        ring = self._rings.setdefault(stream, MutualRing(self.scoring, self._false_alarm_rate))
+        self._rings.move_to_end(stream)
         ring.take(frames)
-        size = self.size
-        while size > self.scoring.mutual_memory_mb * 2**20 and len(self._rings) > 1:
-            size -= self._rings.popitem(last=False)[1].size
+        room, size = self.scoring.mutual_memory_mb * 2**20, self.size
+        if frames[-1].size * self.scoring.mutual_min_frames > room:
+            self._tell("stays", camera_id, f"{self.scoring.mutual_min_frames} of its frames")
+        while size > room and len(self._rings) > 1:
+            (forgotten, _), silent = self._rings.popitem(last=False)
+            self._tell("starts anew", forgotten, f"the last frames of {len(self._rings) + 1} cameras and products")
+            size -= silent.size
         return ring.score(frames, to_maps)
 
     def forget(self, camera_id: str) -> None:
-        """Drop a camera's ring, if it has one."""
-        self._rings.pop(camera_id, None)
+        """Drop a camera's rings, if it has any."""
+        for stream in [stream for stream in self._rings if stream[0] == camera_id]:
+            del self._rings[stream]
+
+    def _tell(self, what: str, camera_id: str, how_many: str) -> None:
+        """Warn, but once for each ``what``: it would be said with every frame."""
+        if what not in self._told:
+            self._told.add(what)
+            room_mb = self.scoring.mutual_memory_mb
+            _LOG.warning(
+                "camera %s %s zero-shot: %s take more than scoring.mutual_memory_mb: %d; raise it, or use fewer tiles",
+                camera_id,
+                what,
+                how_many,
+                room_mb,
+            )
 
 
 def to_held(features: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:

@@ -38,16 +38,16 @@ def mutual_scores(
 ) -> dict[int, Scored]:
     """Return what the frames of mode mutual score, by position; not there: frames of cameras with too few.
 
-    ``features`` [B, rows, columns, D] by level. Frames of one camera in a batch are neighbours of each other.
+    ``features`` [B, rows, columns, D] by level. Frames of a camera and product in a batch are each other's neighbours.
     """
-    cameras: dict[str, list[int]] = {}
+    streams: dict[tuple[str, str], list[int]] = {}
     for i, plan in enumerate(plans):
         if plan.mode is ScoreMode.MUTUAL:
-            cameras.setdefault(plan.camera_id, []).append(i)
+            streams.setdefault((plan.camera_id, plan.product_name), []).append(i)
     found: dict[int, Scored] = {}
-    for camera_id, positions in cameras.items():
+    for (camera_id, product_name), positions in streams.items():
         frames = [mutual_frame(rings.scoring, digests[i], plans[i].product, features, i) for i in positions]
-        scores = rings.score(camera_id, frames, to_maps)
+        scores = rings.score(camera_id, product_name, frames, to_maps)
         found.update(zip(positions, map(_scored, scores or ()), strict=False))
     return found
 

@@ -188,25 +188,35 @@ def test_the_ring_forgets_the_oldest_and_starts_anew_with_another_grid() -> None
     assert ring.score(mutual_frames(coarser, "g"), to_maps) is None
 
 
-def test_rings_of_many_cameras_keep_to_their_memory_and_forget_the_most_silent() -> None:
+def test_rings_of_many_cameras_keep_to_their_memory_and_forget_the_most_silent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     rings = MutualRings(dataclasses.replace(SCORING, mutual_memory_mb=1), RATE)
     one = mutual_frames(features(16))
     cameras = 2 * 2**20 // (16 * one[0].size)
     for number in range(cameras):
         own = one[number % 16]
-        known = rings.score("faithful", [dataclasses.replace(own)], to_maps)
-        rings.score(f"cam{number}", [dataclasses.replace(each) for each in one], to_maps)
+        known = rings.score("faithful", "plate", [dataclasses.replace(own)], to_maps)
+        rings.score(f"cam{number}", "plate", [dataclasses.replace(each) for each in one], to_maps)
         assert rings.size <= 2**20
     assert known is not None  # it comes every time, and still has the frames it came with first
     assert f"cam{cameras - 1}" in rings.cameras
     assert "cam0" not in rings.cameras
+    assert [message.split(":")[0] for message in caplog.messages] == ["camera cam0 starts anew zero-shot"]
 
 
-def test_a_camera_whose_frames_are_too_large_for_the_memory_is_not_scored_mutually() -> None:
+def test_a_camera_whose_frames_are_too_large_for_the_memory_is_not_scored_mutually_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     large = {name: value.repeat(1, 16, 16, 1) for name, value in features(8).items()}
     rings = MutualRings(dataclasses.replace(SCORING, mutual_memory_mb=1), RATE)
-    assert rings.score("cam1", mutual_frames(large), to_maps) is None
+    for _ in range(3):
+        assert rings.score("cam1", "plate", mutual_frames(large), to_maps) is None
     assert rings.size <= 2**20
+    assert caplog.messages == [
+        "camera cam1 stays zero-shot: 8 of its frames take more than scoring.mutual_memory_mb: 1; "
+        "raise it, or use fewer tiles"
+    ]
 
 
 @given(st.integers(0, 100), st.floats(0.5, 5), st.sampled_from([8, 12, 16, 24, 32, 64]), st.sampled_from([3, 5]))
@@ -260,6 +270,18 @@ def test_a_mixed_batch_of_cameras_and_modes_scores_each_by_its_own_frames() -> N
     assert [verdict.mode for verdict, _ in found] == [ScoreMode.MUTUAL, ScoreMode.MUTUAL, ScoreMode.ZERO_SHOT]
     np.testing.assert_allclose(found[1][1].anomaly_map, raw.anomaly_map, atol=2e-2, rtol=1e-2)
     assert found[1][0].anomaly_score == pytest.approx(expected.anomaly_score, abs=1e-2)
+
+
+def test_another_product_on_the_camera_is_no_alarm_but_starts_with_neighbours_of_its_own() -> None:
+    served = engine()
+    served.set_product("dark", PLATE)
+    assert served.inspect([served.decode(frame(seed)) for seed in range(10)])[0].mode is ScoreMode.MUTUAL
+    changed = [served.decode(frame(seed, product="dark")) for seed in range(20, 28)]
+    assert {verdict.mode for verdict in served.inspect(changed[:7])} == {ScoreMode.ZERO_SHOT}
+    assert served.inspect(changed[7:])[0].mode is ScoreMode.MUTUAL
+    assert served.inspect([served.decode(frame(30))])[0].mode is ScoreMode.MUTUAL
+    unknown = [served.decode(frame(40 + i, product=f"part {i}")) for i in range(8)]
+    assert served.inspect(unknown)[0].mode is ScoreMode.MUTUAL  # inspected as one product: the default one
 
 
 def test_a_camera_that_leaves_the_mode_forgets_its_frames() -> None:
