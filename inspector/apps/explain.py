@@ -13,6 +13,7 @@ from inspector.domain.errors import BadInputError, FrameRejectedError, Inspector
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import InspectionResult
+from inspector.domain.text import is_text
 from inspector.pipeline.answer_check import Mark, check_answer
 from inspector.pipeline.report import report
 
@@ -80,7 +81,8 @@ def run(settings: Settings, request: Request) -> None:
 
 def _from_redis(settings: Settings, request: Request) -> _Found:
     store = wiring.results(settings)
-    result = store.get(request.target)
+    # What a shell passes on that is no text cannot be an id, nor be sent.
+    result = store.get(request.target) if is_text(request.target) else None
     if result is None:
         raise BadInputError(
             "the id of a frame whose result is kept, or an image file",

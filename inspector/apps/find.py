@@ -12,10 +12,14 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.report import DefectReport
 from inspector.domain.result import InspectionResult
+from inspector.domain.text import is_text
 from inspector.pipeline.report import report
 from inspector.pipeline.sizes import size_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inspector.adapters.redis.results import RedisResults
     from inspector.domain.weights import WeightsManifest
     from inspector.settings import Settings
@@ -67,13 +71,22 @@ def run(settings: Settings, request: Request) -> None:
     text = " ".join(request.text.split())
     if not 0 < len(text) <= _MAX_TEXT:
         raise BadInputError(f"a text of 1 to {_MAX_TEXT} characters", f"{len(text)}", "say in a few words what to find")
+    if not is_text(text):
+        raise BadInputError("a text in UTF-8", repr(text), "type it anew, in a terminal whose locale is UTF-8")
     store = wiring.results(settings)
     cameras = _cameras(store, request.camera_ids)
     with console.status("loading the model"):
         weights, manifest = wiring.prompt_weights(settings)
     skipped: Counter[str] = Counter()
     stored = list(_stored(store, cameras, request, manifest, skipped))
-    hits = _hits(settings, weights, manifest, text, stored) if stored else []
+    hits: list[_Hit] = []
+    if stored:
+        wanted = _encoded(settings, weights, manifest, text)
+        fitting = [item for item in stored if item.regions.values.shape[1] == len(wanted)]
+        skipped["with damaged regions"] += len(stored) - len(fitting)
+        stored = fitting
+        hits = _hits(settings, wanted, stored)
+    skipped = +skipped  # none of a kind is no kind
     _remarks(manifest, skipped)
     if request.as_json:
         console.print_json(_as_json(text, manifest, stored, hits[: request.top], skipped))
@@ -123,12 +136,11 @@ def _stored(
             meter.advance()
 
 
-def _hits(
-    settings: Settings, weights: Any, manifest: WeightsManifest, text: str, stored: Sequence[_Stored]
-) -> list[_Hit]:
-    """Return every region of ``stored``, the most similar first. ``weights``: ``dapo.prompt_weights.PromptWeights``."""
-    import numpy as np
+def _encoded(settings: Settings, weights: Any, manifest: WeightsManifest, text: str) -> NDArray[np.float32]:
+    """Return what a region's product with is its similarity to ``text``, [D].
 
+    ``weights``: ``dapo.prompt_weights.PromptWeights``.
+    """
     from inspector.dapo.text import encode_vocabularies
 
     vocabulary = Vocabulary((text,))
@@ -136,18 +148,17 @@ def _hits(
         spec = wiring.model_spec(settings)
         encoded = encode_vocabularies(spec, weights, [vocabulary], manifest.text_mode)[vocabulary]
     normal, wanted = encoded.numpy()
+    direction: NDArray[np.float32] = wanted - normal
+    return direction
+
+
+def _hits(settings: Settings, wanted: NDArray[np.float32], stored: Sequence[_Stored]) -> list[_Hit]:
+    """Return every region of ``stored``, the most similar first."""
     products = settings.domain_products()
     hits = []
     for item in stored:
-        values = item.regions.values.astype(np.float32)
-        if values.shape[1] != len(wanted):
-            raise BadInputError(
-                f"regions of {len(wanted)} numbers each, as this model makes them",
-                f"{values.shape[1]} in frame {item.result.frame_id}",
-                "check what else writes to this Redis",
-            )
         described = report(item.result, [], _product(products, item.result)).defects
-        similarities = values @ (wanted - normal)
+        similarities = item.regions.values.astype(wanted.dtype) @ wanted
         hits += [
             _Hit(float(similarity), item.result, place, defect)
             for place, (similarity, defect) in enumerate(zip(similarities, described, strict=True))

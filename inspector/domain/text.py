@@ -13,6 +13,11 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     )
 
 
+def is_text(text: str) -> bool:
+    """Say whether ``text`` can be written as UTF-8; an argument with undecodable bytes in it cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def shortened(text: str, limit: int = 300) -> str:
     """Return ``text`` on one line of printable characters, its middle left out beyond ``limit`` of them.
 

@@ -184,6 +184,25 @@ def test_what_does_not_compare_is_counted_and_named(stored: Stored) -> None:
     )
 
 
+def test_one_frame_of_other_numbers_does_not_end_the_search(stored: Stored) -> None:
+    best = stored.put(1, SCRATCH, rows=[stored.wanted])
+    stored.put(2, SCRATCH, rows=[stored.wanted[:-1]])
+    found = find(TEXT, "--camera", stored.camera())
+    assert [region["frame_id"] for region in found["regions"]] == [best]
+    assert (found["results_compared"], found["regions_compared"]) == (1, 1)
+    assert found["results_not_compared"] == {"with damaged regions": 1}
+
+
+@pytest.mark.parametrize("text", ["\udcff", "Kratzer \N{SNOWMAN} \u5212\u75d5", "\x1b[2J"])
+def test_any_text_is_a_question_or_a_problem_in_one_line(stored: Stored, text: str) -> None:
+    stored.put(1, SCRATCH, rows=[stored.wanted])
+    asked = run("find", text, "--camera", stored.camera())
+    assert "\x1b" not in asked.output
+    if asked.exit_code:
+        assert "text" in one_line_problem(asked)
+    assert one_line_problem(run("explain", f"{stored.prefix}\udcff"))
+
+
 def test_regions_end_with_their_result(stored: Stored) -> None:
     frame_id = stored.put(1, SCRATCH, rows=[stored.wanted])
     assert stored.client.ttl(keys.regions(frame_id)) == pytest.approx(stored.client.ttl(keys.result(frame_id)), abs=2)
