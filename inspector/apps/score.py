@@ -29,8 +29,10 @@ from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores
 
-# Images that are compared with each other at once: the cost of a block grows with its square.
+# Images that are compared with each other at once: the cost of a block grows with its square, and all are held.
 _MUTUAL_BLOCK = 128
+# Tiled ones are larger: these many are held at most where the tiles leave fewer.
+_MUTUAL_BLOCK_TILED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def run(settings: Settings, request: Request) -> None:
     inputs = find_inputs(request.paths, request.out)
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
-    engine = local_engine(settings, _product(settings, request), request.reference, mutual=request.mutual)
+    product = _product(settings, request)
+    engine = local_engine(settings, product, request.reference, mutual=request.mutual)
     truth, tally = TruthMeter(request.truth), _Tally()
     with ExitStack() as stack:
         out = None if request.out is None else stack.enter_context(output_folder(request.out, request.file_format))
@@ -76,7 +79,7 @@ def run(settings: Settings, request: Request) -> None:
         writers = [shown, *([out.writer] if out is not None else [])]
         meter = stack.enter_context(console.progress("scoring", len(inputs)))
         inspect = engine.inspect_mutually if request.mutual else engine.inspect_with_raw
-        for batch in _blocks(inputs) if request.mutual else _batches(inputs, settings.batch.max_size):
+        for batch in _blocks(inputs, product.tiles) if request.mutual else _batches(inputs, settings.batch.max_size):
             for row in _score(engine, inspect, batch, truth, out, tally):
                 for writer in writers:
                     writer.row(row)
@@ -109,9 +112,10 @@ def _batches(inputs: Sequence[InputFile], size: int) -> Iterator[Sequence[InputF
         yield batch
 
 
-def _blocks(inputs: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
+def _blocks(inputs: Sequence[InputFile], tiles: int) -> Iterator[Sequence[InputFile]]:
     """Give blocks of about one size, each spread over all inputs, lest one folder meets only itself."""
-    count = -(-len(inputs) // _MUTUAL_BLOCK)
+    most = max(_MUTUAL_BLOCK_TILED, _MUTUAL_BLOCK // tiles**2)
+    count = -(-len(inputs) // most)
     yield from (inputs[first::count] for first in range(count))
 
 

@@ -42,7 +42,7 @@ def score(
         bool,
         typer.Option(
             "--mutual",
-            help="Compare the images with each other: at least 8, mostly good; more than 128 in blocks of them.",
+            help="Compare the images with each other: at least 8, mostly good; above 128 (fewer with tiles) in blocks.",
         ),
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, overlays and masks there.")] = None,

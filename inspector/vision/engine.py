@@ -179,7 +179,9 @@ class InspectionEngine:
         settings = self._book.find_camera(camera_id) or CameraSettings()
         plan = self._book.plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
         if plan.mode is ScoreMode.MUTUAL:
-            raw = self.score_mutually(frames)
+            # As many neighbours as the camera's ring gives, and all of a thousand frames at once would take hours.
+            count = max(1, len(frames) // self._scorer.scoring.mutual_frames)
+            raw = [scores for first in range(count) for scores in self.score_mutually(frames[first::count])]
         else:
             raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
         return enrolment.calibrate(camera_id, raw, plan, self.weights_version, false_alarm_rate, created_at)

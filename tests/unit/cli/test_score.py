@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 from command_line import one_line_problem, run
 
+from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.vision.engine import InspectionEngine
+from inspector.vision.judge import RawScores
 from inspector.vision.raw_scorer import RawScorer
 
 SIDE = 96
@@ -244,6 +248,24 @@ def test_unlabelled_images_find_the_odd_ones_among_themselves(photos: Path, monk
     assert [row["file"] for row in blocks["results"]] != [row["file"] for row in printed["results"]]
     assert blocks["summary"]["images"] == 18
     assert blocks["summary"]["truth"]["image_auroc"] > 0.9
+
+
+def test_tiled_images_are_compared_in_smaller_blocks_as_each_takes_more_memory(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        write(photos / "test" / "good" / f"1{number:02}.png", part(300 + number))
+    blocks: list[int] = []
+    compare = InspectionEngine.inspect_mutually
+
+    def counted(engine: InspectionEngine, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
+        blocks.append(len(frames))
+        return compare(engine, frames)
+
+    monkeypatch.setattr(InspectionEngine, "inspect_mutually", counted)
+    assert run("score", "set/test", "--mutual", "--json").exit_code == 0
+    assert run("score", "set/test", "--mutual", "--tiles", "3", "--json").exit_code == 0
+    assert blocks == [36, 12, 12, 12]
 
 
 def test_mutual_scoring_needs_images_enough_and_no_reference(photos: Path) -> None:

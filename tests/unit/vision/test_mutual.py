@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -21,7 +21,9 @@ from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
+from inspector.pipeline.ports import DecodedFrame
 from inspector.vision.engine import InspectionEngine
+from inspector.vision.judge import RawScores
 from inspector.vision.mutual import Measure, fit_measure, lies_in_place, usual
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, to_held
 
@@ -305,6 +307,20 @@ def test_an_announced_calibration_of_the_mode_replaces_the_threshold_of_the_ring
     assert verdict.calibration_version == version_of(data)
     expected = 1 / (1 + np.exp(-(raw.image_score - calibration.image.midpoint) / calibration.image.scale))
     assert verdict.anomaly_score == pytest.approx(expected, abs=1e-5)
+
+
+def test_many_frames_calibrate_in_groups_as_large_as_the_ring_they_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    served, groups = engine(ScoringSettings(mutual_frames=10)), list[list[str]]()
+    score = InspectionEngine.score_mutually
+
+    def counted(self: InspectionEngine, frames: Sequence[DecodedFrame]) -> list[RawScores]:
+        groups.append([each.frame.meta.frame_id for each in frames])
+        return score(self, frames)
+
+    monkeypatch.setattr(InspectionEngine, "score_mutually", counted)
+    assert served.calibrate("cam1", [served.decode(frame(seed)) for seed in range(33)], NOW).frames == 33
+    assert [len(group) for group in groups] == [11, 11, 11]
+    assert len({name for group in groups for name in group}) == 33
 
 
 def test_a_whole_set_is_scored_against_itself_whatever_the_cameras_mode() -> None:
