@@ -76,6 +76,26 @@ def test_the_whole_loss_by_hand() -> None:
     assert total == pytest.approx(classification + 4 * (focal + dice))
 
 
+def test_each_image_of_a_batch_has_the_loss_it_has_alone() -> None:
+    """However many types the others have, and whether they are drawn: the mean over processes hangs on it."""
+    few = torch.tensor([[0.5, 0.25], [0.5, 0.75], [0.0, 0.0]])
+    many = torch.tensor([[0.2, 0.7], [0.1, 0.2], [0.7, 0.1]])
+    grid = torch.stack([few, many, many])[:, :, None, :].expand(3, 3, 2, 2)
+    logits = torch.tensor([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
+    rows = torch.tensor([[True, True, False], [True] * 3, [True] * 3])
+    masks = torch.tensor([[[0, 1], [1, 1]], [[2, 0], [255, 0]], [[0, 0], [0, 0]]])
+    anomalous, segmented = torch.tensor([True, True, True]), torch.tensor([True, True, False])
+    together = dapo_loss(logits, [grid, grid], rows, masks, anomalous, segmented)
+    for i in range(3):
+        one = slice(i, i + 1)
+        width = int(rows[i].sum())
+        alone = dapo_loss(
+            logits[one], [grid[one, :width]] * 2, rows[one, :width], masks[one], anomalous[one], segmented[one]
+        )
+        for part in ("classification", "focal", "dice", "total"):
+            assert getattr(together, part)[i].item() == pytest.approx(getattr(alone, part).item()), (i, part)
+
+
 def test_a_pixel_of_unknown_type_asks_for_a_defect_of_any_type() -> None:
     unknown = torch.tensor([[[0, 255], [0, 255]]])
     known, indifferent = whole_loss(MASK), whole_loss(unknown)
