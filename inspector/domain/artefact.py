@@ -63,6 +63,8 @@ class ScoreMap:
 class Calibration:
     """Score maps of one camera for one mode, weights version and number of tiles, from ``frames`` normal frames.
 
+    ``variant``: of the raw scores; see ``ScoringSettings.variant``.
+
     Raises:
         BadInputError: a number out of range.
     """
@@ -77,6 +79,7 @@ class Calibration:
     created_at: datetime
     bank_version: str | None = None
     tiles: int = 1
+    variant: str = ""
 
     def __post_init__(self) -> None:
         check_number("frames", self.frames, 1)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
+from inspector.domain.result import ScoreMode
 
 ImageScore = Literal["cls", "fused"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
@@ -57,6 +58,22 @@ class ScoringSettings:
         check_number("mutual_min_frames", self.mutual_min_frames, 8)
         check_number("mutual_frames", self.mutual_frames, self.mutual_min_frames)
         check_number("mutual_memory_mb", self.mutual_memory_mb, 1)
+
+    def variant(self, mode: ScoreMode) -> str:
+        """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
+
+        A bank was made by its own, and says so by its version.
+        """
+        names = {
+            ScoreMode.ZERO_SHOT: ("image_score",)
+            if self.image_score == "cls"
+            else ("image_score", "fused_top_fraction"),
+            ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels"),
+            ScoreMode.BANK: (),
+        }[mode]
+        usual = ScoringSettings()
+        values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
+        return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import from_json
 from inspector.domain.result import ScoreMode
+from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.matching import InPlace
@@ -72,6 +73,7 @@ class CameraBook:
         allow_unknown: bool,
         level_widths: Mapping[str, int],
         tile: Tiling,
+        scoring: ScoringSettings,
     ) -> None:
         """``products`` has one named ``default``; ``level_widths`` are the features of a patch on each bank level.
 
@@ -79,6 +81,7 @@ class CameraBook:
             BadInputError: more tiles than ``MAX_SIDE_PX`` allows for tiles of the size of ``tile``.
         """
         self._tile = tile
+        self._scoring = scoring
         for product in products.values():
             self._check_tiles(product.tiles)
         self._manifest = manifest
@@ -169,7 +172,7 @@ class CameraBook:
         """Use a calibration (JSON) for its camera, mode, bank and number of tiles.
 
         Raises:
-            BadInputError: not a calibration, or made with other weights.
+            BadInputError: not a calibration, or made with other weights or other settings of its mode's scores.
         """
         calibration = from_json(Calibration, data)
         if calibration.weights_version != self._manifest.version:
@@ -177,6 +180,13 @@ class CameraBook:
                 f"a calibration made with weights {self._manifest.version:.12}",
                 f"weights {calibration.weights_version:.12}",
                 f"calibrate camera {calibration.camera_id} again with the weights in use",
+            )
+        variant = self._scoring.variant(calibration.mode)
+        if calibration.variant != variant:
+            raise BadInputError(
+                f"a calibration made with scoring settings {variant or 'as shipped'}",
+                calibration.variant or "as shipped",
+                f"calibrate camera {calibration.camera_id} again with the settings in use",
             )
         key = (calibration.camera_id, calibration.mode, calibration.bank_version, calibration.tiles)
         self._calibrations[key] = (version, calibration)

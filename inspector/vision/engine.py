@@ -58,8 +58,15 @@ class InspectionEngine:
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
         self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring, false_alarm_rate, max_tiles)
-        level_widths = self._scorer.level_widths()
-        self._book = CameraBook(manifest, known_products, cameras, allow_unknown, level_widths, self._scorer.tile)
+        self._book = CameraBook(
+            manifest,
+            known_products,
+            cameras,
+            allow_unknown,
+            self._scorer.level_widths(),
+            self._scorer.tile,
+            self._scorer.scoring,
+        )
 
     @property
     def weights_version(self) -> str:
@@ -184,7 +191,8 @@ class InspectionEngine:
             raw = [scores for first in range(count) for scores in self.score_mutually(frames[first::count])]
         else:
             raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
-        return enrolment.calibrate(camera_id, raw, plan, self.weights_version, false_alarm_rate, created_at)
+        variant = self._scorer.scoring.variant(plan.mode)
+        return enrolment.calibrate(camera_id, raw, plan, self.weights_version, variant, false_alarm_rate, created_at)
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
         """See ``pipeline.ports.Engine``."""

@@ -75,6 +75,7 @@ def calibrate(
     raw: Sequence[RawScores],
     plan: Plan,
     weights_version: str,
+    variant: str,
     false_alarm_rate: float,
     created_at: datetime,
 ) -> Calibration:
@@ -94,4 +95,5 @@ def calibrate(
         created_at=created_at,
         bank_version=None if plan.bank is None else plan.bank.version,
         tiles=plan.tiles,
+        variant=variant,
     )

@@ -54,7 +54,13 @@ class Parts:
         self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary])
         widths = self._scorer.level_widths()
         self._book = CameraBook(
-            self.manifest, {"default": product}, {}, allow_unknown=True, level_widths=widths, tile=self._scorer.tile
+            self.manifest,
+            {"default": product},
+            {},
+            allow_unknown=True,
+            level_widths=widths,
+            tile=self._scorer.tile,
+            scoring=self._scorer.scoring,
         )
         self.pixel_threshold = 1.0
         self._decoded = [self._decode(number) for number in range(settings.batch.max_size)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_kit import PLATE, SPEC, frame, weights
+from engine_kit import NOW, PLATE, SPEC, frame, weights
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.engine import InspectionEngine
@@ -85,3 +86,23 @@ def test_a_reference_needs_a_frame() -> None:
 def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInputError, match=next(iter(wrong))):
         ScoringSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_calibration_is_of_the_scores_it_was_made_from() -> None:
+    plain, fused = engine(), engine(FUSED)
+    normal = [plain.decode(frame(seed)) for seed in range(8)]
+    of_plain, of_fused = (to_json(each.calibrate("cam1", normal, NOW)) for each in (plain, fused))
+    fused.set_calibration("f", of_fused)
+    assert fused.inspect(normal[:1])[0].calibration_version == "f"
+    with pytest.raises(BadInputError, match=r"image_score=fused fused_top_fraction=0\.25, got as shipped"):
+        fused.set_calibration("p", of_plain)
+    with pytest.raises(BadInputError, match="as shipped"):
+        plain.set_calibration("f", of_fused)
+    plain.set_calibration("p", of_plain)
+
+
+def test_only_settings_that_change_a_modes_scores_part_it_from_its_calibration() -> None:
+    changed = ScoringSettings(mutual_keep=0.5, fused_top_fraction=0.5, bank_levels="tower", mutual_memory_mb=7)
+    assert changed.variant(ScoreMode.ZERO_SHOT) == ""
+    assert changed.variant(ScoreMode.BANK) == ""
+    assert changed.variant(ScoreMode.MUTUAL) == "mutual_keep=0.5 bank_levels=tower"
