@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
 from inspector.apps import console, wiring
 from inspector.apps import train as training_verb
 from inspector.apps.ablate.variants import Recipe
@@ -78,6 +80,8 @@ class WeightsShelf:
         if not recipe.tuned:
             save_weights(path, *init_prompt_weights(spec, Vocabulary(()), seed))
             return path
+        if self._settings.model.threads is not None:
+            torch.set_num_threads(self._settings.model.threads)
         work = path.with_suffix(".training")
         heard = Listener(step=self._step, found=_remark_on, stop=self._stop.is_set)
         weights, manifest = train(spec, source, request.options, work, heard)
