@@ -89,11 +89,12 @@ def train(
         fresh = start or init_prompt_weights(spec, Vocabulary(()), options.seed, options.layer_tokens)
         weights = deepcopy(fresh[0]).to(towers.device).requires_grad_(True)
         _Run(weights, towers, examples, options, effort, processes, work, heard).to_the_end()
+        before = fresh[1].vocabulary if fresh[1].trained else ()
         seen = dict.fromkeys(t for label in examples.labels if label.anomalous for t in label.vocabulary.defect_types)
         manifest = replace(
             fresh[1],
             trained=True,
-            vocabulary=tuple(seen),
+            vocabulary=tuple(dict.fromkeys([*before, *seen])),
             text_mode=options.text_mode,
             image_threshold=UNMEASURED,  # what the first weights had is not these weights'
             pixel_threshold=UNMEASURED,

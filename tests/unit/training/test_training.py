@@ -25,6 +25,7 @@ import inspector.training.prompt_model as prompt_model
 from inspector.dapo.clip import build_clip
 from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
+from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError, InspectorError
@@ -191,6 +192,30 @@ def test_cached_examples_are_read_once_and_kept_for_the_next_run(tmp_path: Path)
     assert source.reads == len(source)
 
 
+class Darker(MadeUp):
+    """As many pictures with the same names, of other content."""
+
+    fingerprint = "darker"
+
+    def __getitem__(self, index: int, /) -> TrainingExample:
+        made = super().__getitem__(index)
+        return replace(made, pixels=made.pixels // 2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "source"), [(TINY, Darker), (replace(TINY, seed=7), MadeUp)], ids=["other images", "another model"]
+)
+def test_a_run_begun_anew_takes_nothing_from_the_cache_of_another(
+    tmp_path: Path, spec: ModelSpec, source: Callable[[], MadeUp]
+) -> None:
+    train(TINY, MadeUp(), SHORT, tmp_path / "used")
+    begin_anew(tmp_path / "used")
+    one = replace(SHORT, epochs=1)
+    weights, _ = train(spec, source(), one, tmp_path / "used")
+    assert same(weights, train(spec, source(), one, tmp_path / "new")[0])
+    assert len(list((tmp_path / "used" / "cache").iterdir())) == 1  # nor does the other one stay
+
+
 def test_images_at_once_change_nothing_but_rounding(tmp_path: Path, uninterrupted: tuple[PromptWeights, str]) -> None:
     weights, _ = train(TINY, MadeUp(), SHORT, tmp_path, effort=Effort(images_at_once=1))
     for name, tensor in weights.state_dict().items():
@@ -354,10 +379,11 @@ def test_training_goes_on_from_given_weights(tmp_path: Path, uninterrupted: tupl
 
 
 def test_thresholds_of_the_weights_one_starts_from_are_not_those_of_the_new_ones(tmp_path: Path) -> None:
-    weights, manifest = init_prompt_weights(TINY, PLATE, seed=9)
-    start = (weights, replace(manifest, image_threshold=0.9, pixel_threshold=0.8))
+    weights, manifest = init_prompt_weights(TINY, Vocabulary(("rust", "dent")), seed=9)
+    start = (weights, replace(manifest, trained=True, image_threshold=0.9, pixel_threshold=0.8))
     _, made = train(TINY, MadeUp(), replace(SHORT, epochs=1), tmp_path, start=start)  # 6 good images: too few
     assert (made.image_threshold, made.pixel_threshold) == (0.5, 0.5)
+    assert made.vocabulary == ("rust", "dent", "scratch", "bent lead", "stain")  # but all that was seen was seen
 
 
 def test_both_text_modes_train_and_differ(tmp_path: Path, uninterrupted: tuple[PromptWeights, str]) -> None:
