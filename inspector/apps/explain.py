@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -71,8 +72,9 @@ def run(settings: Settings, request: Request) -> None:
     made = report(found.result, found.recent, found.product)
     answer = _ask(settings, made, found)
     if request.as_json:
-        said = "null" if answer is None else to_json(answer).decode()
-        print(f'{{"report": {to_json(made).decode()}, "model_answer": {said}}}')
+        # Through `console`, which writes nothing but ASCII: names and a model's words may hold what moves a cursor.
+        said = None if answer is None else json.loads(to_json(answer))
+        console.print_json({"report": json.loads(to_json(made)), "model_answer": said})
         return
     console.lines(made.text.split("\n"))
     if answer is not None:

@@ -102,6 +102,16 @@ def test_a_models_words_follow_the_report_and_are_marked(parts: Path, chat: Chat
     assert (answer["model"], len(answer["marks"])) == ("m", 3)
 
 
+def test_json_of_a_models_words_moves_no_cursor(parts: Path, chat: Chat) -> None:
+    configure(parts, backend="openai", url=chat.url, model="m")
+    said = "\x9b2J all \u202eDOOG, half a \ud800"
+    chat.body = completion(said)
+    printed = run("explain", "bad.jpg", "--reference", "good", "--json").stdout
+    assert printed.strip().isprintable()
+    assert not {"\x9b", "\u202e"} & set(printed)
+    assert json.loads(printed)["model_answer"]["text"] == said.replace("\ud800", "\\ud800")
+
+
 @pytest.mark.parametrize("trouble", ["status 401", "status 500", "no json", "nobody", "no key"])
 def test_without_an_answer_the_report_still_stands(parts: Path, chat: Chat, trouble: str) -> None:
     url, key = chat.url, {}
