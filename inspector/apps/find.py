@@ -129,7 +129,8 @@ def _stored(
                     skipped["with damaged regions"] += 1
                     continue
                 # Judged anew between the two reads, or written by something else.
-                if regions.made_with.weights_version != manifest.version or len(regions.values) != len(result.defects):
+                made_with = (regions.made_with.model, regions.made_with.weights_version)
+                if made_with != (manifest.model, manifest.version) or len(regions.values) != len(result.defects):
                     skipped["whose regions are those of another verdict"] += 1
                     continue
                 yield _Stored(result, regions)

@@ -169,14 +169,16 @@ def test_what_does_not_compare_is_counted_and_named(stored: Stored) -> None:
     stored.put(3, SCRATCH)
     stored.put(4, SCRATCH, regions=b"\x08\0\0\0\0\0\0\0{}garbage")
     stored.put(5, SCRATCH, rows=[stored.wanted, stored.normal])
-    stored.put(6)
+    elsewhere = RegionEmbeddings(np.eye(1, len(stored.wanted), dtype=np.float16), replace(stored.made_with, model="x"))
+    stored.put(6, SCRATCH, regions=dump_regions(elsewhere))
+    stored.put(7)
     found = find(TEXT, "--camera", stored.camera(), "--with-normal")
     assert found["results_compared"] == 1
     assert found["results_not_compared"] == {
         "made by weights other-weight": 1,
         "stored without what text is compared with": 1,
         "with damaged regions": 1,
-        "whose regions are those of another verdict": 1,
+        "whose regions are those of another verdict": 2,
     }
     assert (
         "1 results made by weights other-weight are not compared"
