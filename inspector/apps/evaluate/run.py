@@ -50,8 +50,7 @@ def run(settings: Settings, request: Request) -> int:
         session.take_up()
         if session.units:
             console.remark(f"{len(session.units)} of {len(session.keys)} units are there from an earlier run")
-        if not session.trained:
-            console.remark(wiring.UNTRAINED, "yellow")
+        _remark_on(session, datasets, request.asked)
         try:
             session.measure_missing(stop)
         except StoppedError:
@@ -68,6 +67,18 @@ def run(settings: Settings, request: Request) -> int:
             "mend or remove them",
         )
     return 0
+
+
+def _remark_on(session: Session, datasets: Sequence[Dataset], asked: Asked) -> None:
+    """Say before the work what its figures will not say, or will not be."""
+    if not session.trained:
+        console.remark(wiring.UNTRAINED, "yellow")
+    for dataset in datasets:
+        for name in classes_of(dataset, asked):
+            normal = sum(s.split == "train" and not s.anomalous for s in dataset.of_class(name))
+            if short := [shots for shots in asked.shots if shots > normal]:
+                which = ", ".join(f"{shots}-shot" for shots in sorted(short))
+                console.remark(f"{dataset.name}, {name}: no {which}: {normal} good images for training (train/good)")
 
 
 def open_all(paths: Sequence[Path], layout: str | None, vocabulary: Path | None) -> tuple[Dataset, ...]:

@@ -275,3 +275,10 @@ def test_examples_keep_to_their_budget_and_no_class_goes_without() -> None:
     assert sum(shown.values()) * 3 <= 150
     assert all(UnitKey("many", f"{number:02}", ScoreMode.ZERO_SHOT) in shown for number in range(30))
     assert set(session._examples_of(keys[:2]).values()) == {4}
+
+
+def test_settings_that_a_data_set_cannot_have_are_told_before_the_work(parts: Path) -> None:
+    result = evaluate("parts", "--shots", "0,2,500", "--seeds", "1")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "no 500-shot: 14 good images" in result.stderr
+    assert "2-shot:" not in result.stderr
