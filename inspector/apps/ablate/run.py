@@ -26,7 +26,9 @@ from inspector.datasets.sample import Dataset
 from inspector.domain.errors import BadInputError
 from inspector.domain.result import ScoreMode
 from inspector.evaluation.unit_result import UnitResult
-from inspector.settings import ProductEntry, ScoringSection, Settings
+from inspector.settings import Settings
+from inspector.settings.products import ProductEntry
+from inspector.settings.sections import ScoringSection
 from inspector.training.options import TrainingStoppedError
 
 ABLATION_SCHEMA = "inspection.ablation/1"

@@ -21,7 +21,7 @@ from PIL import Image
 
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.outcome import RejectReason
-from inspector.settings import LimitSettings
+from inspector.settings.sections import LimitSettings
 from inspector.vision.decode import DecodeLimits, check, decode, decode_full, decode_view
 
 LIMITS = DecodeLimits()

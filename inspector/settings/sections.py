@@ -1,0 +1,179 @@
+"""Sections of the settings: what Kafka, Redis, the model, batches, scores and the rest are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from inspector.domain.scoring import BankLevels, BankMatching, ImageScore, ScoringSettings
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Settings that belong together; unknown ones are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSecurity(Section):
+    """How to talk to the brokers. Secrets come from the environment or from files, never from flags."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class KafkaSettings(Section):
+    """Brokers, topics and the consumer group."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security: KafkaSecurity = KafkaSecurity()
+    group: Name = "inspectors"
+    frames_topic: Name = "inspection.frames"
+    alerts_topic: Name = "inspection.alerts"
+    dead_letter_topic: Name = "inspection.dead-letter"
+    config_topic: Name = "inspection.config"
+    partitions: Annotated[int, Field(ge=1)] = 12
+    replication_factor: Annotated[int, Field(ge=1)] = 1
+    frames_retention_hours: Annotated[float, Field(gt=0)] = 24.0
+
+
+class RedisSettings(Section):
+    """The result store."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    timeout_s: Annotated[float, Field(gt=0)] = 5.0
+
+
+class ModelSettings(Section):
+    """Which CLIP model scores, and with which prompt weights (none: freshly initialised, the text side untrained).
+
+    ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
+    """
+
+    name: str = "inspector-s"
+    pretrained: str = "random"
+    image_size_px: Annotated[int, Field(ge=32, le=2048)] | None = None
+    weights: Path | None = None
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: str = "cpu"
+    text_mode: Literal["causal", "bidirectional"] | None = None
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
+class BatchSettings(Section):
+    """A batch goes when it is full or its oldest frame has waited ``max_wait_ms``."""
+
+    max_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    max_wait_ms: Annotated[float, Field(ge=0, le=10_000)] = 50.0
+    max_queued_frames: Annotated[int, Field(ge=1)] = 48
+    decode_threads: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class LimitSettings(Section):
+    """What a frame may be at most; anything above becomes a dead letter."""
+
+    max_frame_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
+    max_frame_pixels: Annotated[int, Field(ge=1024)] = 50_000_000
+
+
+class RetentionSettings(Section):
+    """How long results stay in Redis: by age and by count, defects longer than good frames.
+
+    A frame id that comes again within ``duplicate_hours`` from elsewhere is a duplicate, whether or not its result is
+    still kept; each remembered id takes about 150 bytes of Redis.
+    """
+
+    good_hours: Annotated[float, Field(gt=0)] = 24.0
+    defect_hours: Annotated[float, Field(gt=0)] = 24.0 * 14
+    good_per_camera: Annotated[int, Field(ge=1)] = 2_000
+    defect_per_camera: Annotated[int, Field(ge=1)] = 2_000
+    duplicate_hours: Annotated[float, Field(gt=0)] = 24.0
+
+
+class SpoolSettings(Section):
+    """Where a producer keeps frames while Kafka is away."""
+
+    dir: Path = Path(".cache/spool")
+    max_bytes: Annotated[int, Field(ge=2**20)] = 2**30
+
+
+class CalibrationSettings(Section):
+    """False alarms aimed at, as a share of good frames."""
+
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+
+
+class ScoringSection(Section):
+    """Variants of the scores: see ``domain.scoring.ScoringSettings``, which checks what hangs together."""
+
+    image_score: ImageScore = "cls"
+    fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
+    bank_patches: Annotated[int, Field(ge=16, le=65_536)] = 1024
+    bank_frames: Annotated[int, Field(ge=2, le=1024)] = 32
+    bank_matching: BankMatching = "auto"
+    bank_levels: BankLevels = "all"
+    mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32
+    mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.3
+    mutual_min_frames: Annotated[int, Field(ge=8, le=1024)] = 8
+    mutual_memory_mb: Annotated[int, Field(ge=1)] = 1024
+
+    @model_validator(mode="after")
+    def _ring_can_fill(self) -> ScoringSection:
+        if self.mutual_min_frames > self.mutual_frames:
+            raise ValueError(
+                f"mutual_min_frames is {self.mutual_min_frames}, above mutual_frames, {self.mutual_frames}"
+            )
+        return self
+
+    def to_domain(self) -> ScoringSettings:
+        """Return the settings as the engine takes them."""
+        return ScoringSettings(**self.model_dump())
+
+
+class ExplainSettings(Section):
+    """Who words reports: the templates alone, or beside them a model at an OpenAI-compatible address.
+
+    The key comes from the environment or a file, never from a flag.
+    """
+
+    backend: Literal["template", "openai"] = "template"
+    url: str | None = None
+    model: str | None = None
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 300
+
+    @model_validator(mode="after")
+    def _complete(self) -> ExplainSettings:
+        if self.backend == "openai" and not (self.url and self.model):
+            raise ValueError("backend openai needs explain.url and explain.model")
+        if self.url is not None and not _plain_address(self.url):
+            # Not shown: it is printed with the settings and in errors, and may hold what should not be there.
+            raise ValueError(
+                "url must be http(s)://HOST[:PORT]/PATH with neither user, password nor query; "
+                "a key goes into explain.api_key_file or explain.api_key"
+            )
+        return self
+
+
+def _plain_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    has_more = "@" in parts.netloc or parts.query or parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not has_more
