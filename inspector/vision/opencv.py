@@ -2,7 +2,7 @@
 
 OpenCV reads ``OPENCV_IO_MAX_IMAGE_PIXELS`` once, while it is loaded, so the limit has to stand in the environment
 before the first import. It is a second line of defence only: ``image_header`` refuses large images before OpenCV
-sees them. The variable is written, never read, so settings still come from ``settings.py`` alone.
+sees them. The variable is written, never read, so settings still come from ``inspector.settings`` alone.
 """
 
 from __future__ import annotations
