@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from inspector.cli.options import Config, Json, load_settings
+from inspector.cli.options import Config, Json, Weights, load_settings, weights_flag
 
 app = typer.Typer()
 
@@ -25,11 +25,12 @@ def explain(
     last: Annotated[
         int, typer.Option(min=1, max=2000, help="How many of the camera's last frames to compare with.")
     ] = 50,
+    weights: Weights = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
     """Say in words what is wrong with a frame: what, where, how large, how grave, how sure, and how often lately."""
-    settings = load_settings(config)
+    settings = load_settings(config, flags=weights_flag(weights))
     from inspector.apps import explain as verb
 
     verb.run(settings, verb.Request(target, camera, reference, last, as_json))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inspector.cli.options import Config, Json, load_settings
+from inspector.cli.options import Config, Json, Weights, load_settings, weights_flag
 
 app = typer.Typer()
 dataset = typer.Typer(
@@ -126,9 +126,7 @@ def evaluate(
     layout: Annotated[
         str | None, typer.Option(metavar="NAME", help="How folders are laid out; default: what they look like.")
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Prompt weights; default: model.weights of the settings.")
-    ] = None,
+    weights: Weights = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
@@ -140,7 +138,7 @@ def evaluate(
     config: Config = None,
 ) -> None:
     """Measure zero-shot, k-shot and mutual scoring on labelled data; write a report, metrics and scores."""
-    settings = load_settings(config, flags=None if weights is None else {"model": {"weights": weights}})
+    settings = load_settings(config, flags=weights_flag(weights))
     from inspector.apps.evaluate import run as verb
     from inspector.apps.evaluate.plan import Asked
 

@@ -16,6 +16,9 @@ Config = Annotated[
     typer.Option("-c", "--config", metavar="FILE", help="Settings file; default: ./inspector.yaml if it is there."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Prompt weights; default: model.weights of the settings.")
+]
 Camera = Annotated[str, typer.Argument(metavar="CAMERA", help="The camera's id.")]
 FalseAlarmRate = Annotated[
     float | None,
@@ -23,6 +26,11 @@ FalseAlarmRate = Annotated[
         min=1e-6, max=0.499, help="Share of good frames that may alarm; default: calibration.false_alarm_rate."
     ),
 ]
+
+
+def weights_flag(file: Path | None) -> Mapping[str, Any] | None:
+    """Return ``--weights`` as ``load_settings`` takes flags."""
+    return None if file is None else {"model": {"weights": file}}
 
 
 def load_settings(config: Path | None, *, kafka_log: bool = False, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inspector.cli.options import Config, Json, load_settings
+from inspector.cli.options import Config, Json, Weights, load_settings, weights_flag
 from inspector.domain.product import MAX_TILES
 
 app = typer.Typer()
@@ -65,6 +65,7 @@ def score(
             help="Look through N x N overlapping tiles; default: products.default.tiles.",
         ),
     ] = None,
+    weights: Weights = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -73,7 +74,7 @@ def score(
         raise typer.BadParameter("--format is that of the results file in --out, which is not given")
     if mutual and reference is not None:
         raise typer.BadParameter("--mutual compares the images with each other, --reference with others: give one")
-    settings = load_settings(config)
+    settings = load_settings(config, flags=weights_flag(weights))
     from inspector.apps import score as verb
 
     names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
