@@ -107,13 +107,15 @@ def _from_redis(settings: Settings, request: Request) -> _Found:
 
 
 def _from_file(settings: Settings, request: Request) -> _Found:
-    from inspector.apps.local_engine import local_engine
+    from inspector.apps.local_engine import local_engine, types_are_set
     from inspector.apps.score_inputs import PRODUCT, UnreadableImageError, decode_file, find_inputs
     from inspector.pipeline import outcomes
 
     camera, product = _camera(settings, request.camera_id)
     (item,) = find_inputs([request.target], None)
-    engine = local_engine(settings, product, request.reference, replace(camera, product=PRODUCT))
+    as_default, types_asked = replace(camera, product=PRODUCT), types_are_set(settings, camera.product)
+    local = local_engine(settings, product, request.reference, as_default, types_asked=types_asked)
+    engine = local.engine
     try:
         frame = decode_file(engine, item)
     except UnreadableImageError as error:
@@ -128,7 +130,7 @@ def _from_file(settings: Settings, request: Request) -> _Found:
         queue_ms=0.0,
     )
     result = replace(inspected.result, camera_id=request.camera_id or inspected.result.camera_id)
-    return _Found(result, [], product, verdict.evidence.overlay or frame.frame.image)
+    return _Found(result, [], local.product, verdict.evidence.overlay or frame.frame.image)
 
 
 def _camera(settings: Settings, camera_id: str | None) -> tuple[CameraSettings, ProductSettings]:

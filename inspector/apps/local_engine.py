@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inspector.adapters.artefacts import version_of
 from inspector.apps import console, wiring
 from inspector.apps.score_inputs import CAMERA_ID, PRODUCT, UnreadableImageError, decode_file, find_inputs
-from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 
@@ -16,36 +17,59 @@ _MAX_REFERENCE = 256
 _MAX_REFERENCE_TILED = 32
 
 
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """An engine for files, the product as it looks for it, and how many normal images it compares with."""
+
+    engine: InspectionEngine
+    product: ProductSettings
+    reference_images: int
+
+
+def types_are_set(settings: Settings, product: str) -> bool:
+    """Return whether the settings say which defect types a product may have."""
+    entry = settings.products.get(product)
+    return entry is not None and entry.defects is not None
+
+
 def local_engine(
     settings: Settings,
     product: ProductSettings,
     reference: Path | None,
     camera: CameraSettings | None = None,
     mutual: bool = False,
-) -> InspectionEngine:
+    types_asked: bool = True,
+) -> LocalEngine:
     """Return an engine that inspects files (``score_inputs.CAMERA_ID``) as ``product``, by a bank of ``reference``.
 
-    ``camera``: whose mode and thresholds to take. What untrained weights mean is said on stderr.
+    ``camera``: whose mode and thresholds to take. Unless ``types_asked``, nobody chose the product's defect types, and
+    those that trained weights were tuned on take their place. This, and what untrained weights mean, is said on stderr.
 
     Raises:
         BadInputError: an unusable reference, model or weights.
     """
     with console.status("loading the model"):
         weights, manifest = wiring.prompt_weights(settings)
+        own_types = manifest.vocabulary if manifest.trained and not types_asked else ()
+        if own_types:
+            product = replace(product, defects=tuple(DefectSpec(name) for name in own_types))
         cameras = {} if camera is None else {CAMERA_ID: camera}
         engine = wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
+    if own_types:
+        console.remark(f"no defect types given: those of the weights are looked for, {', '.join(own_types)}")
+    used = 0
     if reference is not None:
         most = max(_MAX_REFERENCE_TILED, _MAX_REFERENCE // product.tiles**2)
-        _take_reference(engine, reference, settings.calibration.false_alarm_rate, most)
+        used = _take_reference(engine, reference, settings.calibration.false_alarm_rate, most)
     if not manifest.trained:
         compared = mutual or reference is not None
         what = "types are a guess" if compared else "scores and types mean nothing; give --reference"
         console.remark(f"no trained weights (model.weights): the text side is untrained, {what}", "yellow")
-    return engine
+    return LocalEngine(engine, product, used)
 
 
-def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: float, most: int) -> None:
-    """Build the bank and its thresholds, each normal image left out of the bank for its own score."""
+def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: float, most: int) -> int:
+    """Build the bank and its thresholds, each normal image left out for its own score; return how many images."""
     normals = find_inputs([str(folder)], None)
     if len(normals) > most:
         console.remark(f"{len(normals)} reference images: {most} of them, evenly spread, are used")
@@ -61,3 +85,4 @@ def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: fl
     with console.status(f"building a bank of {len(pixels)} reference images"):
         bank = engine.enroll(pixels, false_alarm_rate)
     engine.set_bank(CAMERA_ID, version_of(bank), bank)
+    return len(pixels)

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from inspector.apps import console
-from inspector.apps.local_engine import local_engine
+from inspector.apps.local_engine import local_engine, types_are_set
 from inspector.apps.score_inputs import (
     PRODUCT,
     InputFile,
@@ -71,7 +71,9 @@ def run(settings: Settings, request: Request) -> None:
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
     product = _product(settings, request)
-    engine = local_engine(settings, product, request.reference, mutual=request.mutual)
+    types_asked = request.defects is not None or types_are_set(settings, PRODUCT)
+    local = local_engine(settings, product, request.reference, mutual=request.mutual, types_asked=types_asked)
+    engine = local.engine
     truth, tally = TruthMeter(request.truth), _Tally()
     with ExitStack() as stack:
         out = None if request.out is None else stack.enter_context(output_folder(request.out, request.file_format))

@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from inspector import settings
+from inspector.apps import wiring
+from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.weights_file import save_weights
+from inspector.domain.product import Vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +45,12 @@ def tiny_settings(here: Path, tiny_model: str) -> Path:
     file = here / "inspector.yaml"
     file.write_text(json.dumps({"model": {"name": tiny_model, "threads": 1}}))
     return file
+
+
+@pytest.fixture
+def trained_weights(tiny_settings: Path) -> Path:
+    """``w.safetensors`` of the current folder: weights that say they were tuned on the types rust and chip."""
+    loaded = settings.load(tiny_settings)
+    fresh, manifest = init_prompt_weights(wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 0)
+    save_weights(tiny_settings.parent / "w.safetensors", fresh, replace(manifest, trained=True))
+    return Path("w.safetensors")

@@ -66,6 +66,18 @@ def test_an_image_is_explained_without_a_broker(parts: Path) -> None:
     assert "types are a guess" in result.stderr
 
 
+def test_trained_weights_bring_the_types_of_an_image_whose_camera_has_none(parts: Path, trained_weights: Path) -> None:
+    of_weights = run("explain", "bad.jpg", "--reference", "good", "--weights", str(trained_weights), "--json")
+    assert of_weights.exit_code == 0, (of_weights.output, of_weights.exception)
+    (defect, *_) = json.loads(of_weights.stdout)["report"]["defects"]
+    assert {defect["defect_type"], defect["runner_up"]} == {"rust", "chip"}
+    assert "rust, chip" in of_weights.stderr
+    of_camera = run(*EXPLAIN, "--weights", str(trained_weights), "--json")
+    (defect, *_) = json.loads(of_camera.stdout)["report"]["defects"]
+    assert {defect["defect_type"], defect["runner_up"]} == {"blot", "burr"}
+    assert of_camera.stderr == ""
+
+
 def test_the_report_as_json_keeps_to_its_schema(parts: Path) -> None:
     printed = json.loads(run(*EXPLAIN, "--json").stdout)
     jsonschema.validate(printed["report"], json_schema("report"))

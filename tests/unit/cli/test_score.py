@@ -221,6 +221,42 @@ def test_the_asked_for_defects_are_the_ones_reported(photos: Path) -> None:
     assert types <= {"yellow spot", "hole"}
 
 
+def types_found(*arguments: str) -> tuple[set[str], str]:
+    result = run("score", "set/test/spot", "--reference", "set/train/good", "--json", *arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    rows = json.loads(result.stdout)["results"]
+    return {defect["defect_type"] for row in rows for defect in row["defects"]}, result.stderr
+
+
+def test_unless_types_are_chosen_those_of_trained_weights_are_looked_for(
+    photos: Path, tiny_settings: Path, trained_weights: Path
+) -> None:
+    types, remarks = types_found("--weights", str(trained_weights))
+    assert types
+    assert types <= {"rust", "chip"}
+    assert "those of the weights are looked for, rust, chip" in remarks
+    assert "untrained" not in remarks
+    types, remarks = types_found("--weights", str(trained_weights), "--defects", "hole")
+    assert (types, remarks) == ({"hole"}, "")
+    settings = json.loads(tiny_settings.read_text())
+    for product, expected in (
+        ({"defects": ["blot"]}, {"blot"}),
+        ({"tiles": 1}, types_found("--weights", "w.safetensors")[0]),
+    ):
+        tiny_settings.write_text(json.dumps(settings | {"products": {"default": product}}))
+        assert types_found("--weights", "w.safetensors")[0] == expected
+
+
+def test_weights_of_a_flag_go_before_those_of_the_settings(
+    photos: Path, tiny_settings: Path, trained_weights: Path
+) -> None:
+    settings = json.loads(tiny_settings.read_text())
+    settings["model"]["weights"] = "nope.safetensors"
+    tiny_settings.write_text(json.dumps(settings))
+    assert "nope.safetensors" in one_line_problem(run("score", "set/test"))
+    assert run("score", "set/test", "--weights", str(trained_weights)).exit_code == 0
+
+
 def test_too_small_a_reference_is_refused(photos: Path) -> None:
     assert "8" in one_line_problem(run("score", "set/test/spot", "--reference", "set/test/good"))
 
