@@ -29,7 +29,7 @@ ToMaps = Callable[[Tensor], NDArray[np.float32]]
 class MutualFrame:
     """One frame: what recognises it again, its features [rows, columns, D] by level, and, once scored, its scores.
 
-    ``distances`` [rows, columns] by level and ``peak`` are as they were found when the frame was first scored.
+    ``distances`` [rows, columns] by level and ``peak`` are as they were found when the frame was last measured.
     """
 
     digest: str
@@ -63,6 +63,7 @@ class MutualRing:
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
         self._in_place: bool | None = None
         self._taken = 0
+        self._measured_among = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -78,11 +79,10 @@ class MutualRing:
         for frame in frames:
             if self._frames and _shapes(frame) != _shapes(next(iter(self._frames.values()))):
                 self._frames.clear()
-                self._in_place = None
+                self._in_place, self._measured_among = None, 0
             self._taken += frame.digest not in self._frames
             self._frames.setdefault(frame.digest, frame)
-        room = self._scoring.mutual_memory_mb * 2**20 // frames[-1].size
-        while len(self._frames) > min(self._scoring.mutual_frames, room):
+        while len(self._frames) > self._most(frames[-1]):
             self._frames.popitem(last=False)
 
     @torch.inference_mode()
@@ -93,6 +93,7 @@ class MutualRing:
         held = list(self._frames.values())
         references = _stacked(held)
         in_place = self._matches_in_place(references, held)
+        self._outgrow(held)
         unscored = [frame for frame in held if frame.distances is None]
         # A frame that comes again is the one that is held, not one more.
         again = [self._frames.get(frame.digest, frame) for frame in frames]
@@ -111,6 +112,21 @@ class MutualRing:
             MutualScore(by_digest[frame.digest], peak(by_digest[frame.digest], frame.product), score_map)
             for frame in frames
         ]
+
+    def _most(self, frame: MutualFrame) -> int:
+        """How many frames of the size of ``frame`` the ring holds when it is full."""
+        return min(self._scoring.mutual_frames, self._scoring.mutual_memory_mb * 2**20 // frame.size)
+
+    def _outgrow(self, held: Sequence[MutualFrame]) -> None:
+        """Forget what was measured among few, where there are twice as many now, and once the ring is full.
+
+        The more neighbours, the nearer the nearest of them: peaks among 8 frames are higher than peaks among 32, and
+        beside these they would raise the threshold until they have left the ring.
+        """
+        if self._measured_among < len(held) >= min(2 * self._measured_among, self._most(held[0])):
+            for frame in held:
+                frame.distances = None
+            self._measured_among = len(held)
 
     def _measure(self, asked: Sequence[MutualFrame], references: Mapping[str, Tensor], in_place: bool) -> None:
         number = {digest: i for i, digest in enumerate(self._frames)}

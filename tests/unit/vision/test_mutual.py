@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,42 @@ def test_when_a_camera_is_moved_all_its_frames_are_measured_anew(monkeypatch: py
     assert expected is not None
     assert found[0].peak == pytest.approx(expected[0].peak, rel=1e-4)
     assert found[0].score_map.midpoint == pytest.approx(expected[0].score_map.midpoint, rel=1e-4)
+
+
+@pytest.mark.parametrize(("most", "larger"), [(16, 1), (12, 1), (32, 1), (100, 4)])
+def test_a_full_ring_has_the_threshold_of_one_that_is_measured_at_once(most: int, larger: int) -> None:
+    scoring = ScoringSettings(mutual_frames=most, mutual_memory_mb=1, bank_matching="in_place")
+    values = {name: value.repeat(1, larger, larger, 1) for name, value in features(40, spread=0.5).items()}
+    frames = mutual_frames(values)
+    full = min(most, 2**20 // frames[0].size)  # the last case is bounded by its memory
+    grown, at_once = MutualRing(scoring, RATE), MutualRing(scoring, RATE)
+    for each in frames[:full]:
+        grown.take([each])
+        found = grown.score([each], to_maps)
+    again = [dataclasses.replace(each, distances=None, peak=None) for each in frames[:full]]
+    at_once.take(again)
+    expected = at_once.score(again[-1:], to_maps)
+    assert found is not None
+    assert expected is not None
+    assert 8 < full < len(frames)
+    assert found[0].peak == pytest.approx(expected[0].peak, rel=1e-4)
+    assert found[0].score_map.midpoint == pytest.approx(expected[0].score_map.midpoint, rel=1e-4)
+    assert found[0].score_map.scale == pytest.approx(expected[0].score_map.scale, rel=1e-4)
+
+
+def test_a_full_ring_measures_but_the_frames_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, distances = list[int](), Measure.distances
+
+    def counted(self: Measure, queries: dict[str, Tensor], *rest: Any) -> dict[str, Tensor]:
+        counts.append(len(queries["late"]))
+        return distances(self, queries, *rest)
+
+    monkeypatch.setattr(Measure, "distances", counted)
+    ring = MutualRing(dataclasses.replace(SCORING, bank_matching="in_place"), RATE)
+    for each in mutual_frames(features(40)):
+        ring.take([each])
+        ring.score([each], to_maps)
+    assert counts == [8, *[1] * 7, 16, *[1] * 24]
 
 
 def test_too_little_device_memory_for_the_neighbours_is_no_fault_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
