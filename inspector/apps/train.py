@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,7 +76,8 @@ def run(settings: Settings, request: Request) -> int:
         spec = replace(wiring.model_spec(settings), device=processes.device)
         if settings.model.threads is not None:
             torch.set_num_threads(settings.model.threads)
-        sources = _sources(settings, request, spec)
+        datasets = datasets_of(request)
+        sources = _sources(settings, request, spec, datasets)
         source = _joined(sources)
         unpainted = _unpainted(sources) if processes.writes else ()
         start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
@@ -107,7 +108,7 @@ def run(settings: Settings, request: Request) -> int:
                 console.remark(f"stopped by {error.got}; repeat the command to go on from there")
             return STOPPED
     if processes.writes:
-        _write(request, weights, manifest)
+        _write(request, weights, with_names(manifest, datasets, request.classes))
         _end([*unpainted, *found[0].unreadable])
     return 0
 
@@ -124,9 +125,23 @@ def _check_out(request: Request, processes: Processes) -> None:
     processes.wait()
 
 
-def source_of(settings: Settings, request: Request, spec: ModelSpec) -> ExampleSource:
+def datasets_of(request: Request) -> list[Dataset]:
+    """Return the data sets of a request, opened. Raises BadInputError for one that cannot be used."""
+    synonyms = None if request.synonyms is None else Synonyms.load(request.synonyms)
+    return [open_dataset(path, None, synonyms) for path in request.datasets]
+
+
+def with_names(
+    manifest: WeightsManifest, datasets: Sequence[Dataset], classes: Collection[str] | None = None
+) -> WeightsManifest:
+    """Return ``manifest`` naming these data sets, those with any of ``classes``, beside what it was tuned on before."""
+    used = [one.name for one in datasets if classes is None or not set(one.classes).isdisjoint(classes)]
+    return replace(manifest, tuned_on=tuple(dict.fromkeys([*manifest.tuned_on, *used])))
+
+
+def source_of(settings: Settings, request: Request, spec: ModelSpec, datasets: Sequence[Dataset]) -> ExampleSource:
     """Return the examples of a request. Raises BadInputError for data sets that cannot be used."""
-    sources = _sources(settings, request, spec)
+    sources = _sources(settings, request, spec, datasets)
     _unpainted(sources)
     return _joined(sources)
 
@@ -135,9 +150,7 @@ def _joined(sources: Sequence[ExampleSource]) -> ExampleSource:
     return sources[0] if len(sources) == 1 else JoinedExamples(sources)
 
 
-def _sources(settings: Settings, request: Request, spec: ModelSpec) -> list[ExampleSource]:
-    synonyms = None if request.synonyms is None else Synonyms.load(request.synonyms)
-    datasets = [open_dataset(path, None, synonyms) for path in request.datasets]
+def _sources(settings: Settings, request: Request, spec: ModelSpec, datasets: Sequence[Dataset]) -> list[ExampleSource]:
     side = model_shape(spec).image_size_px
     limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
     sources: list[ExampleSource] = []

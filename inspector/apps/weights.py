@@ -64,6 +64,7 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "version": manifest.version,
         "model": f"{manifest.model} / {manifest.pretrained} at {manifest.image_size_px} px",
         "text side": "trained" if manifest.trained else "NOT trained: scores mean something on enrolled cameras only",
+        "tuned on": ", ".join(manifest.tuned_on) or "-",
         "text mode": manifest.text_mode,
         "vocabulary": ", ".join(manifest.vocabulary) or "-",
         "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",

@@ -19,7 +19,8 @@ class WeightsManifest:
 
     ``backbone`` identifies the frozen weights beside which these were made, so that ``version`` changes with them.
     ``vocabulary`` are the defect types seen in training, ``trained`` is false for freshly initialised weights,
-    whose text side means nothing yet. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
+    whose text side means nothing yet. ``tuned_on`` names the data sets of that training and of those before it, on
+    which no measurement is an honest one. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
     camera has no calibration of its own.
 
     Raises:
@@ -38,6 +39,7 @@ class WeightsManifest:
     vocabulary: tuple[str, ...]
     text_mode: TextMode = "causal"
     trained: bool = False
+    tuned_on: tuple[str, ...] = ()
     image_threshold: float = 0.5
     pixel_threshold: float = 0.5
     created_at: str = ""

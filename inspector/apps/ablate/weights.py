@@ -64,9 +64,11 @@ class WeightsShelf:
             synonyms=self._tuning.vocabulary,
             synthetic=self._defective() if recipe.synthetic else 0,
         )
-        source = training_verb.source_of(self._settings, request, spec)
+        datasets = training_verb.datasets_of(request)
+        source = training_verb.source_of(self._settings, request, spec, datasets)
         made_from = {
             "examples": source.fingerprint,
+            "datasets": [one.name for one in datasets],  # the manifest names them
             "spec": asdict(spec),
             "backbone": backbone_id(spec),  # a file of frozen weights may change under its name
             "options": asdict(request.options),
@@ -85,7 +87,7 @@ class WeightsShelf:
         work = path.with_suffix(".training")
         heard = Listener(step=self._step, found=_remark_on, stop=self._stop.is_set)
         weights, manifest = train(spec, source, request.options, work, heard)
-        save_weights(path, weights, manifest)
+        save_weights(path, weights, training_verb.with_names(manifest, datasets))
         clear_away(work)
         return path
 

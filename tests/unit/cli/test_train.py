@@ -48,6 +48,7 @@ def test_it_writes_weights_thresholds_and_a_plot(plate: Path) -> None:
     assert done.exit_code == 0, (done.output, done.exception)
     manifest = verify_weights(WEIGHTS)
     assert (manifest.trained, manifest.vocabulary) == (True, ("scratch",))
+    assert manifest.tuned_on == ("plate",)
     assert manifest.image_threshold != 0.5
     assert manifest.created_at
     assert manifest.version in done.stdout
@@ -57,8 +58,12 @@ def test_it_writes_weights_thresholds_and_a_plot(plate: Path) -> None:
     assert sorted(path.name for path in WORK.iterdir()) == ["history.jsonl", "lock"]
 
     assert "w.safetensors" in one_line_problem(run("train", str(plate), *SHORT))  # not overwritten unasked
-    assert run("train", str(plate), *SHORT, "--restart", "--from", str(WEIGHTS)).exit_code == 0
+    plate.rename("dish")
+    assert run("train", "dish", *SHORT, "--restart", "--from", str(WEIGHTS)).exit_code == 0
     assert verify_weights(WEIGHTS).version != manifest.version
+    assert verify_weights(WEIGHTS).tuned_on == ("plate", "dish")
+    assert "tuned on" in (shown := run("weights", "show", str(WEIGHTS)).stdout)
+    assert "plate, dish" in shown
 
 
 def test_a_corrupt_image_is_named_and_the_rest_is_trained_on(plate: Path) -> None:
