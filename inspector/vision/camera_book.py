@@ -19,6 +19,8 @@ from inspector.vision.reference_bank import BankInfo, ReferenceBank
 from inspector.vision.tiling import MAX_SIDE_PX, Tiling
 
 _LOG = logging.getLogger(__name__)
+# Where new cameras are served, frames name them: what has been said about each must not grow without end.
+_MOST_TOLD = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class CameraBook:
         self._allow_unknown = allow_unknown
         self._level_widths = dict(level_widths)
         self._banks: dict[str, BankInUse] = {}
+        self._told: set[tuple[str, str]] = set()
         self._calibrations: dict[tuple[str, ScoreMode, str | None, int], tuple[str, Calibration]] = {}
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
@@ -124,6 +127,28 @@ class CameraBook:
         camera = self._cameras.get(camera_id, CameraSettings())
         plan = self._plan(camera_id, camera, self._known(product_name), ScoreMode.MUTUAL, None)
         return replace(plan, image_map=None, pixel_map=None, calibration_version=None)
+
+    def remark_on_threshold(self, plan: Plan) -> None:
+        """Warn, once for a camera and product, where scores meet a threshold of scores that are made another way.
+
+        The weights' image threshold is of CLS scores of one tile; fused ones, and the worst of several views, are
+        distributed otherwise.
+        """
+        stream = (plan.camera_id, plan.product_name)
+        own = plan.image_map is not None or plan.camera.image_threshold is not None
+        as_tuned = self._scoring.image_score == "cls" and plan.tiles == 1
+        if plan.mode is not ScoreMode.ZERO_SHOT or own or as_tuned or stream in self._told:
+            return
+        if len(self._told) < _MOST_TOLD:
+            self._told.add(stream)
+            _LOG.warning(
+                "camera %s, product %s: the image threshold %.3g is the weights', of scoring.image_score: cls and "
+                "tiles: 1; scores made with %s and tiles: %d are of another scale: calibrate the camera",
+                *stream,
+                plan.image_threshold,
+                self._scoring.image_score,
+                plan.tiles,
+            )
 
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
         """Use these settings for a camera."""

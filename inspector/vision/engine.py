@@ -101,6 +101,8 @@ class InspectionEngine:
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         """Score and judge one batch; ``timings_ms`` of shared stages are divided by the frames that share them."""
+        for frame in frames:
+            self._book.remark_on_threshold(self._plan(frame))
         verdicts = {i: verdict for i, verdict, _ in self._judged(frames)}
         return [verdicts[i] for i in range(len(frames))]
 

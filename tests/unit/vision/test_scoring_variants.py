@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
@@ -99,6 +99,34 @@ def test_a_calibration_is_of_the_scores_it_was_made_from() -> None:
     with pytest.raises(BadInputError, match="as shipped"):
         plain.set_calibration("f", of_fused)
     plain.set_calibration("p", of_plain)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "tiles", "made_with"), [(FUSED, 1, "fused and tiles: 1"), (None, 2, "cls and tiles: 2")]
+)
+def test_a_threshold_of_scores_made_another_way_is_told_once_for_each_camera_and_product(
+    scoring: ScoringSettings | None, tiles: int, made_with: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = engine(scoring)
+    for name in ("plate", "board"):
+        served.set_product(name, ProductSettings(name, PLATE.defects, tiles=tiles))
+    for camera_id, product in (("cam1", "plate"), ("cam2", "plate"), ("cam1", "board"), ("cam1", "plate")):
+        served.inspect([served.decode(frame(1, camera_id, product))] * 2)
+    told = [message.split(": ")[0] for message in caplog.messages]
+    assert told == ["camera cam1, product plate", "camera cam2, product plate", "camera cam1, product board"]
+    assert all(f"scores made with {made_with} are of another scale: calibrate" in each for each in caplog.messages)
+
+
+def test_nothing_is_told_where_the_threshold_is_of_the_cameras_scores(caplog: pytest.LogCaptureFixture) -> None:
+    plain, fused = engine(), engine(FUSED)
+    normal = [fused.decode(frame(seed)) for seed in range(8)]
+    plain.inspect(normal[:1])
+    fused.is_sound()
+    fused.set_calibration("f", to_json(fused.calibrate("cam1", normal, NOW)))
+    fused.set_camera("cam2", CameraSettings("plate", image_threshold=0.7))
+    fused.set_camera("cam3", CameraSettings("plate", mode=CameraMode.MUTUAL))
+    fused.inspect([normal[0], fused.decode(frame(1, "cam2")), fused.decode(frame(1, "cam3"))])
+    assert caplog.messages == []
 
 
 def test_only_settings_that_change_a_modes_scores_part_it_from_its_calibration() -> None:
