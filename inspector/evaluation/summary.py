@@ -52,21 +52,22 @@ def spread(metrics: Sequence[Metric]) -> Spread:
 
 
 def _setting(setting: Setting, units: Sequence[UnitResult]) -> SettingSummary:
-    names = list(dict.fromkeys(name for unit in units for name in unit.metrics))
-    by_class: dict[str, list[UnitResult]] = {}
-    by_seed: dict[int, list[UnitResult]] = {}
-    for unit in sorted(units, key=lambda unit: (unit.key.class_name, unit.key.seed)):
-        by_class.setdefault(unit.key.class_name, []).append(unit)
-        by_seed.setdefault(unit.key.seed, []).append(unit)
+    figures = [(unit.key, unit.figures) for unit in sorted(units, key=lambda u: (u.key.class_name, u.key.seed))]
+    names = list(dict.fromkeys(name for _, found in figures for name in found))
+    by_class: dict[str, list[Mapping[str, Metric]]] = {}
+    by_seed: dict[int, dict[str, Mapping[str, Metric]]] = {}
+    for key, found in figures:
+        by_class.setdefault(key.class_name, []).append(found)
+        by_seed.setdefault(key.seed, {})[key.class_name] = found
     classes = {
-        class_name: {name: spread([unit.metrics[name] for unit in own if name in unit.metrics]) for name in names}
+        class_name: {name: spread([found[name] for found in own if name in found]) for name in names}
         for class_name, own in by_class.items()
     }
     # The mean over classes first, for each seed: the spread is that of the number one would report.
     over_classes = {
         name: spread(
             [
-                mean({unit.key.class_name: unit.metrics[name] for unit in own if name in unit.metrics})
+                mean({class_name: found[name] for class_name, found in own.items() if name in found})
                 for own in by_seed.values()
             ]
         )

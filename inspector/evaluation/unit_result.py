@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from inspector.domain.result import ScoreMode
+from inspector.domain.result import PredLabel, ScoreMode
 from inspector.evaluation.metrics import Metric
 
 UNIT_SCHEMA = "inspection.evaluation-unit/1"
+
+RATES = ("false_alarms", "found")
+"""Shares of good and of defective images that the verdict called anomalous."""
 
 Points = tuple[tuple[float, float], ...]
 """A curve: (x, y), both 0..1."""
@@ -145,3 +148,21 @@ class UnitResult:
     seconds: float = 0.0
     without_mask: int = 0
     schema: str = UNIT_SCHEMA
+
+    @property
+    def figures(self) -> dict[str, Metric]:
+        """The metrics, then ``RATES``: what the verdicts at a threshold that was set beforehand would have cost."""
+        return self.metrics | {"false_alarms": self._called_anomalous(False), "found": self._called_anomalous(True)}
+
+    def _called_anomalous(self, anomalous: bool) -> Metric:
+        """Return the share of the defective, or of the good, images that the verdict called anomalous."""
+        of_images = self.metrics.get("image_auroc")
+        if of_images is not None and set(self.metrics.values()) == {Metric(None, of_images.reason)}:
+            return of_images  # the mode had too few images: whatever was said was not said in it
+        # A bank of few images has no threshold of its own: its labels mean nothing. A stream finds one as it goes.
+        if self.thresholds.in_use is None and self.key.mode is not ScoreMode.MUTUAL:
+            return Metric(None, f"threshold: {self.thresholds.source or 'none was set'}")
+        alarms = [image.label == PredLabel.ANOMALOUS for image in self.images if image.anomalous is anomalous]
+        if not alarms:
+            return Metric(None, "no defective image" if anomalous else "no normal image")
+        return Metric(sum(alarms) / len(alarms))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspector.apps import console, wiring
-from inspector.apps.ablate.summary import METRICS, RATES, Estimate, Row, rows_of
+from inspector.apps.ablate.summary import FIGURES, Estimate, Row, rows_of
 from inspector.apps.ablate.table import print_rows
 from inspector.apps.ablate.variants import Variant, chosen
 from inspector.apps.ablate.weights import Tuning, WeightsShelf
@@ -207,10 +207,9 @@ def _numbers(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | N
 def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     table = csv.writer(text)
-    names = [*METRICS, *RATES]
-    table.writerow(["group", "row", "seeds", *names, *(f"{name}_std" for name in names), "ms_per_image"])
+    table.writerow(["group", "row", "seeds", *FIGURES, *(f"{name}_std" for name in FIGURES), "ms_per_image"])
     for row in rows:
-        found = [row.values.get(name) for name in names]
+        found = [row.values.get(name) for name in FIGURES]
         means = ["" if value is None else value.mean for value in found]
         spreads = ["" if value is None or value.std is None else value.std for value in found]
         table.writerow([row.variant.group, row.variant.name, row.seeds, *means, *spreads, row.ms_per_image])

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inspector.apps.ablate.variants import Variant
-from inspector.domain.result import PredLabel, ScoreMode
-from inspector.evaluation.unit_result import UnitResult
+from inspector.evaluation.unit_result import RATES, UnitResult
 
 METRICS = ("image_auroc", "pixel_auroc", "aupro", "type_macro_f1")
-RATES = ("false_alarms", "found")
+FIGURES = (*METRICS, *RATES)
 
 ByClass = Mapping[tuple[str, str], Mapping[str, float]]
 """Values by name, of each (data set, class)."""
@@ -87,10 +86,8 @@ def _mean(by_class: ByClass) -> Mapping[str, float]:
 
 
 def _of_class(unit: UnitResult) -> dict[str, float]:
-    found = {name: unit.metrics[name].value for name in METRICS if name in unit.metrics}
-    # A bank of few images has no threshold of its own; its labels mean nothing.
-    if unit.thresholds.in_use is not None or unit.key.mode is ScoreMode.MUTUAL:
-        found |= _rates(unit)
+    figures = unit.figures
+    found = {name: figures[name].value for name in FIGURES if name in figures}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -98,19 +95,12 @@ def _missing(by_seed: Iterable[Sequence[UnitResult]]) -> dict[str, str]:
     """Return for each metric that some class lacks which, and why: the first seed's reason stands for all."""
     reasons: dict[str, dict[str, str]] = {}
     for unit in (unit for units in by_seed for unit in units):
-        for name in METRICS:
-            metric = unit.metrics.get(name)
+        figures = unit.figures
+        for name in FIGURES:
+            metric = figures.get(name)
             if metric is not None and metric.value is None:
                 reasons.setdefault(name, {}).setdefault(unit.key.class_name, metric.reason or "not measured")
     return {name: "; ".join(f"{own}: {why}" for own, why in classes.items()) for name, classes in reasons.items()}
-
-
-def _rates(unit: UnitResult) -> dict[str, float | None]:
-    def share(anomalous: bool) -> float | None:
-        alarms = [image.label == PredLabel.ANOMALOUS for image in unit.images if image.anomalous is anomalous]
-        return sum(alarms) / len(alarms) if alarms else None
-
-    return {"false_alarms": share(False), "found": share(True)}
 
 
 def _mean_of(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -119,7 +109,7 @@ def _mean_of(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _estimates(by_seed: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
-    common = [name for name in (*METRICS, *RATES) if all(name in seed for seed in by_seed)]
+    common = [name for name in FIGURES if all(name in seed for seed in by_seed)]
     return {name: _estimate([seed[name] for seed in by_seed]) for name in common}
 
 

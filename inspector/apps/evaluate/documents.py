@@ -25,6 +25,8 @@ def metrics_document(about: Mapping[str, object], datasets: Sequence[EvaluatedDa
     ``datasets.NAME.classes.CLASS.METRIC`` and ``datasets.NAME.mean.METRIC`` are the zero-shot values, null where there
     is none; ``reasons`` beside them say why, ``error_bounds`` how far a value may be from the exact one. ``shots.K``
     and ``mutual`` have the same two keys with ``{mean, std, seeds}`` for each metric; ``std`` is null for one seed.
+    Among the metrics are ``false_alarms`` and ``found``: shares of good and of defective images that the verdict called
+    anomalous, null where no threshold was set beforehand.
     """
     return {"schema": METRICS_SCHEMA, **about, "datasets": {dataset.name: _dataset(dataset) for dataset in datasets}}
 
@@ -92,16 +94,17 @@ def _spread_values(metrics: Mapping[str, Spread]) -> Document:
 
 
 def metrics_csv(units: Sequence[UnitResult]) -> str:
-    """Return one row a unit; a metric that does not exist is empty."""
-    names = list(dict.fromkeys(name for unit in units for name in unit.metrics))
+    """Return one row a unit, metrics as in ``metrics_document``; one that does not exist is empty."""
+    figures = [unit.figures for unit in units]
+    names = list(dict.fromkeys(name for found in figures for name in found))
     text = io.StringIO()
     rows = csv.writer(text)
     limits = ("image_f1_max_threshold", "pixel_f1_max_threshold", "image_threshold_in_use")
     rows.writerow(["dataset", "class", "mode", "shots", "seed", "images", "failed", *names, *limits])
-    for unit in units:
-        key, found = unit.key, unit.thresholds
-        values = [unit.metrics[name].value if name in unit.metrics else None for name in names]
-        values += [found.image_f1_max, found.pixel_f1_max, found.in_use]
+    for unit, found in zip(units, figures, strict=True):
+        key, thresholds = unit.key, unit.thresholds
+        values = [found[name].value if name in found else None for name in names]
+        values += [thresholds.image_f1_max, thresholds.pixel_f1_max, thresholds.in_use]
         start = [key.dataset, key.class_name, key.mode.value, key.shots, key.seed, len(unit.images), len(unit.failures)]
         rows.writerow([*start, *("" if value is None else value for value in values)])
     return text.getvalue()

@@ -9,14 +9,19 @@ from rich.table import Table
 from inspector.apps import console
 from inspector.evaluation.report.page import COLUMNS, MISSING, EvaluatedDataset
 from inspector.evaluation.summary import SettingSummary, Spread, summarise
+from inspector.evaluation.unit_result import RATES
 
-_SHOWN = ("image_auroc", "image_ap", "image_f1_max", "pixel_auroc", "pixel_f1_max", "aupro", "type_auroc")
+_SHOWN = ("image_auroc", *RATES, "image_ap", "image_f1_max", "pixel_auroc", "pixel_f1_max", "aupro", "type_auroc")
 
 
 def print_tables(datasets: Sequence[EvaluatedDataset]) -> None:
     """Print each data set: its classes and their mean in every setting, per cent, with the spread over the seeds."""
     for dataset in datasets:
         console.print_table(_table(dataset, summarise(dataset.units)))
+    console.remark(
+        "false alarms, found: shares of good and of defective images that the verdict called anomalous, at thresholds "
+        "set beforehand; AUROC and F1-max know no threshold, or the best one"
+    )
 
 
 def _table(dataset: EvaluatedDataset, summaries: Sequence[SettingSummary]) -> Table:

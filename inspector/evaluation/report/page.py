@@ -13,7 +13,7 @@ from inspector.evaluation.report import svg
 from inspector.evaluation.report.panel import Panel, panel_of
 from inspector.evaluation.report.published import Published, published_of
 from inspector.evaluation.summary import SettingSummary, Spread, summarise
-from inspector.evaluation.unit_result import FailedImage, Setting, UnitResult
+from inspector.evaluation.unit_result import RATES, FailedImage, Setting, UnitResult
 
 # Columns of the tables, in the field's order: name, heading, what it is.
 COLUMNS = (
@@ -28,6 +28,8 @@ COLUMNS = (
     ("aupimo", "AUPIMO", "mean overlap of each defective image, at false-positive rates of 1e-5 to 1e-4 on good ones"),
     ("type_auroc", "type AUROC", "one type against the rest, mean over types"),
     ("type_macro_f1", "type F1", "argmax macro-F1 over types, without background"),
+    ("false_alarms", "false alarms", "share of good images called anomalous, at a threshold set beforehand"),
+    ("found", "found", "share of defective images called anomalous, at a threshold set beforehand"),
 )
 _MAX_NOTE = 400
 MISSING = "–"  # noqa: RUF001 -- a dash as printed tables have it
@@ -173,8 +175,9 @@ def _class_view(name: str, anchor: str, units: Sequence[UnitResult]) -> ClassVie
 
 def _summary_table(summaries: Sequence[SettingSummary], published: Published | None) -> Table:
     columns = _columns(summaries, published)
+    # Of the two rates neither is good without the other: the setting that finds all may do so by alarming always.
     best = {
-        name: max((s.mean[name].mean or 0.0 for s in summaries if name in s.mean), default=0.0)
+        name: None if name in RATES else max((s.mean[name].mean or 0.0 for s in summaries if name in s.mean), default=0)
         for name, _, _ in columns
     }
     rows = [

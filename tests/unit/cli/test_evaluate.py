@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,12 @@ def test_zero_shot_and_shots_leave_metrics_scores_and_a_report(parts: Path) -> N
         ("zero_shot", "0", "0"), ("bank", "2", "0"), ("bank", "2", "1"),
     ]  # fmt: skip
     assert float(rows[0]["pixel_auroc"]) == zero_shot["pixel_auroc"]
+
+    # The bank's verdicts at a threshold of other good images; also where somebody only looks at the terminal.
+    assert two_shot["found"] == {"mean": 1.0, "std": 0.0, "seeds": 2}
+    assert [float(row["found"]) for row in rows[1:]] == [1.0, 1.0]
+    assert zero_shot["false_alarms"] is not None
+    assert {"false alarms", "found"} <= set(re.split(r"\s{2,}", result.stdout.splitlines()[1].strip()))
 
     scores = [json.loads(line) for line in Path("out/scores.jsonl").read_text().splitlines()]
     assert len(scores) == 3 * 2 * SPOTS

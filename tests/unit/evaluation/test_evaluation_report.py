@@ -155,4 +155,4 @@ def test_a_class_without_images_or_metrics_has_its_place() -> None:
         confusion=None,
         metrics={"image_auroc": Metric(None, "no images")},
     )
-    assert "image AUROC: without plate: no images" in Page(render(evaluation(empty))).text
+    assert "image AUROC, false alarms, found: without plate: no images" in Page(render(evaluation(empty))).text
