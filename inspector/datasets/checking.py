@@ -12,9 +12,11 @@ from inspector.datasets.reading import MAX_TYPES, MaskError, picture_size, read_
 from inspector.datasets.sample import GOOD, Dataset, Sample, Split
 from inspector.domain.checks import check_word
 from inspector.domain.errors import BadInputError
-from inspector.vision.image_file import printable
+from inspector.vision.image_file import list_images, printable
 
 _NAMED_COPIES = 3
+_SPLITS = ("train", "test")
+_BESIDE = (*_SPLITS, "ground_truth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def check(dataset: Dataset, progress: Callable[[], None] = lambda: None) -> Find
     for one in facts:
         _check_class(one, dataset.of_class(one.name), notes)
     _check_copies(dataset, notes)
+    notes.problems += _unread(dataset)
     notes.problems += [f"mask without an image: {_shown(mask, dataset.root)}" for mask in dataset.stray_masks]
     return Findings(facts, dataset.vocabulary(), tuple(notes.problems), tuple(notes.remarks))
 
@@ -136,6 +139,21 @@ def _check_copies(dataset: Dataset, notes: _Notes) -> None:
             notes.remarks.append(f"the same picture for training and for testing: {names}")
         else:
             notes.remarks.append(f"the same picture {len(samples)} times: {names}")
+
+
+def _unread(dataset: Dataset) -> Iterator[str]:
+    """Yield what a reader of the folder would have missed: folders whose images the layout has no place for."""
+    root = dataset.root.absolute()
+    if root.name in _SPLITS and any((root.parent / name).is_dir() for name in _BESIDE if name != root.name):
+        whole = printable(Path(root.parent.name))
+        yield f"{root.name}/ is one part of {whole}/: check {whole}/, or its other images and its masks are not read"
+    read = {path for sample in dataset.samples for path in (sample.image, sample.mask)} | set(dataset.stray_masks)
+    images = list_images(dataset.root)
+    known = {path.parent for path in images if path in read}
+    for folder, count in Counter(path.parent for path in images if path.parent not in known).items():
+        where = "the folder itself" if folder == dataset.root else f"{_shown(folder, dataset.root)}/"
+        counted = "1 image in {} is" if count == 1 else f"{count} images in {{}} are"
+        yield f"{counted.format(where)} not read: the layout {dataset.layout} has no place there"
 
 
 def _equal_files(dataset: Dataset) -> Iterator[list[Sample]]:

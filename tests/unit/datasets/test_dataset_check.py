@@ -144,6 +144,42 @@ def test_plain_folders_say_which_metrics_will_not_exist(tmp_path: Path) -> None:
     assert [remark.split(":")[1].strip() for remark in found.remarks] == ["no masks", "no good images for training"]
 
 
+def plain_folders(root: Path, *folders: str) -> Path:
+    for folder in folders:
+        for number in range(2):
+            miniatures.picture(root / folder / f"{number}.png")
+    return root
+
+
+def test_folders_of_types_beside_the_good_one_are_read(tmp_path: Path) -> None:
+    found = findings(plain_folders(tmp_path / "cap", "good", "cracked", "dent"))
+    assert found.problems == ()
+    assert found.classes[0].test == {"good": 2, "crack": 2, "dent": 2}
+
+
+@pytest.mark.parametrize(
+    ("folders", "problem"),
+    [
+        (("good", "bad", "cracked"), "2 images in cracked/ are not read: the layout normal-defect has no place there"),
+        (("good", "cracked/monday"), "2 images in cracked/monday/ are not read: "),
+        (("good", "cracked", "masks"), "2 images in masks/ are not read: "),
+        (("good", "cracked", "."), "2 images in the folder itself are not read: "),
+        (("cap/good", "cap/cracked", "lid/cracked"), "2 images in lid/cracked/ are not read: "),
+        (("train/good", "test/good", "test/dent", "validation/good"), "2 images in validation/good/ are not read: "),
+    ],
+)
+def test_a_folder_of_images_that_nobody_reads_is_a_problem(
+    tmp_path: Path, folders: tuple[str, ...], problem: str
+) -> None:
+    (found,) = findings(plain_folders(tmp_path / "shop", *folders)).problems
+    assert found.startswith(problem)
+
+
+def test_a_folder_one_level_too_deep_is_a_problem(lid: Path) -> None:
+    (found,) = findings(lid / "test").problems
+    assert found == "test/ is one part of lid/: check lid/, or its other images and its masks are not read"
+
+
 def test_the_command_prints_what_there_is_and_ends_with_0(tmp_path: Path) -> None:
     result = run(str(miniatures.mvtec_ad(tmp_path)))
     assert result.exit_code == 0, result.output
