@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from inspector.apps.score_inputs import (
     find_inputs,
 )
 from inspector.apps.score_output import Format, JsonWriter, OutputFolder, ScoredFile, output_folder
+from inspector.apps.score_summary import Tally, advice, summary
 from inspector.apps.score_table import ScoreTable
 from inspector.apps.score_truth import TruthMeter
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import DefectSpec, ProductSettings
+from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.result import PredLabel
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.settings import Settings
@@ -39,7 +40,8 @@ _MUTUAL_BLOCK_TILED = 16
 class Request:
     """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``products.default``.
 
-    ``mutual``: the images are each other's reference.
+    ``mutual``: the images are each other's reference. ``image_threshold`` (0..1, on the calibrated score) None takes
+    that of the reference or the weights.
     """
 
     paths: tuple[str, ...]
@@ -51,13 +53,7 @@ class Request:
     as_json: bool = False
     tiles: int | None = None
     mutual: bool = False
-
-
-@dataclass
-class _Tally:
-    images: int = 0
-    anomalous: int = 0
-    failed: list[str] = field(default_factory=list)
+    image_threshold: float | None = None
 
 
 def run(settings: Settings, request: Request) -> None:
@@ -72,9 +68,10 @@ def run(settings: Settings, request: Request) -> None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
     product = _product(settings, request)
     types_asked = request.defects is not None or types_are_set(settings, PRODUCT)
-    local = local_engine(settings, product, request.reference, mutual=request.mutual, types_asked=types_asked)
+    camera = CameraSettings(image_threshold=request.image_threshold)
+    local = local_engine(settings, product, request.reference, camera, request.mutual, types_asked)
     engine = local.engine
-    truth, tally = TruthMeter(request.truth), _Tally()
+    truth, tally = TruthMeter(request.truth), Tally()
     with ExitStack() as stack:
         out = None if request.out is None else stack.enter_context(output_folder(request.out, request.file_format))
         shown = JsonWriter(sys.stdout) if request.as_json else ScoreTable()
@@ -86,9 +83,11 @@ def run(settings: Settings, request: Request) -> None:
                 for writer in writers:
                     writer.row(row)
             meter.advance(len(batch))
-        summary = _summary(tally, truth)
+        made = summary(tally, truth)
         for writer in writers:
-            writer.end(summary)
+            writer.end(made)
+    if (told := advice(tally, truth, local.reference_images)) is not None:
+        console.remark(told, "yellow")
     if tally.failed:
         raise BadInputError(
             "images that can be scored",
@@ -127,7 +126,7 @@ def _score(
     batch: Sequence[InputFile],
     truth: TruthMeter,
     out: OutputFolder | None,
-    tally: _Tally,
+    tally: Tally,
 ) -> Iterator[ScoredFile]:
     decoded: list[tuple[InputFile, DecodedFrame]] = []
     for item in batch:
@@ -139,9 +138,9 @@ def _score(
     judged = inspect([frame for _, frame in decoded])
     for (item, frame), (verdict, raw) in zip(decoded, judged, strict=True):
         if (known := truth.truth(item.path)) is not None:
-            truth.add(known, raw.image_score, raw.anomaly_map, (frame.width_px, frame.height_px))
-        tally.images += 1
-        tally.anomalous += verdict.pred_label is PredLabel.ANOMALOUS
+            alarmed = verdict.pred_label is PredLabel.ANOMALOUS
+            truth.add(known, alarmed, raw.image_score, raw.anomaly_map, (frame.width_px, frame.height_px))
+        tally.add(verdict)
         overlay, mask = (None, None) if out is None else out.save(item.name, verdict.evidence)
         yield _row(item, verdict, frame, overlay, mask)
 
@@ -159,22 +158,3 @@ def _row(item: InputFile, verdict: Verdict, frame: DecodedFrame, overlay: str | 
         overlay=overlay,
         mask=mask,
     )
-
-
-def _summary(tally: _Tally, truth: TruthMeter) -> dict[str, object]:
-    summary: dict[str, object] = {
-        "images": tally.images,
-        "anomalous": tally.anomalous,
-        "failed": len(tally.failed),
-    }
-    if truth.images:
-        image, pixel = truth.result()
-        summary["truth"] = {
-            "images": truth.images,
-            "without_mask": truth.without_mask,
-            "image_auroc": image.value,
-            "pixel_auroc": pixel.value,
-            "pixel_auroc_error_bound": pixel.error_bound,
-            "notes": [metric.reason for metric in (image, pixel) if metric.reason is not None],
-        }
-    return summary

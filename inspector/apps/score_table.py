@@ -50,6 +50,10 @@ class ScoreTable:
                 f"image AUROC {_number(truth['image_auroc'])}  pixel AUROC {_number(truth['pixel_auroc'])}"
                 f"  ({truth['images']} images with ground truth{unmasked})"
             )
+            lines.append(
+                f"found {truth['found']} of {truth['defective']} defective, "
+                f"{truth['false_alarms']} of {truth['good']} good alarmed"
+            )
             lines += truth["notes"]
         console.lines(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ _MAX_SIDE_PX = 1024
 _EXACT_PIXELS = 2**24
 
 
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What the thresholds in use did: ``found`` of the ``defective`` images, and ``false_alarms`` of the ``good``."""
+
+    found: int
+    defective: int
+    false_alarms: int
+    good: int
+
+
 class TruthMeter:
     """Collects raw scores and maps of images with a known truth; others are counted only.
 
@@ -32,6 +43,7 @@ class TruthMeter:
         self._folder = folder
         self._scores: list[float] = []
         self._anomalous: list[bool] = []
+        self._alarmed: list[bool] = []
         self._pixels = PixelScores(_EXACT_PIXELS)
         self.without_mask = 0
 
@@ -40,14 +52,24 @@ class TruthMeter:
         sample = sample_at(image, self._folder)
         return None if sample is None or sample.split == "train" else sample
 
-    def add(self, truth: Sample, image_score: float, raw_map: NDArray[np.float32], size_px: tuple[int, int]) -> None:
+    def add(
+        self,
+        truth: Sample,
+        alarmed: bool,
+        image_score: float,
+        raw_map: NDArray[np.float32],
+        size_px: tuple[int, int],
+    ) -> None:
         """Count one image: raw scores of any range, ``raw_map`` [S, S] of a frame of (width, height) ``size_px``.
+
+        ``alarmed``: it was judged anomalous.
 
         Raises:
             MaskError: its mask cannot be read, or does not fit it.
         """
         self._scores.append(image_score)
         self._anomalous.append(truth.anomalous)
+        self._alarmed.append(alarmed)
         if not truth.has_pixel_truth:
             self.without_mask += 1
             return
@@ -59,6 +81,17 @@ class TruthMeter:
     def images(self) -> int:
         """How many images have a truth."""
         return len(self._scores)
+
+    def alarms(self) -> Alarms:
+        """Return how the verdicts compare with the truth."""
+        judged = list(zip(self._anomalous, self._alarmed, strict=True))
+        defective = sum(self._anomalous)
+        return Alarms(
+            found=judged.count((True, True)),
+            defective=defective,
+            false_alarms=judged.count((False, True)),
+            good=len(judged) - defective,
+        )
 
     def result(self) -> tuple[Metric, Metric]:
         """Return image and pixel AUROC."""

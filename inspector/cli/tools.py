@@ -65,6 +65,15 @@ def score(
             help="Look through N x N overlapping tiles; default: products.default.tiles.",
         ),
     ] = None,
+    image_threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0,
+            max=1,
+            help="Score from which an image is anomalous; default: the reference's, weights'.",
+        ),
+    ] = None,
     weights: Weights = None,
     as_json: Json = False,
     config: Config = None,
@@ -78,7 +87,18 @@ def score(
     from inspector.apps import score as verb
 
     names = None if defects is None else tuple(name.strip() for name in defects.split(",") if name.strip())
-    request = verb.Request(tuple(paths), names, reference, out, file_format or "json", truth, as_json, tiles, mutual)
+    request = verb.Request(
+        tuple(paths),
+        defects=names,
+        reference=reference,
+        out=out,
+        file_format=file_format or "json",
+        truth=truth,
+        as_json=as_json,
+        tiles=tiles,
+        mutual=mutual,
+        image_threshold=image_threshold,
+    )
     verb.run(settings, request)
 
 

@@ -83,6 +83,47 @@ def test_the_table_and_the_auroc_for_people(photos: Path) -> None:
     assert result.stdout.count("anomalous") == 4
 
 
+@pytest.fixture
+def faint(photos: Path) -> Path:
+    """``photos`` whose defects cannot be seen, and six good images more."""
+    for number in range(3):
+        write(photos / "test" / "spot" / f"{number:03}.png", part(200 + number))
+    for number in range(6):
+        write(photos / "test" / "good" / f"1{number:02}.png", part(300 + number))
+    return photos
+
+
+@pytest.mark.parametrize("how", [("--reference", "set/train/good"), ("--mutual",)], ids=["reference", "mutual"])
+def test_the_summary_says_what_the_threshold_in_use_did(faint: Path, how: tuple[str, ...]) -> None:
+    counts = ("found", "defective", "false_alarms", "good")
+    for threshold, expected in (("0", (3, 3, 9, 9)), ("1", (0, 3, 0, 9))):
+        result = run("score", "set/test", *how, "--image-threshold", threshold, "--json")
+        assert result.exit_code == 0, (result.output, result.exception)
+        printed = json.loads(result.stdout)
+        assert tuple(printed["summary"]["truth"][name] for name in counts) == expected
+        assert {row["image_threshold"] for row in printed["results"]} == {float(threshold)}
+    told = run("score", "set/test", *how, "--image-threshold", "1").stdout
+    assert "found 0 of 3 defective, 0 of 9 good alarmed" in told
+
+
+def test_where_nothing_is_found_it_says_what_to_do(faint: Path) -> None:
+    def remarks(*arguments: str) -> str:
+        result = run("score", *arguments, "--reference", "set/train/good", "--image-threshold", "1")
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.stderr
+
+    told = remarks("set/test")
+    assert "no image reaches the threshold, 1; the highest score is 0." in told
+    assert "more normal images (12 now)" in told
+    assert "--image-threshold" in told
+    # Where all are known to be good there is nothing to find; of many that nobody knows, something should be.
+    assert "no image reaches" not in remarks("set/test/good")
+    for number in range(20):
+        write(faint.parent / "new" / f"{number}.png", part(300 + number))
+    assert "no image reaches" in remarks("new")
+    assert "no image reaches" not in remarks("new/0.png")
+
+
 def test_through_tiles_a_reference_and_its_defects_are_found_as_well(photos: Path) -> None:
     result = run("score", "set/test", "--reference", "set/train/good", "--tiles", "2", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
