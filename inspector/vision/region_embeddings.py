@@ -105,8 +105,10 @@ def parse_regions(data: bytes) -> RegionEmbeddings:
         raise _bad(str(error)[:200]) from error
     if values is None or values.ndim != 2 or values.dtype != np.float16 or not values.size:
         raise _bad("no float16 [R, D]" if values is None else f"{values.dtype} {list(values.shape)}")
+    if not np.isfinite(values).all():  # before any sum: numpy warns of some NaNs
+        raise _bad("numbers that are not finite")
     lengths = np.linalg.norm(values.astype(np.float32), axis=1)
-    if not (np.abs(lengths - 1) < 0.01).all():  # also where a number is not finite
+    if not (np.abs(lengths - 1) < 0.01).all():
         raise _bad("embeddings that are not of length 1")
     return RegionEmbeddings(values, made_with)
 
