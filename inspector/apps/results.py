@@ -8,7 +8,7 @@ from pathlib import Path
 from inspector.adapters.redis.results import RedisResults
 from inspector.apps import console, wiring
 from inspector.apps.file_names import OutputNames
-from inspector.apps.words import defects_in_words
+from inspector.apps.words import regions_cell
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
 from inspector.domain.result import InspectionResult
@@ -44,7 +44,7 @@ def run(
             console.local_time(result.captured_at),
             console.verdict(result.pred_label),
             f"{result.anomaly_score:.3f}",
-            console.cell(defects_in_words(result.defects)),
+            regions_cell(result.pred_label, result.defects),
             console.cell(result.part_id or "-"),
             console.cell(result.frame_id, "dim"),
         )

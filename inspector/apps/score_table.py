@@ -8,7 +8,7 @@ from rich.table import Table
 
 from inspector.apps import console
 from inspector.apps.score_output import ScoredFile, Summary
-from inspector.apps.words import defects_in_words
+from inspector.apps.words import regions_cell
 
 _PAGE_ROWS = 25
 
@@ -33,7 +33,7 @@ class ScoreTable:
                 console.cell(scored.file),
                 console.verdict(scored.pred_label or ""),
                 f"{scored.anomaly_score:.3f}",
-                console.cell(defects_in_words(scored.defects)),
+                regions_cell(scored.pred_label, scored.defects),
             )
         if self._page.row_count == _PAGE_ROWS:
             self._print()
