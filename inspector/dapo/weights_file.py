@@ -65,6 +65,8 @@ def load_weights(path: Path, expect_model: ModelSpec | None = None) -> tuple[Pro
         if size > _MAX_FILE_BYTES:
             raise _bad(str(path), f"a weights file of at most {_MAX_FILE_BYTES} bytes", f"{size} bytes")
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInputError("a weights file", f"{path}, which does not exist", "check the path") from error
     except OSError as error:
         raise _bad(str(path), "a readable weights file", error.strerror or str(error)) from error
     return parse_weights(data, str(path), expect_model)

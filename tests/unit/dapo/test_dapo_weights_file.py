@@ -209,7 +209,7 @@ def test_the_version_says_beside_which_frozen_weights_they_were_made(tmp_path: P
 
 
 def test_paths_that_hold_no_file_are_refused(tmp_path: Path, tiny: Made) -> None:
-    with pytest.raises(BadInputError, match="No such file"):
+    with pytest.raises(BadInputError, match="absent, which does not exist: check the path"):
         load_weights(tmp_path / "absent")
     with pytest.raises(BadInputError, match="directory"):
         load_weights(tmp_path)
