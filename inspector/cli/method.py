@@ -40,7 +40,9 @@ def dataset_check(
 @app.command(epilog="Example: inspector train mvtec/ --out prompts.safetensors")
 def train(
     folders: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Labelled data sets, or single classes.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The weights; the run's folder stands beside them.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The weights, in a folder that exists; the run's own stands beside.")
+    ],
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Passes over the images.")] = 5,
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step, over all processes.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
@@ -67,7 +69,7 @@ def train(
         Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
     ] = "object",
     synthetic: Annotated[
-        int, typer.Option(metavar="N", min=0, max=1_000_000, help="Examples painted on good training images.")
+        int, typer.Option(metavar="N", min=0, max=1_000_000, help="Examples painted on images of train/good.")
     ] = 0,
     start: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Weights to go on from; default: fresh ones.")
@@ -75,7 +77,14 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,
     config: Config = None,
 ) -> None:
-    """Tune prompt weights on labelled images; the same command goes on after Ctrl-C. Several GPUs: under torchrun."""
+    """Tune prompt weights on labelled images; the same command goes on after Ctrl-C. Several GPUs: under torchrun.
+
+    It learns from the labelled images of test/, good and defective, and takes the thresholds from the good ones among
+    them. Images of train/good are used with --synthetic only: to paint defects on, and for the thresholds too.
+    """
+    from inspector.apps import train_output
+
+    train_output.check(out, restart=restart)  # before torch, which takes its time to load
     chosen = {"text_mode": text_mode, "precision": precision}
     settings = load_settings(
         config, flags={"model": {key: value for key, value in chosen.items() if value is not None}}
@@ -134,6 +143,9 @@ def evaluate(
     object_word: Annotated[
         Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
     ] = "object",
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew; replace a report of other weights or settings in DIR.")
+    ] = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -150,7 +162,7 @@ def evaluate(
         resolution=resolution,
         object_word=object_word,
     )
-    code = verb.run(settings, verb.Request(tuple(folders), asked, out, layout, vocabulary, as_json))
+    code = verb.run(settings, verb.Request(tuple(folders), asked, out, layout, vocabulary, as_json, restart))
     if code:
         raise typer.Exit(code)
 

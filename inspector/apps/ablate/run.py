@@ -19,12 +19,15 @@ from inspector.apps.evaluate.files import write_whole
 from inspector.apps.evaluate.plan import Asked, classes_of
 from inspector.apps.evaluate.run import INTERRUPTED, open_all
 from inspector.apps.evaluate.session import Session, StoppedError
+from inspector.apps.evaluate.steps import Steps
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
 from inspector.domain.errors import BadInputError
 from inspector.domain.result import ScoreMode
+from inspector.domain.weights import WeightsManifest
+from inspector.evaluation.report.page import TUNED_ON
 from inspector.evaluation.unit_result import UnitResult
 from inspector.settings import Settings
 from inspector.settings.products import ProductEntry
@@ -61,8 +64,8 @@ def run(settings: Settings, request: Request) -> int:
     variants = chosen(request.only, with_training=request.tuning is not None)
     for dataset in datasets:
         classes_of(dataset, Asked(classes=request.classes))
-    if request.tuning is None and not wiring.prompt_weights(settings)[1].trained:
-        console.remark(wiring.UNTRAINED, "yellow")
+    if request.tuning is None:
+        _remark_on(wiring.prompt_weights(settings)[1], datasets)
     if _built_in(settings) != settings.scoring:
         console.remark("scoring.* of the settings is left aside: each row says how it scores", "yellow")
     leaked = _tuned_on(request, datasets)
@@ -73,6 +76,8 @@ def run(settings: Settings, request: Request) -> int:
             "yellow",
         )
     measured: dict[Variant, list[Sequence[UnitResult]]] = {variant: [] for variant in variants}
+    repeated = sum(_varies(settings, request, variant) for variant in variants)
+    steps = Steps(len(variants) + repeated * (request.seeds - 1))
     with stop_event() as stop:
         try:
             # Seed by seed: whoever stops early has every row, with fewer seeds.
@@ -80,9 +85,13 @@ def run(settings: Settings, request: Request) -> int:
                 for number, variant in enumerate(variants, 1):
                     if seed and not _varies(settings, request, variant):
                         continue
-                    title = f"seed {seed + 1}/{request.seeds}, row {number}/{len(variants)}, {variant.id}: "
-                    units = _units(settings, request, datasets, variant, seed, stop, title)
-                    measured[variant].append(units)
+                    title = f"row {number} of {len(variants)}, seed {seed + 1} of {request.seeds}: {variant.id}"
+                    steps.begin(title)
+                    session = _session(settings, request, datasets, variant, seed, stop, title)
+                    if len(session.units) == len(session.keys):
+                        steps.was_there()
+                    session.measure_missing(stop)
+                    measured[variant].append(session.units)
         except (StoppedError, TrainingStoppedError):
             console.remark(f"interrupted: what is done is kept in {request.out}; run again to go on", "yellow")
             return INTERRUPTED
@@ -90,6 +99,15 @@ def run(settings: Settings, request: Request) -> int:
     _write(rows, request, leaked)
     _complain([unit for by_seed in measured.values() for units in by_seed for unit in units])
     return 0
+
+
+def _remark_on(weights: WeightsManifest, datasets: Sequence[Dataset]) -> None:
+    """Say before the work what figures with these weights will not say."""
+    if not weights.trained:
+        console.remark(wiring.UNTRAINED, "yellow")
+    for dataset in datasets:
+        if dataset.name in weights.tuned_on:
+            console.remark(f"{dataset.name}: {TUNED_ON}", "yellow")
 
 
 def _varies(settings: Settings, request: Request, variant: Variant) -> bool:
@@ -118,7 +136,7 @@ def _built_in(settings: Settings) -> ScoringSection:
     return ScoringSection(mutual_memory_mb=settings.scoring.mutual_memory_mb)
 
 
-def _units(
+def _session(
     settings: Settings,
     request: Request,
     datasets: Sequence[Dataset],
@@ -126,7 +144,8 @@ def _units(
     seed: int,
     stop: threading.Event,
     title: str,
-) -> Sequence[UnitResult]:
+) -> Session:
+    """Return the session of one row and seed, what an earlier run measured taken up."""
     with TrainingProgress(enabled=True) as progress:
         changed = _changed(settings, request, variant, seed, stop, progress)
     asked = Asked(
@@ -138,10 +157,9 @@ def _units(
         object_word=variant.object_word,
     )
     folder = request.out / "units" / variant.group / variant.name / f"seed{seed}"
-    session = Session(changed, datasets, asked, folder, title=title, examples=False)
+    session = Session(changed, datasets, asked, folder, title=f"{title}: ", examples=False)
     session.take_up()
-    session.measure_missing(stop)
-    return session.units
+    return session
 
 
 def _changed(

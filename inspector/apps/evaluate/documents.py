@@ -26,7 +26,8 @@ def metrics_document(about: Mapping[str, object], datasets: Sequence[EvaluatedDa
     is none; ``reasons`` beside them say why, ``error_bounds`` how far a value may be from the exact one. ``shots.K``
     and ``mutual`` have the same two keys with ``{mean, std, seeds}`` for each metric; ``std`` is null for one seed.
     Among the metrics are ``false_alarms`` and ``found``: shares of good and of defective images that the verdict called
-    anomalous, null where no threshold was set beforehand.
+    anomalous, null where no threshold was set beforehand. ``datasets.NAME.tuned_on`` is true where the weights were
+    tuned on that data set.
     """
     return {"schema": METRICS_SCHEMA, **about, "datasets": {dataset.name: _dataset(dataset) for dataset in datasets}}
 
@@ -35,6 +36,7 @@ def _dataset(dataset: EvaluatedDataset) -> Document:
     document: Document = {
         "layout": dataset.layout,
         "licence": dataset.licence,
+        "tuned_on": dataset.tuned_on,
         "images": _images(dataset.units),
         "classes": {},
         "mean": {},

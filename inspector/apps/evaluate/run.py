@@ -9,6 +9,15 @@ from pathlib import Path
 
 from inspector.apps import console, wiring
 from inspector.apps.evaluate import documents
+from inspector.apps.evaluate.earlier import (
+    METRICS_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    TABLE_FILE,
+    UNITS_FOLDER,
+    refuse_another,
+    remove,
+)
 from inspector.apps.evaluate.files import write_whole
 from inspector.apps.evaluate.plan import Asked, classes_of
 from inspector.apps.evaluate.report import write_report
@@ -19,7 +28,7 @@ from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
-from inspector.evaluation.report.page import EvaluatedDataset
+from inspector.evaluation.report.page import TUNED_ON, EvaluatedDataset
 from inspector.settings import Settings
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
@@ -35,18 +44,23 @@ class Request:
     layout: str | None = None
     vocabulary: Path | None = None
     as_json: bool = False
+    restart: bool = False
 
 
 def run(settings: Settings, request: Request) -> int:
     """Evaluate; return 0, or 130 where it was interrupted: finished units are kept, and a later run goes on from them.
 
     Raises:
-        BadInputError: no data set, an unusable model, or images that could not be used (all else is written then).
+        BadInputError: no data set, an unusable model, a report of other weights or settings in the way, or images that
+            could not be used (all else is written then).
         OSError: the output folder cannot be written.
     """
     datasets = open_all(request.paths, request.layout, request.vocabulary)
     with stop_event() as stop:
-        session = Session(settings, datasets, request.asked, request.out / "units")
+        session = Session(settings, datasets, request.asked, request.out / UNITS_FOLDER)
+        if request.restart:
+            remove(request.out)
+        refuse_another(request.out, session.about)
         session.take_up()
         if session.units:
             console.remark(f"{len(session.units)} of {len(session.keys)} units are there from an earlier run")
@@ -73,6 +87,8 @@ def _remark_on(session: Session, datasets: Sequence[Dataset], asked: Asked) -> N
     """Say before the work what its figures will not say, or will not be."""
     if not session.trained:
         console.remark(wiring.UNTRAINED, "yellow")
+    for name in session.tuned_on:
+        console.remark(f"{name}: {TUNED_ON}", "yellow")
     for dataset in datasets:
         for name in classes_of(dataset, asked):
             normal = sum(s.split == "train" and not s.anomalous for s in dataset.of_class(name))
@@ -104,16 +120,17 @@ def _write(session: Session, datasets: Sequence[Dataset], request: Request) -> N
             dataset.licence,
             classes_of(dataset, request.asked),
             tuple(unit for unit in session.units if unit.key.dataset == dataset.name),
+            tuned_on=dataset.name in session.tuned_on,
         )
         for dataset in datasets
     ]
     document = documents.metrics_document(session.about, evaluated)
-    write_whole(request.out / "metrics.json", (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-    write_whole(request.out / "metrics.csv", documents.metrics_csv(session.units).encode())
-    write_whole(request.out / "scores.jsonl", documents.scores_lines(session.units).encode())
-    write_report(request.out / "report.html", session.about, evaluated)
+    write_whole(request.out / METRICS_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(request.out / TABLE_FILE, documents.metrics_csv(session.units).encode())
+    write_whole(request.out / SCORES_FILE, documents.scores_lines(session.units).encode())
+    write_report(request.out / REPORT_FILE, session.about, evaluated)
     if request.as_json:
         console.print_json(document)
     else:
         print_tables(evaluated)
-        console.lines([f"report: {request.out / 'report.html'}"])
+        console.lines([f"report: {request.out / REPORT_FILE}"])

@@ -21,6 +21,7 @@ from inspector.apps.evaluate.plan import (
     product_of,
     units_of,
 )
+from inspector.apps.evaluate.steps import Steps
 from inspector.apps.evaluate.unit import Job, Measured, measure
 from inspector.datasets.sample import GOOD, Dataset
 from inspector.domain.product import ProductSettings
@@ -39,7 +40,11 @@ class StoppedError(Exception):
 
 
 class Session:
-    """One run's plan and its units. ``folder`` is where units are kept, ``title`` stands beside the progress bar."""
+    """One run's plan and its units.
+
+    ``folder`` is where units are kept. ``title`` stands beside the progress bar; where there is no bar, whoever gives
+    it says how far the work is.
+    """
 
     def __init__(
         self,
@@ -100,6 +105,11 @@ class Session:
         """Whether the text side means anything."""
         return self._manifest.trained
 
+    @property
+    def tuned_on(self) -> tuple[str, ...]:
+        """Names of the data sets measured that the weights were tuned on."""
+        return tuple(name for name in self._datasets if name in self._manifest.tuned_on)
+
     def take_up(self) -> None:
         """Take the units of an earlier run that was made from the same into ``units``."""
         known = (self._store.load(key, mark) for key, mark in self._marks.items())
@@ -121,16 +131,22 @@ class Session:
         with console.status("loading the model"):
             engine = wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
         examples = _examples_of(self.keys) if self._examples else {}
-        with console.progress("evaluating", sum(self._test_images(key) for key in missing)) as meter:
+        images = {key: self._test_images(key) for key in missing}
+        steps = None if self._title else Steps(sum(images.values()))
+        before = len(self.units)
+        with console.progress("evaluating", sum(images.values())) as meter:
 
             def advance(images: int) -> None:
                 meter.advance(images)
                 if stop.is_set():
                     raise StoppedError
 
-            for key in missing:
+            for number, key in enumerate(missing, before + 1):
                 advance(0)
-                meter.describe(f"{self._title}{key.class_name}, {key.setting.label}, seed {key.seed}")
+                what = f"{key.class_name}, {key.setting.label}, seed {key.seed}"
+                meter.describe(f"{self._title}{what}")
+                if steps is not None:
+                    steps.begin(f"unit {number} of {len(self.keys)}: {what}", images[key])
                 started = time.monotonic()
                 job = self._job(key, examples.get(key, 0))
                 unit = _result(job, self._marks[key], measure(engine, job, advance), time.monotonic() - started)

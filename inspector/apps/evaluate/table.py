@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from inspector.apps import console
-from inspector.evaluation.report.page import COLUMNS, MISSING, EvaluatedDataset
+from inspector.evaluation.report.page import COLUMNS, MISSING, TUNED_ON, EvaluatedDataset
 from inspector.evaluation.summary import SettingSummary, Spread, summarise
 from inspector.evaluation.unit_result import RATES
 
@@ -26,7 +26,8 @@ def print_tables(datasets: Sequence[EvaluatedDataset]) -> None:
 
 def _table(dataset: EvaluatedDataset, summaries: Sequence[SettingSummary]) -> Table:
     headings = {name: heading for name, heading, _ in COLUMNS}
-    made = console.table("setting", "class", title=console.safe(f"{dataset.name}, per cent"))
+    title = f"{dataset.name}, per cent" + (f"; {TUNED_ON}" if dataset.tuned_on else "")
+    made = console.table("setting", "class", title=console.safe(title))
     for name in _SHOWN:
         made.add_column(headings[name], justify="right")
     for summary in summaries:

@@ -31,6 +31,7 @@ COLUMNS = (
     ("false_alarms", "false alarms", "share of good images called anomalous, at a threshold set beforehand"),
     ("found", "found", "share of defective images called anomalous, at a threshold set beforehand"),
 )
+TUNED_ON = "the weights were tuned on this data set: no measurement of how they do on new parts"
 _MAX_NOTE = 400
 MISSING = "–"  # noqa: RUF001 -- a dash as printed tables have it
 
@@ -45,13 +46,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedDataset:
-    """One dataset's part of the run."""
+    """One dataset's part of the run; ``tuned_on`` says whether the weights were tuned on it."""
 
     name: str
     layout: str
     licence: str | None
     classes: tuple[str, ...]
     units: tuple[UnitResult, ...]
+    tuned_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class DatasetView:
     anchor: str
     layout: str
     licence: str | None
+    tuned_on: bool
     images: int
     defective: int
     summary: Table
@@ -136,6 +139,7 @@ def dataset_view(dataset: EvaluatedDataset, number: int) -> DatasetView:
         anchor=anchor,
         layout=dataset.layout,
         licence=dataset.licence,
+        tuned_on=dataset.tuned_on,
         images=len(images),
         defective=sum(image.anomalous for image in images.values()),
         summary=_summary_table(summaries, published),

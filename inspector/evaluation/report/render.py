@@ -9,7 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from inspector.evaluation.report.page import Evaluation, dataset_view
+from inspector.evaluation.report.page import TUNED_ON, Evaluation, dataset_view
 from inspector.evaluation.report.published import literature
 
 _PACKAGE = "inspector.evaluation.report"
@@ -25,7 +25,9 @@ def render(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
         policy=_policy(style, script),
         # Our own files, as they are in the package.
         style=Markup(style),  # noqa: S704
@@ -33,6 +35,7 @@ def render(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         datasets=[dataset_view(dataset, number) for number, dataset in enumerate(evaluation.datasets)],
         literature=literature(),
+        tuned_on=f"{TUNED_ON[0].upper()}{TUNED_ON[1:]}.",
     )
 
 

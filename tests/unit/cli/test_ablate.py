@@ -49,6 +49,9 @@ def test_each_row_stands_beside_its_groups_default_over_the_seeds(parts: Path) -
     table = list(csv.DictReader(Path("out/ablation.csv").read_text().splitlines()))
     assert [f"{row['group']}/{row['row']}" for row in table] == list(found)
     assert "untrained" in result.stderr
+    lines = [line.split(";")[0] for line in result.stderr.splitlines() if line.startswith("row ")]
+    assert (lines[0], len(lines)) == ("row 1 of 5, seed 1 of 2: zero-shot/default", 10)
+    assert "unit 1" not in result.stderr
 
 
 def test_a_row_that_cannot_be_measured_says_why(tiny_settings: Path) -> None:

@@ -141,8 +141,60 @@ def test_a_unit_made_from_something_else_is_measured_anew(
 ) -> None:
     assert evaluate("parts", "--shots", "0", "--seeds", "1").exit_code == 0
     change(parts)
+    # What an interrupted run left: units, and no report that could be in the way.
+    Path("out/metrics.json").unlink()
     assert evaluate("parts", "--shots", "0", "--seeds", "1").exit_code == 0
     assert len(inspected) == 4 * SPOTS
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [(other_weights, "weights"), (other_limits, "settings: limits"), (None, "says neither")]
+)
+def test_a_report_of_something_else_is_not_replaced_unasked(
+    parts: Path, change: Callable[[Path], None] | None, word: str
+) -> None:
+    assert evaluate("parts", "--shots", "0,1", "--seeds", "1").exit_code == 0
+    if change is None:
+        Path("out/metrics.json").write_text("[1, 2")
+    else:
+        change(parts)
+    before = {file: file.read_bytes() for file in Path("out").rglob("*") if file.is_file()}
+    problem = one_line_problem(evaluate("parts", "--shots", "0", "--seeds", "1"))
+    assert word in problem
+    assert "--restart" in problem
+    assert {file: file.read_bytes() for file in Path("out").rglob("*") if file.is_file()} == before
+
+    assert evaluate("parts", "--shots", "0", "--seeds", "1", "--restart").exit_code == 0
+    assert len(list(Path("out/units").iterdir())) == 1, "units of the earlier run were left"
+    assert metrics()["datasets"]["parts"]["shots"] == {}
+
+
+def test_a_restart_measures_anew_and_touches_no_file_of_anybody_else(parts: Path, inspected: list[str]) -> None:
+    assert evaluate("parts", "--shots", "0", "--seeds", "1").exit_code == 0
+    Path("out/notes.txt").write_text("mine")
+    assert evaluate("parts", "--shots", "0", "--seeds", "1", "--restart").exit_code == 0
+    assert len(inspected) == 4 * SPOTS
+    assert Path("out/notes.txt").read_text() == "mine"
+
+
+def test_figures_on_what_the_weights_were_tuned_on_are_marked(parts: Path) -> None:
+    dataset(parts.parent / "others")
+    assert run("train", "others", "--out", "w.safetensors", "--epochs", "1").exit_code == 0
+    result = evaluate("parts", "others", "--weights", "w.safetensors", "--shots", "0", "--seeds", "1")
+    assert result.exit_code == 0, (result.output, result.exception)
+    (remark,) = [line for line in result.stderr.splitlines() if "were tuned on this data set" in line]
+    assert remark.startswith("others: ")
+    assert {name: found["tuned_on"] for name, found in metrics()["datasets"].items()} == {
+        "parts": False,
+        "others": True,
+    }
+    assert Path("out/report.html").read_text().count("The weights were tuned on this data set") == 1
+
+
+def test_without_a_terminal_each_unit_is_a_line(parts: Path) -> None:
+    result = evaluate("parts", "--shots", "0,1", "--seeds", "1")
+    lines = [line.split(";")[0] for line in result.stderr.splitlines() if line.startswith("unit ")]
+    assert lines == ["unit 1 of 2: parts, zero-shot, seed 0", "unit 2 of 2: parts, 1-shot, seed 0"]
 
 
 def test_ctrl_c_keeps_what_is_done_and_a_later_run_goes_on(
@@ -225,7 +277,7 @@ def test_maps_may_be_compared_at_the_masks_own_size(parts: Path) -> None:
     assert evaluate("parts", "--shots", "2", "--seeds", "1", "--resolution", "full", "--json").exit_code == 0
     full = metrics()
     assert full["settings"]["resolution"] == "full"
-    assert evaluate("parts", "--shots", "2", "--seeds", "1", "--json").exit_code == 0
+    assert evaluate("parts", "--shots", "2", "--seeds", "1", "--json", "--restart").exit_code == 0
     model = metrics()["datasets"]["parts"]["shots"]["2"]["mean"]["pixel_auroc"]["mean"]
     assert full["datasets"]["parts"]["shots"]["2"]["mean"]["pixel_auroc"]["mean"] != model
 
