@@ -12,6 +12,7 @@ from inspector.apps.sources import open_source
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
+from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.records import to_json
 from inspector.pipeline.ports import DecodedFrame
 from inspector.settings import Settings
@@ -28,9 +29,11 @@ def enroll(
     """Build a bank for each (camera id, source of normal frames), and thresholds from the same frames, left one out.
 
     Raises:
-        BadInputError: too few usable frames, or a camera is unknown; the cameras before it are enrolled.
+        BadInputError: a camera whose mode uses no bank; too few usable frames, or a camera is unknown; the cameras
+            before it are enrolled.
         InspectorError: Kafka or Redis cannot be used.
     """
+    _check_modes(settings, [camera_id for camera_id, _ in cameras])
     artefacts = wiring.artefacts(settings)  # before the work: an absent Redis should not cost a minute
     engine = _engine(settings, [camera_id for camera_id, _ in cameras])
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
@@ -77,6 +80,19 @@ def calibrate(
     calibration_version = artefacts.put(to_json(calibration))
     announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version)
     _report(calibration, calibration_version, bank_version, None, as_json)
+
+
+def _check_modes(settings: Settings, camera_ids: Sequence[str]) -> None:
+    """Refuse cameras that would be given a bank they never look at."""
+    known = settings.domain_cameras()
+    for camera_id in camera_ids:
+        mode = known.get(camera_id, CameraSettings()).mode
+        if mode not in (CameraMode.AUTO, CameraMode.BANK):
+            raise BadInputError(
+                f"camera {camera_id} of mode auto or bank",
+                f"mode {mode.value}, which uses no bank",
+                f"set cameras.{camera_id}.mode to auto or bank, or use `inspector calibrate` for its thresholds",
+            )
 
 
 def _engine(settings: Settings, camera_ids: Sequence[str]) -> InspectionEngine:
