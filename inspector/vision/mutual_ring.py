@@ -118,12 +118,12 @@ class MutualRing:
         return min(self._scoring.mutual_frames, self._scoring.mutual_memory_mb * 2**20 // frame.size)
 
     def _outgrow(self, held: Sequence[MutualFrame]) -> None:
-        """Forget what was measured among few, where there are twice as many now, and once the ring is full.
+        """Forget what was measured among few, where there are half as many again, and once the ring is full.
 
         The more neighbours, the nearer the nearest of them: peaks among 8 frames are higher than peaks among 32, and
         beside these they would raise the threshold until they have left the ring.
         """
-        if self._measured_among < len(held) >= min(2 * self._measured_among, self._most(held[0])):
+        if self._measured_among < len(held) >= min(1.5 * self._measured_among, self._most(held[0])):
             for frame in held:
                 frame.distances = None
             self._measured_among = len(held)
