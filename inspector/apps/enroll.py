@@ -52,7 +52,8 @@ def _enroll(
     as_json: bool,
 ) -> None:
     with console.status(f"{camera_id}: bank and thresholds from {len(frames)} frames"):
-        bank = engine.enroll([frame.pixels for frame in frames], rate)
+        product = frames[0].frame.meta.product if frames else "default"
+        bank = engine.enroll([frame.pixels for frame in frames], rate, product)
         bank_version = artefacts.put(bank)
         engine.set_bank(camera_id, bank_version, bank)
         calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)

@@ -83,6 +83,6 @@ def _take_reference(engine: InspectionEngine, folder: Path, false_alarm_rate: fl
                 console.remark(f"{item.shown}: left out: {error}", "yellow")
             meter.advance()
     with console.status(f"building a bank of {len(pixels)} reference images"):
-        bank = engine.enroll(pixels, false_alarm_rate)
+        bank = engine.enroll(pixels, false_alarm_rate, PRODUCT)
     engine.set_bank(CAMERA_ID, version_of(bank), bank)
     return len(pixels)

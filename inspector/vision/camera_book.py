@@ -100,12 +100,16 @@ class CameraBook:
         found = self._cameras.get(camera_id)
         return CameraSettings() if found is None and self._allow_unknown else found
 
+    def product(self, name: str) -> ProductSettings:
+        """Return a product's settings; the default ones for a product without settings."""
+        return self._products[self._known(name)]
+
     def tiling(self, camera_id: str, product_name: str) -> Tiling:
         """Return the tiles of a frame: those its camera's bank was made with, or else its product's.
 
         So new settings alone never part a camera from its bank; they count from its next enrolment on.
         """
-        return self._tile.of(self._tiles(self._bank(camera_id), self._product(product_name)))
+        return self._tile.of(self._tiles(self._bank(camera_id), self.product(product_name)))
 
     def plan(self, camera_id: str, product_name: str) -> Plan:
         """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
@@ -219,9 +223,6 @@ class CameraBook:
     def _known(self, product_name: str) -> str:
         return product_name if product_name in self._products else "default"
 
-    def _product(self, name: str) -> ProductSettings:
-        return self._products[self._known(name)]
-
     def _bank(self, camera_id: str) -> BankInUse | None:
         camera = self._cameras.get(camera_id, CameraSettings())
         has_none = camera.mode in (CameraMode.ZERO_SHOT, CameraMode.MUTUAL)
@@ -253,7 +254,7 @@ class CameraBook:
 
     def _remark_on_tiles(self, camera_id: str) -> None:
         bank, product = self._banks[camera_id], self._cameras.get(camera_id, CameraSettings()).product
-        wanted = self._product(product).tiles
+        wanted = self.product(product).tiles
         if bank.info.tiles != wanted:
             _LOG.warning(
                 "camera %s goes on with its bank, made with tiles: %d; product %s says %d: enrol it again for these",

@@ -157,9 +157,15 @@ class InspectionEngine:
             judged.append((judge(frame, each, self._mutual_plan(frame), timings_ms, made_with), each))
         return judged
 
-    def enroll(self, pixels: Sequence[Pixels], false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE) -> bytes:
-        """Return a bank file from decoded normal frames. Raises BadInputError below 8 different frames."""
-        return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate)
+    def enroll(
+        self,
+        pixels: Sequence[Pixels],
+        false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
+        product_name: str = "default",
+    ) -> bytes:
+        """Return a bank file from decoded normal frames of a product. Raises as ``enrolment.enrol``."""
+        product = self._book.product(product_name)
+        return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate, product)
 
     def use_reference(self, camera_id: str, pixels: Sequence[Pixels]) -> None:
         """Score a camera against one or more normal frames (uint8 [S, S, 3]), without thresholds of its own.

@@ -10,6 +10,7 @@ import torch
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.product import ProductSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import dump_bank
@@ -23,8 +24,16 @@ from inspector.vision.reference_bank import BankInfo, build_bank
 _UNCALIBRATED = ScoreMap(midpoint=8.0, scale=2.0)
 
 
-def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels], false_alarm_rate: float) -> bytes:
+def enrol(
+    scorer: RawScorer,
+    manifest: WeightsManifest,
+    pixels: Sequence[Pixels],
+    false_alarm_rate: float,
+    product: ProductSettings,
+) -> bytes:
     """Return the bank file of normal frames (uint8 [S, S, 3] each), with score maps from their left-one-out scores.
+
+    The scores are those of the area where ``product`` is inspected; the references are of the whole frame.
 
     Raises:
         BadInputError: fewer than 8 different frames.
@@ -38,7 +47,7 @@ def enrol(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]
     bank = build_bank(features, scorer.scoring)
     scores = bank.score(features, leave_out=torch.arange(len(distinct)))
     # One map at a time: those of tiled frames are large.
-    peaks = [float(scorer.to_maps(each[None], len(pixels[0])).max()) for each in scores]
+    peaks = [peak(scorer.to_maps(each[None], len(pixels[0]))[0], product) for each in scores]
     fitted = fit_score_map(peaks, false_alarm_rate)
     return dump_bank(bank, _info(manifest, fitted, [digest for digest, _ in distinct], scorer.tiles(pixels)))
 

@@ -134,7 +134,8 @@ class Parts:
         pixels = [self._decode(number).pixels for number in range(max(_BANK_FRAMES, len(self._pixels)))]
         # Never the frames that are scored: they would be left out of the bank, at a cost of its own.
         others = [np.ascontiguousarray(frame[:, ::-1]) for frame in pixels]
-        self._book.set_bank(camera_id, "bench", enrol(self._scorer, self.manifest, others, _FALSE_ALARM_RATE))
+        bank = enrol(self._scorer, self.manifest, others, _FALSE_ALARM_RATE, self._book.product("default"))
+        self._book.set_bank(camera_id, "bench", bank)
         return self._book.plan(camera_id, "default")
 
 

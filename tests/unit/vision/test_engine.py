@@ -18,6 +18,7 @@ from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.ports import Engine
 from inspector.vision import judge as judging
+from inspector.vision.bank_file import parse_bank
 from inspector.vision.decode import decode_full
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.opencv import cv2
@@ -236,6 +237,19 @@ def test_a_defect_outside_the_region_of_interest_does_not_count_for_a_bank_or_a_
     assert scored.anomaly_map.max() == pytest.approx(everywhere, rel=1e-4)
     calibration = enrolled.calibrate("cam1", frames, NOW)
     assert calibration.pixel == calibration.image
+
+
+def test_a_banks_own_threshold_is_of_the_area_that_is_inspected() -> None:
+    made = engine()
+    frames = [made.decode(frame(seed, defect=seed % 2 == 0)) for seed in range(10)]
+    everywhere = parse_bank(made.enroll([each.pixels for each in frames], product_name="plate"))[1].image
+    made.set_product("plate", dataclasses.replace(PLATE, region_of_interest=LEFT))
+    bank = made.enroll([each.pixels for each in frames], product_name="plate")
+    limited = parse_bank(bank)[1].image
+    made.set_bank("cam1", version_of(bank), bank)
+    calibrated = made.calibrate("cam1", frames, NOW).image  # the same frames, each left out of the bank
+    assert limited.midpoint == pytest.approx(calibrated.midpoint, rel=0.02)
+    assert limited.midpoint < everywhere.midpoint / 2
 
 
 def test_a_score_at_the_threshold_is_anomalous() -> None:
