@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from inspector.apps import console, wiring
+from inspector.apps import console, train_output, wiring
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
+from inspector.apps.weights import threshold_text
 from inspector.dapo.clip import model_shape
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.spec import ModelSpec
@@ -37,6 +38,7 @@ from inspector.vision.decode import DecodeLimits
 from inspector.vision.image_file import printable
 
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+_NEXT_TO_ONE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Request:
     @property
     def work(self) -> Path:
         """Folder of the run beside the weights."""
-        return self.out.with_name(f"{self.out.name}.training")
+        return train_output.work_folder(self.out)
 
 
 def run(settings: Settings, request: Request) -> int:
@@ -66,8 +68,8 @@ def run(settings: Settings, request: Request) -> int:
     Started by ``torchrun`` in several processes, all share the work, and the first one writes and prints.
 
     Raises:
-        BadInputError: unusable data sets, weights or options, or some images could not be read (the others were
-            trained on, and the weights are written).
+        BadInputError: unusable data sets, weights, options or output (as ``train_output.check``), or some images
+            could not be read (the others were trained on, and the weights are written).
         InspectorError: a loss that is no number.
         OSError: a file cannot be written.
     """
@@ -89,7 +91,7 @@ def run(settings: Settings, request: Request) -> int:
         def examples_found(examples: PreparedExamples) -> None:
             found.append(examples)
             if processes.writes:
-                _remark_on(examples)
+                _remark_on(examples, options.false_alarm_rate)
 
         listener = Listener(progress.step, progress.phase, examples_found, stop.is_set)
         try:
@@ -114,14 +116,10 @@ def run(settings: Settings, request: Request) -> int:
 
 
 def _check_out(request: Request, processes: Processes) -> None:
-    if request.out.is_dir():
-        raise BadInputError("a file to write the weights to", f"{request.out}, a folder", "name a file in it")
     if processes.writes:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
+        train_output.check(request.out, restart=request.restart)
         if request.restart:
             begin_anew(request.work)
-        elif request.out.exists() and not (request.work / "run.json").exists():
-            raise BadInputError("a new file", f"{request.out}, which exists", "choose another name, or add --restart")
     processes.wait()
 
 
@@ -194,7 +192,7 @@ def _unpainted(sources: Sequence[ExampleSource]) -> list[str]:
     return left_out
 
 
-def _remark_on(examples: PreparedExamples) -> None:
+def _remark_on(examples: PreparedExamples, false_alarm_rate: float) -> None:
     for unreadable in examples.unreadable:
         console.remark(f"left out: {unreadable}", "yellow")
     defective = [label for label in examples.labels if label.anomalous]
@@ -209,6 +207,9 @@ def _remark_on(examples: PreparedExamples) -> None:
     good = len(examples.labels) - len(defective)
     if good < MIN_FRAMES:
         remark = f"{good} good images, fewer than {MIN_FRAMES}: thresholds stay at {UNMEASURED}, which nobody measured"
+        console.remark(remark, "yellow")
+    elif good * false_alarm_rate < 1:
+        remark = f"{good} good images: thresholds that {false_alarm_rate:g} of such exceed are extrapolated, a guess"
         console.remark(remark, "yellow")
     classes = len({label.vocabulary for label in examples.labels})
     console.remark(
@@ -225,10 +226,17 @@ def _write(request: Request, weights: PromptWeights, manifest: WeightsManifest) 
     console.lines(
         [
             f"wrote {request.out} version {saved.version}",
-            f"image threshold {saved.image_threshold:.4g}, pixel threshold {saved.pixel_threshold:.4g} (raw scores)",
+            f"image threshold {threshold_text(saved.image_threshold)}, "
+            f"pixel threshold {threshold_text(saved.pixel_threshold)} (raw scores)",
             f"loss: {plot}, history: {request.work / 'history.jsonl'}",
         ]
     )
+    if max(saved.image_threshold, saved.pixel_threshold) > _NEXT_TO_ONE:
+        console.remark(
+            "a threshold next to 1: good images score nearly as high as scores go, so few defects exceed it "
+            "until a camera is calibrated",
+            "yellow",
+        )
 
 
 def _end(unreadable: Sequence[str]) -> None:

@@ -46,6 +46,12 @@ def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
     console.lines([f"ok {where} version {manifest.version}"])
 
 
+def threshold_text(raw: float) -> str:
+    """Return a raw threshold in four digits; as what it lacks of 1, where they would be a 1 that no score exceeds."""
+    text = f"{raw:.4g}"
+    return f"1 - {1 - raw:.2g}" if text == "1" and raw < 1 else text
+
+
 def _path(settings: Settings, path: Path | None) -> Path:
     chosen = path or settings.model.weights
     if chosen is None:
@@ -70,7 +76,8 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",
         "layer tokens": f"{manifest.text_layer_tokens} text, {manifest.visual_layer_tokens} visual",
         "tapped layers": ", ".join(str(tap) for tap in manifest.taps),
-        "thresholds": f"image {manifest.image_threshold:g}, pixel {manifest.pixel_threshold:g} (raw zero-shot scores)",
+        "thresholds": f"image {threshold_text(manifest.image_threshold)}, "
+        f"pixel {threshold_text(manifest.pixel_threshold)} (raw zero-shot scores)",
         "created": manifest.created_at or "-",
     }
     for name, value in rows.items():

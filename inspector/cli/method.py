@@ -17,14 +17,22 @@ dataset = typer.Typer(
 )
 app.add_typer(dataset, name="dataset")
 
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        # Named here: a page of help does not wait for the libraries that read layouts.
+        help="How folders are laid out: mvtec-ad, mpdd, mad-sim, mad-real, visa, real-iad, mvtec-layout or "
+        "normal-defect; default: what they look like.",
+    ),
+]
+
 
 @dataset.command("check", epilog="Example: inspector dataset check photos/ --layout normal-defect")
 def dataset_check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set, or one of its classes.")],
-    layout: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How its folders are laid out; default: what they look like.")
-    ] = None,
-    synonyms: Annotated[
+    layout: Layout = None,
+    vocabulary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
     ] = None,
@@ -33,7 +41,7 @@ def dataset_check(
     """Print what a data set holds and what is wrong with it: classes, types, counts, masks, unreadable files."""
     from inspector.apps import dataset as verb
 
-    if not verb.check(folder, layout, synonyms, as_json):
+    if not verb.check(folder, layout, vocabulary, as_json):
         raise typer.Exit(1)
 
 
@@ -79,8 +87,9 @@ def train(
 ) -> None:
     """Tune prompt weights on labelled images; the same command goes on after Ctrl-C. Several GPUs: under torchrun.
 
-    It learns from the labelled images of test/, good and defective, and takes the thresholds from the good ones among
-    them. Images of train/good are used with --synthetic only: to paint defects on, and for the thresholds too.
+    It learns from the labelled images of test/, good and defective; the good ones also give the thresholds.
+
+    Images of train/good are used with --synthetic only: to paint defects on, and for the thresholds too.
     """
     from inspector.apps import train_output
 
@@ -132,16 +141,15 @@ def evaluate(
     resolution: Annotated[
         Literal["model", "full"], typer.Option(help="Masks at the model's input size, or maps at the masks' own.")
     ] = "model",
-    layout: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How folders are laid out; default: what they look like.")
-    ] = None,
+    layout: Layout = None,
     weights: Weights = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
     ] = None,
     object_word: Annotated[
-        Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
+        Literal["object", "class"],
+        typer.Option("--object", help="What prompts call the part: the word 'object', or the class's folder name."),
     ] = "object",
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew; replace a report of other weights or settings in DIR.")
@@ -179,7 +187,12 @@ def ablate(
         ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Groups or rows, as in bank,zero-shot/fused; default: all.")
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Groups (zero-shot, training, bank, mutual) or rows, as in bank,zero-shot/fused; each group's default "
+            "row always comes along. Default: all.",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Of weights, shots and orders of the stream.")] = 3,
     out: Annotated[
@@ -189,9 +202,7 @@ def ablate(
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step of each tuning.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
     classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
-    layout: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How folders are laid out; default: what they look like.")
-    ] = None,
+    layout: Layout = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),

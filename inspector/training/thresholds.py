@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from inspector.dapo.prompt_weights import PromptWeights
@@ -18,6 +20,8 @@ from inspector.training.prompt_model import FrozenTowers
 UNMEASURED = 0.5
 """Thresholds of weights that too few good images were there for, as of fresh ones."""
 
+# Raw scores are float32: the largest of them that a score can still exceed.
+_BELOW_ONE = 1 - 2**-24
 # Good images beyond these, evenly spread, would cost a pass over the data set and hardly move a quantile.
 _MOST = 1000
 
@@ -51,11 +55,16 @@ def with_thresholds(
         step(done, len(good))
     return replace(
         manifest,
-        image_threshold=_within(threshold(image_scores, options.false_alarm_rate)),
-        pixel_threshold=_within(threshold(peaks, options.false_alarm_rate)),
+        image_threshold=probability_threshold(image_scores, options.false_alarm_rate),
+        pixel_threshold=probability_threshold(peaks, options.false_alarm_rate),
     )
 
 
-def _within(value: float) -> float:
-    """Scores are 0..1; the law fitted to few of them may reach beyond."""
-    return min(1.0, max(0.0, value))
+def probability_threshold(scores: Sequence[float], false_alarm_rate: float) -> float:
+    """Return what a good image's score, a probability, exceeds at the wanted rate: at least 0, and always below 1.
+
+    The law is fitted to ``-log(1 - p)``, the softplus of the logit: it is ``p`` where that is small, and the logit
+    near 1, where a law of ``p`` itself would reach beyond what any score can. Raises as ``threshold``.
+    """
+    stretched = -np.log1p(-np.minimum(np.asarray(scores, np.float64), _BELOW_ONE))
+    return min(_BELOW_ONE, max(0.0, -math.expm1(-threshold(stretched.tolist(), false_alarm_rate))))

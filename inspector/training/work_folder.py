@@ -48,6 +48,8 @@ class WorkFolder:
     def claimed(self) -> Iterator[None]:
         """Keep the folder for this process while the block runs.
 
+        A run that ended without a checkpoint has learnt nothing, and its folder is anybody's.
+
         Raises:
             BadInputError: it belongs to another run, or another process works in it.
             OSError: it cannot be written.
@@ -59,11 +61,11 @@ class WorkFolder:
 
     def _check_owner(self) -> None:
         file = self._path / "run.json"
-        try:
-            owner = json.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
+        if not file.exists() or not self.checkpoint.exists():
             write_whole(file, json.dumps(self._description, indent=1).encode())
             return
+        try:
+            owner = json.loads(file.read_text("utf-8"))
         except ValueError as error:
             raise BadInputError("the work folder of a run", f"{file}, which is damaged", _RESTART) from error
         if not isinstance(owner, dict):

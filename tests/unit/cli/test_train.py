@@ -13,6 +13,7 @@ import pytest
 from command_line import one_line_problem, run
 from PIL import Image
 
+from inspector.apps.weights import threshold_text
 from inspector.dapo.weights_file import verify_weights
 
 WEIGHTS = Path("w.safetensors")
@@ -54,6 +55,7 @@ def test_it_writes_weights_thresholds_and_a_plot(plate: Path) -> None:
     assert manifest.version in done.stdout
     assert "epoch 1/1 loss " in done.stderr
     assert "12 images, 3 of them defective" in done.stderr
+    assert "9 good images: thresholds that 0.01 of such exceed are extrapolated, a guess" in done.stderr
     assert Path("w.loss.svg").read_text().startswith("<?xml")
     assert sorted(path.name for path in WORK.iterdir()) == ["history.jsonl", "lock"]
 
@@ -109,6 +111,44 @@ def test_a_folder_to_write_into_is_refused_before_hours_are_spent(plate: Path) -
         problem = one_line_problem(run("train", str(plate), "--out", out, "--epochs", "1", "--restart"))
         assert "a folder" in problem
         assert "epoch" not in problem
+
+
+def test_a_folder_that_does_not_exist_is_not_made(plate: Path) -> None:
+    problem = one_line_problem(run("train", str(plate), "--out", "wieghts/w.safetensors", "--epochs", "1"))
+    assert "got wieghts, which does not exist" in problem
+    assert not Path("wieghts").exists()
+    Path("notes").write_text("")
+    assert "got notes, no folder" in one_line_problem(run("train", str(plate), "--out", "notes/w.safetensors"))
+
+
+def test_a_file_that_exists_is_refused_before_torch_is_loaded(plate: Path) -> None:
+    WEIGHTS.write_text("of someone")
+    WORK.mkdir()
+    (WORK / "run.json").write_text("{}")  # of a run that learnt nothing
+    script = (
+        "import sys\nfrom inspector.cli import app\n"
+        f"try:\n    app(['train', {str(plate)!r}, '--out', {str(WEIGHTS)!r}])\n"
+        "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "got w.safetensors, which exists" in done.stderr
+    assert done.stdout.split() == ["1", "False"]
+    assert WEIGHTS.read_text() == "of someone"
+
+
+def test_after_a_model_that_cannot_be_loaded_the_corrected_command_runs(plate: Path) -> None:
+    Path("damaged.safetensors").write_bytes(b"no tensors")
+    wrong = {"INSPECTOR_MODEL__PRETRAINED": "damaged.safetensors"}
+    one_line_problem(run("train", str(plate), *SHORT, env=wrong))
+    assert (WORK / "run.json").exists()
+    done = run("train", str(plate), *SHORT)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_threshold_next_to_1_is_not_written_as_1() -> None:
+    assert [threshold_text(value) for value in (0.5, 0.99994, 0.999984, 1 - 2**-24, 1.0)] == [
+        "0.5", "0.9999", "1 - 1.6e-05", "1 - 6e-08", "1",
+    ]  # fmt: skip
 
 
 def test_layer_tokens_are_those_of_the_weights_one_goes_on_from(plate: Path) -> None:

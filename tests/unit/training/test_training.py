@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import threshold
 from inspector.training.examples import JoinedExamples, TrainingExample
 from inspector.training.options import Effort, Step, TrainingOptions, TrainingStoppedError
+from inspector.training.thresholds import probability_threshold
 from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.preprocess import preprocess
@@ -258,6 +260,18 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path, change: dict[str, An
         train(TINY, MadeUp(12), SHORT, tmp_path)
 
 
+def test_a_run_that_learnt_nothing_refuses_no_other(tmp_path: Path, uninterrupted: tuple[PromptWeights, str]) -> None:
+    with pytest.raises(BadInputError, match="image of a defect"):
+        train(TINY, Few(0, 2), SHORT, tmp_path)
+    assert (tmp_path / "run.json").exists()
+    with pytest.raises(TrainingStoppedError):
+        train(TINY, Darker(), replace(SHORT, lr=0.01), tmp_path, Listener(stop=lambda: True))  # among the images
+    weights, _ = train(TINY, MadeUp(), SHORT, tmp_path)
+    assert same(weights, uninterrupted[0])
+    with pytest.raises(BadInputError, match="examples"):  # what is learnt is its own again
+        train(TINY, Darker(), SHORT, tmp_path)
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     def second(_step: Step) -> None:
         with pytest.raises(BadInputError, match="another run goes on"):
@@ -424,9 +438,33 @@ def test_thresholds_let_the_good_training_images_pass(tmp_path: Path) -> None:
     images = preprocess([example.pixels for example in good], scorer.mean, scorer.std)
     scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
     peaks = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1).amax(1)
-    wanted = [min(1.0, threshold(values.tolist(), 0.05)) for values in (scores.image_scores, peaks)]
+    softplus = [-torch.log1p(-values.double()) for values in (scores.image_scores, peaks)]
+    wanted = [-math.expm1(-threshold(values.tolist(), 0.05)) for values in softplus]
     assert [manifest.image_threshold, manifest.pixel_threshold] == pytest.approx(wanted, abs=1e-5)
-    assert wanted[1] < 1
+
+
+def test_few_good_images_that_score_near_1_leave_a_threshold_that_scores_can_exceed() -> None:
+    good = [0.97, 0.98, 0.985, 0.99, 0.991, 0.993, 0.995, 0.996, 0.997, 0.998, 0.9985, 0.999, 0.9995, 0.9999]
+    assert threshold(good, 0.01) > 1  # as if a score could be anything
+    found = probability_threshold(good, 0.01)
+    assert 0.9999 < found < 1 - 1e-6
+    assert np.float32(found) < 1  # as the map is compared
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=8, max_size=30), st.floats(1e-4, 0.4))
+def test_a_threshold_is_a_score_that_can_be_exceeded(good: list[float], rate: float) -> None:
+    found = np.float32(probability_threshold(good, rate))
+    assert 0 <= found < 1
+
+
+def test_small_scores_are_extrapolated_as_they_are() -> None:
+    good = [0.001 * i for i in range(1, 15)]
+    assert probability_threshold(good, 0.01) == pytest.approx(threshold(good, 0.01), rel=0.02)
+
+
+def test_a_quantile_is_the_same_however_scores_are_stretched() -> None:
+    good = np.random.default_rng(0).uniform(0, 1, 500).tolist()
+    assert probability_threshold(good, 0.01) == pytest.approx(threshold(good, 0.01), abs=1e-12)
 
 
 def test_a_seed_that_torch_cannot_take_is_refused_before_anything_is_read() -> None:
