@@ -16,14 +16,14 @@ from inspector.datasets.synonyms import Synonyms
 _SHOWN_LINES = 20
 
 
-def check(folder: Path, layout: str | None, synonyms: Path | None, as_json: bool) -> bool:
-    """Print what ``folder`` holds; return whether nothing is wrong with it.
+def check(folder: Path, layout: str | None, vocabulary: Path | None, as_json: bool) -> bool:
+    """Print what ``folder`` holds, ``vocabulary`` being own synonyms; return whether nothing is wrong with it.
 
     Raises:
         BadInputError: it is no data set of the layout, or the file of synonyms cannot be used.
         OSError: a folder cannot be read.
     """
-    words = None if synonyms is None else Synonyms.load(synonyms)
+    words = None if vocabulary is None else Synonyms.load(vocabulary)
     with console.status("looking for images"):
         dataset = open_dataset(folder, layout, words)
     with console.progress("reading images and masks", len(dataset.samples)) as meter:

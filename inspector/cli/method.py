@@ -74,7 +74,8 @@ def train(
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
     object_word: Annotated[
-        Literal["object", "class"], typer.Option("--object", help="What prompts call the part.")
+        Literal["object", "class"],
+        typer.Option("--object", help="What prompts call the part: the word 'object', or the class's folder name."),
     ] = "object",
     synthetic: Annotated[
         int, typer.Option(metavar="N", min=0, max=1_000_000, help="Examples painted on images of train/good.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from inspector.domain.checks import check_word
 from inspector.domain.errors import BadInputError
 from inspector.vision.image_file import list_images, printable
 
-_NAMED_COPIES = 3
+_NAMED = 3
 _SPLITS = ("train", "test")
 _BESIDE = (*_SPLITS, "ground_truth")
 
@@ -24,7 +24,7 @@ class ClassFacts:
     """One class: how many images of each type, ``good`` among them, each split has, and its vocabulary.
 
     An image of several types counts for each of them. ``defective`` and ``drawn`` are how many images show a defect,
-    and how many of those have a mask.
+    and how many of those have a mask; ``missing_masks`` names the others, where some are drawn.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ClassFacts:
     vocabulary: tuple[str, ...]
     defective: int
     drawn: int
+    missing_masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def check(dataset: Dataset, progress: Callable[[], None] = lambda: None) -> Find
         progress()
     facts = tuple(_facts(dataset, name) for name in dataset.classes)
     for one in facts:
-        _check_class(one, dataset.of_class(one.name), notes)
+        _check_class(one, notes)
     _check_copies(dataset, notes)
     notes.problems += _unread(dataset)
     notes.problems += [f"mask without an image: {_shown(mask, dataset.root)}" for mask in dataset.stray_masks]
@@ -92,20 +93,21 @@ def _check_files(sample: Sample, notes: _Notes) -> None:
 def _facts(dataset: Dataset, name: str) -> ClassFacts:
     samples = dataset.of_class(name)
     defective = [sample for sample in samples if sample.anomalous]
-    drawn = sum(sample.mask is not None for sample in defective)
+    undrawn = tuple(sample.name for sample in defective if sample.mask is None)
+    drawn = len(defective) - len(undrawn)
     counts = (_counts(samples, "train"), _counts(samples, "test"))
-    return ClassFacts(name, *counts, dataset.vocabulary(name), len(defective), drawn)
+    return ClassFacts(name, *counts, dataset.vocabulary(name), len(defective), drawn, undrawn if drawn else ())
 
 
 def _counts(samples: tuple[Sample, ...], split: Split) -> dict[str, int]:
     return dict(Counter(word for s in samples if s.split == split for word in s.defect_types or (GOOD,)))
 
 
-def _check_class(facts: ClassFacts, samples: tuple[Sample, ...], notes: _Notes) -> None:
-    missing = [sample for sample in samples if sample.anomalous and sample.mask is None]
-    if facts.drawn:
-        notes.problems += [f"missing mask: {sample.name}" for sample in missing]
-    elif missing:
+def _check_class(facts: ClassFacts, notes: _Notes) -> None:
+    if missing := facts.missing_masks:
+        counted = "missing mask" if len(missing) == 1 else f"{len(missing)} missing masks"
+        notes.problems.append(f"{counted}: {_first(missing)}")
+    elif facts.defective and not facts.drawn:
         notes.remarks.append(f"{facts.name}: no masks: metrics of pixels will not exist")
     if not facts.test:
         notes.remarks.append(f"{facts.name}: nothing to test on: no metrics will exist")
@@ -131,8 +133,7 @@ def _unusable(vocabulary: tuple[str, ...]) -> Iterator[str]:
 def _check_copies(dataset: Dataset, notes: _Notes) -> None:
     """One picture that is both good and defective is a problem; other copies need not be, as of a blank surface."""
     for samples in _equal_files(dataset):
-        names = ", ".join(sample.name for sample in samples[:_NAMED_COPIES])
-        names += f" and {len(samples) - _NAMED_COPIES} more" if len(samples) > _NAMED_COPIES else ""
+        names = _first([sample.name for sample in samples])
         if len({sample.anomalous for sample in samples}) > 1:
             notes.problems.append(f"the same picture both good and defective: {names}")
         elif len({sample.split for sample in samples}) > 1:
@@ -179,6 +180,11 @@ def _digest(path: Path) -> bytes:
 
 def _reason(error: OSError | ValueError) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -10,7 +10,9 @@ import typer
 from command_line import run
 
 from inspector import __version__
+from inspector.apps.ablate.variants import GROUPS
 from inspector.cli import app
+from inspector.datasets.opening import layouts
 
 # Not pydantic: typer takes it where it is installed, for options with choices.
 HEAVY = ("torch", "cv2", "kafka", "redis", "pydantic_settings", "open_clip", "numpy", "structlog")
@@ -50,6 +52,17 @@ def test_help_waits_for_no_heavy_library(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", [("dataset", "check"), ("evaluate",), ("ablate",)], ids=" ".join)
+def test_help_names_every_layout(path: tuple[str, ...]) -> None:
+    text = run(*path, "--help").stdout
+    assert [name for name in layouts() if name not in text] == []
+
+
+def test_help_names_every_group_of_the_ablation() -> None:
+    text = run("ablate", "--help").stdout
+    assert [name for name in GROUPS if name not in text] == []
 
 
 def test_version() -> None:

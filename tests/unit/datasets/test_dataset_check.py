@@ -86,6 +86,15 @@ def test_what_is_wrong_with_one_file_is_one_problem(lid: Path, spoil: object, pr
     assert found.startswith(problem)
 
 
+def test_many_missing_masks_are_one_problem_and_all_are_named_for_machines(lid: Path) -> None:
+    for number in range(100, 104):
+        miniatures.picture(lid / "test" / "dent" / f"{number}.png")
+    found = findings(lid)
+    names = [f"test/dent/{number}.png" for number in range(100, 104)]
+    assert found.problems == (f"4 missing masks: {', '.join(names[:3])} and 1 more",)
+    assert found.classes[0].missing_masks == tuple(names)
+
+
 def test_types_that_a_run_cannot_take_are_problems(lid: Path) -> None:
     for name in ("dent " * 20, *(f"kind {number}" for number in range(254))):
         miniatures.picture(lid / "test" / name / "000.png")
@@ -215,7 +224,7 @@ def test_hostile_names_are_shown_escaped(lid: Path) -> None:
 def test_own_words_and_a_named_layout(lid: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.yaml"
     words.write_text("mark: [scratch]\n")
-    assert "vocabulary: dent, mark" in run(str(lid), "--synonyms", str(words)).stdout
+    assert "vocabulary: dent, mark" in run(str(lid), "--vocabulary", str(words)).stdout
     refused = run(str(lid), "--layout", "visa")
     assert refused.exit_code == 1
     (line,) = refused.stderr.splitlines()
