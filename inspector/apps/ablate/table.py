@@ -42,14 +42,23 @@ def print_rows(rows: Sequence[Row]) -> None:
         if row.change:
             made.add_row("", "", *(_change(name, row.change.get(name)) for name in _COLUMNS), "", "")
     console.print_table(made)
-    for row in rows:
-        for why, names in _by_reason(row.missing).items():
-            absent = "no" if names[0] not in row.values else "not over all classes:"
-            console.remark(f"{row.variant.id}: {absent} {', '.join(_COLUMNS[name] for name in names)}: {why}")
+    for what, variants in _missing(rows).items():
+        console.remark(f"{'all rows' if len(variants) == len(rows) > 1 else ', '.join(variants)}: {what}")
     console.remark(
         "green, red: a change of more than twice its spread. false alarms, found: verdicts of good and of defective "
         "images at thresholds set beforehand. ms/image: all of a unit's work, reference and metrics included"
     )
+
+
+def _missing(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return what is not there and why, with the rows that lack it: most reasons are the data's, not a row's."""
+    lacking: dict[str, list[str]] = {}
+    for row in rows:
+        for why, names in _by_reason(row.missing).items():
+            absent = "no" if names[0] not in row.values else "not over all classes:"
+            what = f"{absent} {', '.join(_COLUMNS[name] for name in names)}: {why}"
+            lacking.setdefault(what, []).append(row.variant.id)
+    return lacking
 
 
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:

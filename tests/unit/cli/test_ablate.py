@@ -52,6 +52,8 @@ def test_each_row_stands_beside_its_groups_default_over_the_seeds(parts: Path) -
     lines = [line.split(";")[0] for line in result.stderr.splitlines() if line.startswith("row ")]
     assert (lines[0], len(lines)) == ("row 1 of 5, seed 1 of 2: zero-shot/default", 10)
     assert "unit 1" not in result.stderr
+    (why,) = [line for line in result.stderr.splitlines() if "no type F1" in line]
+    assert why.startswith("all rows: "), "what the data lack is said once, not in each row"
 
 
 def test_a_row_that_cannot_be_measured_says_why(tiny_settings: Path) -> None:
