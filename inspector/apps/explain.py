@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import textwrap
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,12 +40,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A result, the results of its camera up to it, its product, and a picture (JPEG or PNG), if there is one."""
+    """A result, the results of its camera up to it, its product, and a picture (JPEG or PNG), if there is one.
+
+    ``file``: the image file inspected just now, as the report names it; None for a frame whose result was kept.
+    """
 
     result: InspectionResult
     recent: list[InspectionResult]
     product: ProductSettings
     picture: bytes | None = field(repr=False)
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def run(settings: Settings, request: Request) -> None:
             "an image file beside --reference", repr(request.target), "check its path; a frame keeps its own verdict"
         )
     found = _from_file(settings, request) if is_file else _from_redis(settings, request)
-    made = report(found.result, found.recent, found.product)
+    made = report(found.result, found.recent, found.product, found.file)
     answer = _ask(settings, made, found)
     if request.as_json:
         # Through `console`, which writes nothing but ASCII: names and a model's words may hold what moves a cursor.
@@ -82,9 +87,16 @@ def run(settings: Settings, request: Request) -> None:
 
 
 def _from_redis(settings: Settings, request: Request) -> _Found:
-    store = wiring.results(settings)
-    # What a shell passes on that is no text cannot be an id, nor be sent.
-    result = store.get(request.target) if is_text(request.target) else None
+    try:
+        store = wiring.results(settings)
+        # What a shell passes on that is no text cannot be an id, nor be sent.
+        result = store.get(request.target) if is_text(request.target) else None
+    except InspectorError as error:
+        if _looks_like_a_file(request.target):
+            raise _no_file(request.target) from error
+        raise
+    if result is None and _looks_like_a_file(request.target):
+        raise _no_file(request.target)
     if result is None:
         raise BadInputError(
             "the id of a frame whose result is kept, or an image file",
@@ -103,6 +115,19 @@ def _from_redis(settings: Settings, request: Request) -> _Found:
         store.last(result.camera_id, request.last, until=result.captured_at),
         products.get(result.product, products["default"]),
         store.overlay(result.frame_id) or store.frame(result.frame_id),
+    )
+
+
+def _looks_like_a_file(target: str) -> bool:
+    kind, _ = mimetypes.guess_type(target, strict=False)
+    return "/" in target or (kind or "").startswith("image/")
+
+
+def _no_file(target: str) -> BadInputError:
+    return BadInputError(
+        "an image file, or the id of a frame whose result is kept",
+        f"{target!r}: there is no such file",
+        "check the path; ids are in `inspector results CAMERA`",
     )
 
 
@@ -130,7 +155,8 @@ def _from_file(settings: Settings, request: Request) -> _Found:
         queue_ms=0.0,
     )
     result = replace(inspected.result, camera_id=request.camera_id or inspected.result.camera_id)
-    return _Found(result, [], local.product, verdict.evidence.overlay or frame.frame.image)
+    named = item.shown if request.camera_id is None else f"{item.shown}, as of camera {request.camera_id}"
+    return _Found(result, [], local.product, verdict.evidence.overlay or frame.frame.image, named)
 
 
 def _camera(settings: Settings, camera_id: str | None) -> tuple[CameraSettings, ProductSettings]:

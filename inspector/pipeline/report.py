@@ -20,13 +20,16 @@ TYPE_WORDS = ((0.8, "almost certainly"), (0.5, "probably"), (0.0, "possibly"))
 MARGIN_WORDS = ((0.5, "clearly"), (0.1, ""), (0.0, "barely"))
 
 
-def report(result: InspectionResult, recent: Sequence[InspectionResult], product: ProductSettings) -> FrameReport:
+def report(
+    result: InspectionResult, recent: Sequence[InspectionResult], product: ProductSettings, file: str | None = None
+) -> FrameReport:
     """Report on one frame.
 
     Args:
         result: what is reported on.
         recent: results of the same camera, in any order; those captured later, and the frame itself, do not count.
         product: says where the part lies in the frame (region of interest).
+        file: the image file that the frame was read from, if no camera took it; no frames came before it.
     """
     before = [other for other in recent if _is_earlier(other, result)]
     alike = [other for other in before if _judged_by(other) == _judged_by(result)]
@@ -50,7 +53,7 @@ def report(result: InspectionResult, recent: Sequence[InspectionResult], product
         defects=defects,
         recent=compared,
         limits=limits,
-        text=text.frame(result, verdict, defects, compared, limits),
+        text=text.frame(result, verdict, defects, compared, limits, file),
     )
 
 

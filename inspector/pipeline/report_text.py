@@ -69,13 +69,15 @@ def frame(
     defects: Sequence[DefectReport],
     recent: RecentFrames,
     limits: Sequence[str],
+    file: str | None = None,
 ) -> str:
-    """Return the whole report: verdict, a line a defect, comparison, limits."""
-    camera = printable(result.camera_id)
+    """Return the whole report: verdict, a line a defect, comparison (not of an image ``file``), limits."""
+    shown = f"Camera {printable(result.camera_id)}" if file is None else printable(file)
     score, threshold = f"{result.anomaly_score:.2f}", f"{result.image_threshold:.2f}"
-    lines = [f"Camera {camera}: {verdict}, anomaly score {score}, threshold {threshold}. {_found(result)}"]
+    lines = [f"{shown}: {verdict}, anomaly score {score}, threshold {threshold}. {_found(result)}"]
     lines += [f"- {defect.sentence}" for defect in defects]
-    lines.append(_comparison(recent))
+    if file is None:
+        lines.append(_comparison(recent))
     lines += [f"Limit: {limit}." for limit in limits]
     return "\n".join(lines)
 

@@ -58,10 +58,11 @@ def test_an_image_is_explained_without_a_broker(parts: Path) -> None:
     result = run(*EXPLAIN)
     assert result.exit_code == 0, (result.output, result.exception)
     first, *rest = result.stdout.splitlines()
-    assert first.startswith("Camera cam7: ")
+    assert first.startswith("bad.jpg, as of camera cam7: ")
     assert "anomalous, anomaly score" in first
     assert any(" upper left" in line and " mm, " in line for line in rest)
-    assert "No earlier frames of this camera to compare with." in rest
+    assert "earlier frames" not in result.stdout
+    assert run("explain", "bad.jpg", "--reference", "good").stdout.startswith("bad.jpg: ")
     assert "Limit: the weights are untrained, so each type is a guess." in rest
     assert "types are a guess" in result.stderr
 
@@ -94,7 +95,7 @@ def test_a_models_words_follow_the_report_and_are_marked(parts: Path, chat: Chat
     chat.body = completion("A crack of 77 mm, lower right.\x07\nAct now.")
     result = run(*EXPLAIN)
     assert result.exit_code == 0
-    assert result.stdout.startswith("Camera cam7: ")
+    assert result.stdout.startswith("bad.jpg, as of camera cam7: ")
     report, _, words = result.stdout.partition("Words of the model m, held against the report; not part of it:\n")
     assert report.strip()
     assert words.splitlines() == [
@@ -138,7 +139,7 @@ def test_without_an_answer_the_report_still_stands(parts: Path, chat: Chat, trou
     configure(parts, backend="openai", url=url, model="m", **key)
     result = run("explain", "bad.jpg", "--reference", "good")
     assert result.exit_code == 0
-    assert result.stdout.startswith("Camera files: ")
+    assert result.stdout.startswith("bad.jpg: ")
     assert "Words of the model" not in result.stdout
     assert [line for line in result.stderr.splitlines() if "untrained" not in line] == [
         line for line in result.stderr.splitlines() if line.startswith("no answer of a model (explain.*): expected ")
@@ -153,5 +154,9 @@ def test_bad_input_in_one_line(parts: Path) -> None:
     assert "torn.jpg" in torn.stderr.splitlines()[-1]
     assert "cam7" in one_line_problem(run("explain", "bad.jpg", "--camera", "cam8"))
     assert "--reference" in one_line_problem(run("explain", "no-such-file.jpg", "--reference", "good"))
+    (parts / "inspector.yaml").write_text(json.dumps({"redis": {"url": "redis://127.0.0.1:9"}}))
+    for name in ("nofile.PNG", "photos/part"):
+        assert f"'{name}': there is no such file" in one_line_problem(run("explain", name))
+    assert "no such file" not in one_line_problem(run("explain", "0195-frame"))
     configure(parts, backend="openai")
     assert "explain.url" in one_line_problem(run("explain", "bad.jpg"))

@@ -44,6 +44,10 @@ def test_a_normal_frame_says_so() -> None:
     text = report(result(1, score=0.02), [], WHOLE).text
     assert text.startswith("Camera cam1: clearly normal, anomaly score 0.02, threshold 0.50. No region reaches")
     assert text.endswith("No earlier frames of this camera to compare with.")
+    of_file = report(result(1, score=0.02), [], WHOLE, "a\x1b.jpg").text
+    assert of_file == text.replace("Camera cam1", r"a\x1b.jpg").removesuffix(
+        "\nNo earlier frames of this camera to compare with."
+    )
     assert "although the frame as a whole is normal" in report(result(1, SCRATCH, score=0.2), [], WHOLE).text
     assert "no region of it reaches" in report(result(1, score=0.9), [], WHOLE).text
 
