@@ -26,17 +26,15 @@ def run(
     """
     store = wiring.results(settings)
     found = store.last(camera_id, last, defects_only)
-    if not found and camera_id not in (known := store.cameras()):
-        raise BadInputError(
-            "a camera with results",
-            f"{camera_id!r}; there are {', '.join(sorted(known)) or 'none'}",
-            "check the name with `inspector cameras`, and that an inspector runs",
-        )
+    if not found:
+        _say_why_none(settings, store, camera_id, defects_only)
     if overlay_dir is not None:
         saved = _save_overlays(store, found, overlay_dir)
         console.remark(f"{saved} overlays in {overlay_dir}")
     if as_json:
         print("[" + ",".join(to_json(result).decode() for result in found) + "]")
+        return
+    if not found:
         return
     made = console.table("captured", "verdict", "score", "defects", "part", "frame")
     for result in found:
@@ -49,6 +47,22 @@ def run(
             console.cell(result.frame_id, "dim"),
         )
     console.print_table(made)
+
+
+def _say_why_none(settings: Settings, store: RedisResults, camera_id: str, defects_only: bool) -> None:
+    known = store.cameras()
+    # Among cameras that have results, or are listed in the settings, another name is more likely a wrong one.
+    if known and camera_id not in known and camera_id not in settings.domain_cameras():
+        raise BadInputError(
+            "a camera with results",
+            f"{camera_id!r}; there are {', '.join(sorted(known))}",
+            "check the name with `inspector cameras`, and that an inspector runs",
+        )
+    if defects_only and (good := store.counts(camera_id).good):
+        console.remark(f"no anomalous results of camera {camera_id} among those kept; good ones: {good}")
+        return
+    what = "anomalous results" if defects_only else "results"
+    console.remark(f"no {what} of camera {camera_id} yet; is `inspector inspect` running and the camera producing?")
 
 
 def cameras(settings: Settings, as_json: bool) -> None:

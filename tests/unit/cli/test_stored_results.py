@@ -132,6 +132,24 @@ def test_frames_nobody_knows_and_cameras_they_are_not_of(stored: Stored) -> None
     assert run("explain", known, "--camera", stored.camera()).exit_code == 0
 
 
+def test_a_camera_without_results_is_no_error_but_says_why(stored: Stored, tiny_settings: Path) -> None:
+    camera = stored.camera()
+    stored.put(1)
+    none_anomalous = run("results", camera, "--defects-only")
+    assert (none_anomalous.exit_code, none_anomalous.stdout) == (0, "")
+    assert none_anomalous.stderr == f"no anomalous results of camera {camera} among those kept; good ones: 1\n"
+    assert stored.prefix in one_line_problem(run("results", f"{stored.prefix}typo"))
+    listed = json.loads(tiny_settings.read_text()) | {"cameras": {f"{stored.prefix}new": {}}}
+    tiny_settings.write_text(json.dumps(listed))
+    for options, what in (((), "results"), (("--defects-only",), "anomalous results")):
+        new = run("results", f"{stored.prefix}new", *options)
+        assert (new.exit_code, new.stdout) == (0, "")
+        assert new.stderr == (
+            f"no {what} of camera {stored.prefix}new yet; is `inspector inspect` running and the camera producing?\n"
+        )
+    assert json.loads(run("results", f"{stored.prefix}new", "--json").stdout) == []
+
+
 def test_what_looks_like_the_text_comes_first(stored: Stored) -> None:
     stored.put(1, DENT, rows=[stored.normal])
     best = stored.put(2, DENT, SCRATCH, rows=[stored.normal + 0.9 * stored.wanted, stored.wanted])
