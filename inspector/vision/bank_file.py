@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import torch
 from safetensors import SafetensorError
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
-from inspector.vision.bank_features import LEVELS, TEXTURE
+from inspector.domain.scoring import ScoringSettings
+from inspector.vision.bank_features import LEVELS, TEXTURE, chosen_levels
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank
 from inspector.vision.whitening import Whitening
@@ -20,6 +22,35 @@ BANK_SCHEMA = "inspection.bank/2"
 _INFO = "info"
 _MAX_BYTES = 256 * 2**20
 _MAX_HEADER_BYTES = 2**20
+
+
+def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSettings) -> None:
+    """Refuse a bank that might become too large to be read, before it is built.
+
+    Where frames may be matched in place, that is what it might come to: it keeps all patches of its frames.
+
+    Args:
+        shapes: [rows, columns, D] of one frame's features, by level.
+        frames: how many the bank is to be made of.
+        scoring: its ``bank_*`` settings.
+
+    Raises:
+        BadInputError: more than ``_MAX_BYTES``.
+    """
+    needed = _MAX_HEADER_BYTES
+    for name in chosen_levels(scoring.bank_levels):
+        rows, columns, width = shapes[name]
+        patches = min(frames * rows * columns, scoring.bank_patches)
+        if name == TEXTURE and scoring.bank_matching != "anywhere":
+            in_place = min(frames, scoring.bank_frames) * rows * columns
+            patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
+        needed += patches * width * (4 if name == TEXTURE else 2)
+    if needed > _MAX_BYTES:
+        raise BadInputError(
+            f"a bank of at most {_MAX_BYTES // 2**20} MiB",
+            f"one that may take {needed // 2**20} MiB",
+            "lower scoring.bank_frames or scoring.bank_patches, give fewer frames, or use fewer tiles",
+        )
 
 
 def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:

@@ -13,7 +13,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
-from inspector.vision.bank_file import dump_bank
+from inspector.vision.bank_file import check_size, dump_bank
 from inspector.vision.camera_book import BankInUse, Plan
 from inspector.vision.image_score import peak
 from inspector.vision.judge import RawScores
@@ -36,13 +36,15 @@ def enrol(
     The scores are those of the area where ``product`` is inspected; the references are of the whole frame.
 
     Raises:
-        BadInputError: fewer than 8 different frames.
+        BadInputError: fewer than 8 different frames, or a bank that might become too large (``check_size``).
     """
     distinct = list({frame_digest(frame): frame for frame in pixels}.items())
     if len(distinct) < MIN_FRAMES:
         raise BadInputError(
             f"at least {MIN_FRAMES} different normal frames", str(len(distinct)), "add normal frames of the camera"
         )
+    one = scorer.features([distinct[0][1]])
+    check_size({level: values.shape[1:] for level, values in one.items()}, len(distinct), scorer.scoring)
     features = scorer.features([frame for _, frame in distinct])
     bank = build_bank(features, scorer.scoring)
     scores = bank.score(features, leave_out=torch.arange(len(distinct)))

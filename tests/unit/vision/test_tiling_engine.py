@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import logging
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.ports import DecodedFrame, Verdict
-from inspector.vision import camera_book
+from inspector.vision import bank_file, camera_book
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.opencv import cv2
@@ -81,6 +82,39 @@ def enrolled(bank: bytes, plate: ProductSettings = TILED) -> InspectionEngine:
     served = engine(plate)
     served.set_bank("cam1", version_of(bank), bank)
     return served
+
+
+def test_a_bank_that_would_be_too_large_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_place = ScoringSettings(bank_matching="in_place")
+    served = InspectionEngine(SPEC, *weights(), {"plate": TILED}, {"cam1": CameraSettings("plate")}, scoring=in_place)
+    pixels = [served.decode(good(seed)).pixels for seed in range(8)]
+    size = len(served.enroll(pixels))
+
+    def built(*_: object) -> None:
+        raise AssertionError("it was built")
+
+    monkeypatch.setattr("inspector.vision.enrolment.build_bank", built)
+    monkeypatch.setattr(bank_file, "_MAX_HEADER_BYTES", 0)
+    monkeypatch.setattr(bank_file, "_MAX_BYTES", size // 2)
+    with pytest.raises(BadInputError, match=r"may take .* MiB: lower scoring\.bank_frames"):
+        served.enroll(pixels)
+    monkeypatch.setattr(bank_file, "_MAX_BYTES", size)  # which has a header and more
+    with pytest.raises(AssertionError, match="it was built"):
+        served.enroll(pixels)
+
+
+@pytest.mark.parametrize(
+    ("frames", "matching", "refused"),
+    [(16, "in_place", False), (32, "in_place", True), (32, "auto", True), (32, "anywhere", False)],
+)
+def test_frames_of_many_tiles_make_large_banks_in_place(
+    frames: int, matching: Literal["in_place", "auto", "anywhere"], refused: bool
+) -> None:
+    shapes = {"early": (100, 100, 384), "late": (100, 100, 384), "texture": (500, 500, 14)}  # 13 MiB a frame
+    sizes = {name: torch.Size(shape) for name, shape in shapes.items()}
+    with pytest.raises(BadInputError) if refused else contextlib.nullcontext():
+        bank_file.check_size(sizes, frames, ScoringSettings(bank_matching=matching))
+    bank_file.check_size(sizes, frames, ScoringSettings(bank_matching=matching, bank_frames=12))
 
 
 @pytest.mark.parametrize(("tiles", "found"), [(1, False), (3, True)])
