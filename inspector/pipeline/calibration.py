@@ -27,6 +27,8 @@ _TRUSTED = 2 / 3
 def threshold(raw_scores: Sequence[float], false_alarm_rate: float) -> float:
     """Return the raw score that a normal frame exceeds with probability ``false_alarm_rate`` (above 0, below 1).
 
+    One that equals it is judged anomalous too; scores are continuous, and hardly any but the same frame again does.
+
     With at least 5 frames expected above it, the empirical quantile. With fewer, the quantile of a Gumbel
     distribution fitted by moments (frame scores are maxima over a map, whose law tends to it: Fisher-Tippett), but
     not below the largest score seen if not one frame is expected above.

@@ -49,6 +49,8 @@ def judge(
 ) -> Verdict:
     """Judge one frame; adds ``regions`` and, for an anomalous frame, ``overlay`` to ``timings_ms``.
 
+    A frame whose score reaches its threshold is anomalous; a score equal to it counts as above.
+
     Defects are listed whatever the verdict: a frame can be normal as a whole and still have a region above the pixel
     threshold, or the reverse. Pictures are made only of anomalous frames; what the listed defects look like to words is
     kept of all, marked with the weights they were ``made_with``.

@@ -51,7 +51,7 @@ def test_any_region_on_any_grid_has_an_embedding_of_length_one(rows: int, column
     random = np.random.default_rng(seed)
     labels = random.integers(0, 3, (side, side)).astype(np.int32)
     labels.flat[0] = 1
-    present = sorted(set(labels.flat) - {0})
+    present = sorted({int(label) for label in labels.flat} - {0})
     labels = np.searchsorted([0, *present], labels).astype(np.int32)
     patches = Patches((torch.from_numpy(random.random((rows * columns, 5)) + 0.1),), (rows, columns))
     lengths = np.linalg.norm(embed_regions(labels, len(present), patches).astype(np.float32), axis=1)
