@@ -65,8 +65,10 @@ def advice(tally: Tally, truth: TruthMeter, reference_images: int) -> str | None
     if tally.anomalous or not missed:
         return None
     normals = f"more normal images ({reference_images} now)" if reference_images else "normal images (--reference)"
+    # Without a reference it hangs on the weights whether the order means anything.
+    ranked = ", and the scores still rank the images" if reference_images else ""
     return (
-        f"no image reaches the threshold, {tally.threshold:.3g}; the highest score is {tally.highest:.3f}, and the "
-        f"scores still rank the images. Give {normals}, or a lower threshold: --image-threshold here, "
+        f"no image reaches the threshold, {tally.threshold:.3g}; the highest score is {tally.highest:.3f}{ranked}. "
+        f"Give {normals}, or a lower threshold: --image-threshold here, "
         "cameras.ID.image_threshold of a camera"
     )
