@@ -23,12 +23,12 @@ _PICTURE_PX = 600
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A scored image of (width, height) ``size_px`` with its map, reduced: float16 [96, 96]."""
+    """A scored image of (width, height) ``size_px`` with its map, reduced: float32 [96, 96]."""
 
     sample: Sample
     scored: ScoredImage
     size_px: tuple[int, int]
-    reduced: NDArray[np.float16] = field(repr=False)
+    reduced: NDArray[np.float32] = field(repr=False)
 
 
 def candidate(
@@ -36,7 +36,7 @@ def candidate(
 ) -> Candidate:
     """Keep what is needed to show this image later."""
     small = cv2.resize(anomaly_map, (_MAP_SIDE_PX, _MAP_SIDE_PX), interpolation=cv2.INTER_AREA)
-    return Candidate(sample, scored, size_px, small.astype(np.float16))
+    return Candidate(sample, scored, size_px, np.asarray(small, np.float32))
 
 
 def draw_examples(candidates: Sequence[Candidate], count: int, pixel_threshold: float | None) -> tuple[Example, ...]:
@@ -44,7 +44,7 @@ def draw_examples(candidates: Sequence[Candidate], count: int, pixel_threshold: 
     if not candidates or not count:
         return ()
     # Not the very highest: one hot pixel would leave all others cold.
-    low, high = np.quantile(np.stack([c.reduced for c in candidates]).astype(np.float32), (0.5, 0.999))
+    low, high = np.quantile(np.stack([c.reduced for c in candidates]), (0.5, 0.999))
     return tuple(
         _draw(group, one, float(low), float(high), pixel_threshold)
         for group, chosen in _choose(candidates, count)
@@ -86,5 +86,5 @@ def _draw(
         one.scored.predicted_type,
         one.size_px[0] / one.size_px[1],
         truth_picture(pixels, mask),
-        found_picture(pixels, one.reduced.astype(np.float32), low, high, threshold),
+        found_picture(pixels, one.reduced, low, high, threshold),
     )
