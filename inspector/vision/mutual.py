@@ -22,6 +22,8 @@ from inspector.vision.whitening import Whitening, fit_whitening
 _STEP_FLOATS = 4 * 2**20
 # Median absolute deviation -> standard deviation, where values are normal.
 _MAD_TO_STD = 1.4826
+# Share of the mean deviation, which is 0.8 of a normal law's standard deviation: ordinary parts keep their spread.
+_MEAN_SHARE = 1 / 3
 # Frames compared to find out whether the camera is fixed, and how much farther (mean square) the own place may be than
 # the nearest of all. On real photographs: about 1 and 2 with a fixed camera, 15 where parts lie anywhere.
 _TRIED = 8
@@ -107,8 +109,12 @@ def lies_in_place(frames: Mapping[str, Tensor], keep: float) -> bool:
 
 def _location_and_spread(values: Tensor) -> tuple[float, float]:
     median = values.median()
-    spread = _MAD_TO_STD * float((values - median).abs().median())
-    # Identical frames have no spread: any difference from them is then large, but finite.
+    away = (values - median).abs()
+    spread = _MAD_TO_STD * float(away.median())
+    # Where more than half of a part is bare, as on a printed board, the median deviation is that of bare patches, next
+    # to nothing: the others then scored in millions, and differently from one measuring to the next.
+    spread = max(spread, _MEAN_SHARE * float(away.mean()))
+    # Identical frames have no spread at all: any difference from them is then large, but finite.
     return float(median), max(spread, 1e-3 * float(median), 1e-6)
 
 

@@ -23,6 +23,7 @@ from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
 from inspector.pipeline.ports import DecodedFrame
+from inspector.vision.bank_features import TEXTURE
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores
 from inspector.vision.mutual import Measure, fit_measure, lies_in_place, usual
@@ -383,6 +384,16 @@ def test_zones_limit_the_mutual_score_too() -> None:
     limited = served.score_mutually(batch)[7]
     assert limited.image_score < everywhere.image_score / 2
     assert limited.anomaly_map.max() == pytest.approx(everywhere.image_score, rel=1e-4)
+
+
+def test_a_part_that_is_mostly_bare_has_the_spread_of_what_is_on_it() -> None:
+    # A printed board: two thirds of the patches are blank and alike in every frame, edges differ a little.
+    distances = torch.zeros(8, 6, 6)
+    distances[:, :2] = torch.rand(8, 2, 6, generator=torch.Generator().manual_seed(1)) + 0.5
+    scale = usual({TEXTURE: distances})
+    scores = scale.score({TEXTURE: distances})
+    assert scores.max() < 20, "an edge is nothing unheard of"
+    assert scale.score({TEXTURE: torch.full((1, 6, 6), 10.0)}).min() > scores.max(), "a defect still is"
 
 
 def test_the_measure_and_scale_of_a_set_do_not_hang_on_its_order() -> None:
