@@ -180,10 +180,12 @@ def _changed(
         model = {"weights": shelf.file(variant.recipe, seed), "text_mode": None}
     elif settings.model.weights is None:
         model = {"seed": settings.model.seed + seed}  # untrained: each seed has frozen weights of its own
+    aim = {} if variant.false_alarm_rate is None else {"false_alarm_rate": variant.false_alarm_rate}
     return settings.model_copy(
         update={
             "scoring": _built_in(settings).model_copy(update=dict(variant.scoring)),
             "products": {**settings.products, "default": default},
+            "calibration": settings.calibration.model_copy(update=aim),
             "model": settings.model.model_copy(update=model),
         }
     )

@@ -26,7 +26,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row. ``scoring`` changes ``scoring.*``; ``shots`` are those of bank mode."""
+    """One row. ``shots`` are of bank mode; ``scoring`` changes ``scoring.*``, ``false_alarm_rate`` calibration's aim."""
 
     group: str
     name: str
@@ -37,6 +37,7 @@ class Variant:
     tiles: int = 1
     object_word: ObjectWord = "object"
     recipe: Recipe = Recipe()
+    false_alarm_rate: float | None = None
 
     @property
     def id(self) -> str:
@@ -74,6 +75,7 @@ VARIANTS = (
     _bank("anywhere", "references of any place only", bank_matching="anywhere"),
     _bank("small-coreset", "a quarter of the references, of any place", bank_matching="anywhere", bank_patches=256),
     _bank("half-memory", "8 of the 16 images kept in place", bank_frames=8),
+    Variant(BANK, "aim-10", "calibrated to 10 % of false alarms", ScoreMode.BANK, 16, false_alarm_rate=0.1),
     _bank("texture", "hand-made texture alone", bank_levels="texture"),
     _bank("tower", "the vision tower's features alone", bank_levels="tower"),
     # With three times the patches, as many references as without tiles would measure their want, see ScoringSettings.

@@ -56,6 +56,16 @@ def test_each_row_stands_beside_its_groups_default_over_the_seeds(parts: Path) -
     assert why.startswith("all rows: "), "what the data lack is said once, not in each row"
 
 
+def test_another_aim_of_calibration_changes_verdicts_and_no_ranking(parts: Path) -> None:
+    result = ablate("--only", "bank/aim-10", "--seeds", "1")
+    assert result.exit_code == 0, (result.output, result.exception)
+    change = rows()["bank/aim-10"]["change"]
+    assert change["image_auroc"]["mean"] == change["pixel_auroc"]["mean"] == 0
+    units = [json.loads(file.read_text()) for file in sorted(Path("out/units/bank").rglob("*.json"))]
+    lower, usual = (unit["thresholds"]["in_use"] for unit in units)
+    assert lower < usual, "who accepts more false alarms has a lower threshold"
+
+
 def test_a_row_that_cannot_be_measured_says_why(tiny_settings: Path) -> None:
     dataset(tiny_settings.parent / "parts", normals=14)
     result = ablate("--only", "bank/1-shot", "--seeds", "1")
