@@ -26,7 +26,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row. ``shots`` are of bank mode; ``scoring`` changes ``scoring.*``, ``false_alarm_rate`` calibration's aim."""
+    """One row. ``shots``: of bank mode. ``scoring`` changes ``scoring.*``, ``false_alarm_rate`` calibration's aim."""
 
     group: str
     name: str
