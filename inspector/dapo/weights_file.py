@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ from inspector.dapo.spec import ModelSpec
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
+from inspector.files import write_whole
 
 MANIFEST_KEY = "manifest"
 _MAX_HEADER_BYTES = 1 << 20
@@ -38,19 +37,12 @@ def save_weights(path: Path, weights: PromptWeights, manifest: WeightsManifest) 
     sealed = seal(weights, manifest)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
     data = to_safetensors(tensors, {MANIFEST_KEY: to_json(sealed).decode()})
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise BadInputError(
             "a folder that weights can be written to", f"{error.strerror} for {path}", "choose another path"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return sealed
 
 

@@ -14,7 +14,7 @@ from torch.optim import Adam
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
-from inspector.training.files import write_whole
+from inspector.files import write_whole
 
 _KEY = "position"
 
@@ -34,7 +34,7 @@ def save_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, positio
         tensors[f"weights.{name}"] = parameter.detach().cpu().contiguous()
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"adam.{key}.{name}"] = value.detach().cpu().contiguous()
-    write_whole(path, save(tensors, {_KEY: to_json(position).decode()}))
+    write_whole(path, save(tensors, {_KEY: to_json(position).decode()}), alone=True)
 
 
 def load_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, run: str) -> int:

@@ -18,8 +18,8 @@ from torch import Tensor
 from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import Vocabulary
 from inspector.domain.records import from_json, to_json
+from inspector.files import write_whole
 from inspector.training.examples import ExampleSource, TrainingExample, UnreadableExampleError
-from inspector.training.files import write_whole
 from inspector.training.prompt_model import FrozenTowers
 from inspector.vision.preprocess import preprocess
 
@@ -145,7 +145,7 @@ def prepare(
         if isinstance(store, np.memmap):
             store.flush()
     index = Index(tuple(labels), tuple(unreadable), embedded, decoded)
-    write_whole(place / _INDEX, to_json(index))  # last: without it, nothing here counts
+    write_whole(place / _INDEX, to_json(index), alone=True)  # last: without it, nothing here counts
     return PreparedExamples(source, towers, place, index)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inspector.domain.errors import BadInputError
-from inspector.training.files import write_whole
+from inspector.files import write_whole
 from inspector.training.options import Step
 from inspector.training.prepared import remove_cache
 
@@ -62,7 +62,7 @@ class WorkFolder:
     def _check_owner(self) -> None:
         file = self._path / "run.json"
         if not file.exists() or not self.checkpoint.exists():
-            write_whole(file, json.dumps(self._description, indent=1).encode())
+            write_whole(file, json.dumps(self._description, indent=1).encode(), alone=True)
             return
         try:
             owner = json.loads(file.read_text("utf-8"))
@@ -79,7 +79,7 @@ class WorkFolder:
     def rewind_history(self, steps: int) -> None:
         """Forget the steps after the first ``steps``, which a resumed run makes again."""
         kept = self.history.read_bytes().splitlines(keepends=True)[:steps] if self.history.exists() else []
-        write_whole(self.history, b"".join(kept))
+        write_whole(self.history, b"".join(kept), alone=True)
 
     def remember(self, step: Step) -> None:
         """Add a step to the history. What hangs on the machine stays out: the same run writes the same file."""

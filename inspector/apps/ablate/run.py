@@ -15,7 +15,6 @@ from inspector.apps.ablate.summary import FIGURES, Estimate, Row, rows_of
 from inspector.apps.ablate.table import print_rows
 from inspector.apps.ablate.variants import Variant, chosen
 from inspector.apps.ablate.weights import Tuning, WeightsShelf
-from inspector.apps.evaluate.files import write_whole
 from inspector.apps.evaluate.plan import Asked, classes_of
 from inspector.apps.evaluate.run import INTERRUPTED, open_all
 from inspector.apps.evaluate.session import Session, StoppedError
@@ -29,6 +28,7 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.evaluation.report.page import TUNED_ON
 from inspector.evaluation.unit_result import UnitResult
+from inspector.files import write_whole
 from inspector.settings import Settings
 from inspector.settings.products import ProductEntry
 from inspector.settings.sections import ScoringSection

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inspector.apps.evaluate.files import write_whole
 from inspector.evaluation.report.page import EvaluatedDataset, Evaluation, Fact
 from inspector.evaluation.report.render import render
+from inspector.files import write_whole
 
 _UNTRAINED = (
     "The text side is untrained: zero-shot scores and defect types mean nothing here. Scores of k-shot and mutual"

@@ -18,7 +18,6 @@ from inspector.apps.evaluate.earlier import (
     refuse_another,
     remove,
 )
-from inspector.apps.evaluate.files import write_whole
 from inspector.apps.evaluate.plan import Asked, classes_of
 from inspector.apps.evaluate.report import write_report
 from inspector.apps.evaluate.session import Session, StoppedError
@@ -29,6 +28,7 @@ from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
 from inspector.evaluation.report.page import TUNED_ON, EvaluatedDataset
+from inspector.files import write_whole
 from inspector.settings import Settings
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended

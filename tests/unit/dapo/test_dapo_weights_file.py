@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-import inspector.dapo.weights_file as weights_file
+from inspector import files
 from inspector.dapo.backbone import backbone_id
 from inspector.dapo.prompt_weights import PromptWeights, content_version, init_prompt_weights
 from inspector.dapo.spec import ModelSpec
@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights_file.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(BadInputError, match="No space left"):
         save_weights(path, *tiny)
     assert path.read_bytes() == b"old"

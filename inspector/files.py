@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write or replace a file. One process writes it, so the temporary name is fixed and a dead run's is overwritten.
+def write_whole(path: Path, data: bytes, *, alone: bool = False) -> None:
+    """Write or replace a file, on the disk itself when this returns.
+
+    ``alone``: no other process writes it, so the file beside it has a fixed name, and what a killed run left of one is
+    overwritten. Otherwise each writer has a name of its own, and the last one to end wins.
 
     Raises:
         OSError: the disk or its rights.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part" if alone else f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
