@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import torch
@@ -11,17 +10,16 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import from_json, to_json
+from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import LEVELS, TEXTURE, chosen_levels
+from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank
 from inspector.vision.whitening import Whitening
 
 BANK_SCHEMA = "inspection.bank/2"
-_INFO = "info"
 _MAX_BYTES = 256 * 2**20
-_MAX_HEADER_BYTES = 2**20
 
 
 def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSettings) -> None:
@@ -37,7 +35,7 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
     Raises:
         BadInputError: more than ``_MAX_BYTES``.
     """
-    needed = _MAX_HEADER_BYTES
+    needed = MAX_HEADER_BYTES
     for name in chosen_levels(scoring.bank_levels):
         rows, columns, width = shapes[name]
         patches = min(frames * rows * columns, scoring.bank_patches)
@@ -65,8 +63,7 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
             tensors[f"{name}.centre"] = level.whitening.centre
             tensors[f"{name}.whitening"] = level.whitening.matrix.contiguous()
         tensors[f"{name}.normal"] = torch.tensor([level.mean, level.std])
-    # One metadata key only: safetensors does not promise an order for several, and the bytes are hashed.
-    return save(tensors, {_INFO: f"{BANK_SCHEMA}\n{to_json(info).decode()}"})
+    return save(tensors, mark(BANK_SCHEMA, info))
 
 
 def parse_bank(data: bytes) -> tuple[ReferenceBank, BankInfo]:
@@ -89,20 +86,10 @@ def parse_bank(data: bytes) -> tuple[ReferenceBank, BankInfo]:
 
 
 def _parse_info(data: bytes) -> BankInfo:
-    # safetensors gives metadata of files on disk only; the layout is 8 bytes of length, then that much JSON.
-    length = int.from_bytes(data[:8], "little")
     try:
-        header = json.loads(data[8 : 8 + length]) if length <= _MAX_HEADER_BYTES else None
-    except (ValueError, RecursionError) as error:
-        raise _bad("no safetensors header") from error
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    text = metadata.get(_INFO) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        raise _bad("no bank metadata")
-    schema, _, record = text.partition("\n")
-    if schema != BANK_SCHEMA:
-        raise _bad(f"schema {schema[:60]!r}")
-    return from_json(BankInfo, record)
+        return from_json(BankInfo, marked_record(data, BANK_SCHEMA))
+    except UnmarkedError as error:
+        raise _bad(str(error)) from error
 
 
 def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:

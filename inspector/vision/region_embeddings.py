@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,13 +13,12 @@ from torch import Tensor
 
 from inspector.dapo.scorer import patch_embeddings
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import from_json, to_json
+from inspector.domain.records import from_json
+from inspector.vision.marked_tensors import UnmarkedError, mark, marked_record
 
 REGIONS_SCHEMA = "inspection.regions/1"
-_INFO = "info"
 _TENSOR = "embeddings"
 _MAX_BYTES = 2**20
-_LENGTH_BYTES = 8  # safetensors: little-endian header length, then the header as JSON, then the tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,7 @@ def embed_regions(labels: NDArray[np.int32], regions: int, patches: Patches) -> 
 
 def dump_regions(regions: RegionEmbeddings) -> bytes:
     """Return the embeddings as bytes that say what they are."""
-    info = f"{REGIONS_SCHEMA}\n{to_json(regions.made_with).decode()}"
-    return save({_TENSOR: np.ascontiguousarray(regions.values)}, {_INFO: info})
+    return save({_TENSOR: np.ascontiguousarray(regions.values)}, mark(REGIONS_SCHEMA, regions.made_with))
 
 
 def parse_regions(data: bytes) -> RegionEmbeddings:
@@ -114,19 +111,10 @@ def parse_regions(data: bytes) -> RegionEmbeddings:
 
 
 def _parse_info(data: bytes) -> MadeWith:
-    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     try:
-        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    except (ValueError, RecursionError) as error:
-        raise _bad("no safetensors header") from error
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    text = metadata.get(_INFO) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        raise _bad("no metadata")
-    schema, _, record = text.partition("\n")
-    if schema != REGIONS_SCHEMA:
-        raise _bad(f"schema {schema[:60]!r}")
-    return from_json(MadeWith, record)
+        return from_json(MadeWith, marked_record(data, REGIONS_SCHEMA))
+    except UnmarkedError as error:
+        raise _bad(str(error)) from error
 
 
 def _bad(got: str) -> BadInputError:
