@@ -16,14 +16,13 @@ from inspector.apps.ablate.table import print_rows
 from inspector.apps.ablate.variants import Variant, chosen
 from inspector.apps.ablate.weights import Tuning, WeightsShelf
 from inspector.apps.evaluate.plan import Asked, classes_of
-from inspector.apps.evaluate.run import INTERRUPTED, open_all
+from inspector.apps.evaluate.run import INTERRUPTED, complain_of, open_all
 from inspector.apps.evaluate.session import Session, StoppedError
 from inspector.apps.evaluate.steps import Steps
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
-from inspector.domain.errors import BadInputError
 from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.evaluation.report.page import TUNED_ON
@@ -97,7 +96,7 @@ def run(settings: Settings, request: Request) -> int:
             return INTERRUPTED
     rows = rows_of(measured)
     _write(rows, request, leaked)
-    _complain([unit for by_seed in measured.values() for units in by_seed for unit in units])
+    complain_of([unit for by_seed in measured.values() for units in by_seed for unit in units])
     return 0
 
 
@@ -234,14 +233,3 @@ def _csv(rows: Sequence[Row]) -> str:
         spreads = ["" if value is None or value.std is None else value.std for value in found]
         table.writerow([row.variant.group, row.variant.name, row.seeds, *means, *spreads, row.ms_per_image])
     return text.getvalue()
-
-
-def _complain(units: Sequence[UnitResult]) -> None:
-    failed = {(unit.key.dataset, failure) for unit in units for failure in unit.failures}
-    if failed:
-        first = min(f"{failure.file} of {dataset}: {failure.reason}" for dataset, failure in failed)
-        raise BadInputError(
-            "images and masks that can be used",
-            f"{len(failed)} that cannot, the first {first}",
-            "mend or remove them",
-        )

@@ -28,6 +28,7 @@ from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
 from inspector.evaluation.report.page import TUNED_ON, EvaluatedDataset
+from inspector.evaluation.unit_result import UnitResult
 from inspector.files import write_whole
 from inspector.settings import Settings
 
@@ -72,14 +73,7 @@ def run(settings: Settings, request: Request) -> int:
             console.remark(f"interrupted: {done}; run again to go on", "yellow")
             return INTERRUPTED
     _write(session, datasets, request)
-    failed = {(unit.key.dataset, failure) for unit in session.units for failure in unit.failures}
-    if failed:
-        first = min(f"{failure.file} of {dataset}: {failure.reason}" for dataset, failure in failed)
-        raise BadInputError(
-            "images and masks that can be used",
-            f"{len(failed)} that cannot, the first {first}",
-            "mend or remove them",
-        )
+    complain_of(session.units)
     return 0
 
 
@@ -95,6 +89,22 @@ def _remark_on(session: Session, datasets: Sequence[Dataset], asked: Asked) -> N
             if short := [shots for shots in asked.shots if shots > normal]:
                 which = ", ".join(f"{shots}-shot" for shots in sorted(short))
                 console.remark(f"{dataset.name}, {name}: no {which}: {normal} good images for training (train/good)")
+
+
+def complain_of(units: Sequence[UnitResult]) -> None:
+    """Name what could not be used, now that all else is written.
+
+    Raises:
+        BadInputError: some images or masks could not.
+    """
+    failed = {(unit.key.dataset, failure) for unit in units for failure in unit.failures}
+    if failed:
+        first = min(f"{failure.file} of {dataset}: {failure.reason}" for dataset, failure in failed)
+        raise BadInputError(
+            "images and masks that can be used",
+            f"{len(failed)} that cannot, the first {first}",
+            "mend or remove them",
+        )
 
 
 def open_all(paths: Sequence[Path], layout: str | None, vocabulary: Path | None) -> tuple[Dataset, ...]:
