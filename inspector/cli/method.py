@@ -17,6 +17,15 @@ dataset = typer.Typer(
 )
 app.add_typer(dataset, name="dataset")
 
+Vocabulary = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
+]
+Classes = Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")]
+ObjectWord = Annotated[
+    Literal["object", "class"],
+    typer.Option("--object", help="What prompts call the part: the word 'object', or the class's folder name."),
+]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -32,10 +41,7 @@ Layout = Annotated[
 def dataset_check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set, or one of its classes.")],
     layout: Layout = None,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
-    ] = None,
+    vocabulary: Vocabulary = None,
     as_json: Json = False,
 ) -> None:
     """Print what a data set holds and what is wrong with it: classes, types, counts, masks, unreadable files."""
@@ -68,15 +74,9 @@ def train(
     images_at_once: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of a batch in memory together; default: all.")
     ] = None,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
-    ] = None,
-    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
-    object_word: Annotated[
-        Literal["object", "class"],
-        typer.Option("--object", help="What prompts call the part: the word 'object', or the class's folder name."),
-    ] = "object",
+    vocabulary: Vocabulary = None,
+    classes: Classes = None,
+    object_word: ObjectWord = "object",
     synthetic: Annotated[
         int, typer.Option(metavar="N", min=0, max=1_000_000, help="Examples painted on images of train/good.")
     ] = 0,
@@ -138,20 +138,14 @@ def evaluate(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Report, metrics, scores; a run there is gone on with.")
     ] = Path("evaluation"),
-    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
+    classes: Classes = None,
     resolution: Annotated[
         Literal["model", "full"], typer.Option(help="Masks at the model's input size, or maps at the masks' own.")
     ] = "model",
     layout: Layout = None,
     weights: Weights = None,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
-    ] = None,
-    object_word: Annotated[
-        Literal["object", "class"],
-        typer.Option("--object", help="What prompts call the part: the word 'object', or the class's folder name."),
-    ] = "object",
+    vocabulary: Vocabulary = None,
+    object_word: ObjectWord = "object",
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew; replace a report of other weights or settings in DIR.")
     ] = False,
@@ -202,12 +196,9 @@ def ablate(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each tuning.")] = 5,
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Images a step of each tuning.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate.")] = 1e-3,
-    classes: Annotated[str | None, typer.Option(metavar="LIST", help="Only these classes, as in screw,pill.")] = None,
+    classes: Classes = None,
     layout: Layout = None,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Own words for defect types (YAML), on top of the built-in ones."),
-    ] = None,
+    vocabulary: Vocabulary = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
