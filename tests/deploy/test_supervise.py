@@ -13,8 +13,8 @@ from local_services import ROOT
 SCRIPT = 'source deploy/supervise.sh; trap "echo script done" EXIT; supervise "$@"'
 COMMAND = """
 import sys
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("command done", flush=True)

@@ -94,7 +94,7 @@ def test_a_bank_that_would_be_too_large_is_refused_before_it_is_built(monkeypatc
         raise AssertionError("it was built")
 
     monkeypatch.setattr("inspector.vision.enrolment.build_bank", built)
-    monkeypatch.setattr(bank_file, "_MAX_HEADER_BYTES", 0)
+    monkeypatch.setattr(bank_file, "MAX_HEADER_BYTES", 0)
     monkeypatch.setattr(bank_file, "_MAX_BYTES", size // 2)
     with pytest.raises(BadInputError, match=r"may take .* MiB: lower scoring\.bank_frames"):
         served.enroll(pixels)
