@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.surfaces import FloatImage
+from inspector.rendering.surfaces import FloatImage, value_noise
 from inspector.vision.opencv import cv2
 
 Points = NDArray[np.float64]
@@ -58,9 +58,13 @@ def blob(
     turn = rng.uniform(0, math.pi)
     x, y = radii_px[0] * outline * np.cos(angles), radii_px[1] * outline * np.sin(angles)
     points = np.stack([x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)], axis=1)
-    points = np.add(points, (shape[1] / 2, shape[0] / 2)) * _SUPERSAMPLE
+    return filled(shape, np.add(points, (shape[1] / 2, shape[0] / 2)))
+
+
+def filled(shape: tuple[int, int], outline: Points) -> FloatImage:
+    """Return the coverage of the polygon ``outline`` [N, 2] (x, y)."""
     big = np.zeros((shape[0] * _SUPERSAMPLE, shape[1] * _SUPERSAMPLE), np.uint8)
-    cv2.fillPoly(big, [np.round(points).astype(np.int32)], (255,))
+    cv2.fillPoly(big, [np.round(outline * _SUPERSAMPLE).astype(np.int32)], (255,))
     return _shrink(big, shape)
 
 
@@ -79,3 +83,17 @@ def blurred(coverage: FloatImage, sigma_px: float) -> FloatImage:
 def _shrink(big: NDArray[np.uint8], shape: tuple[int, int]) -> FloatImage:
     small = cv2.resize(big, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / np.float32(255)
+
+
+def streaks(
+    rng: np.random.Generator, shape: tuple[int, int], angle: float, length_px: float, width_px: float
+) -> FloatImage:
+    """Return fine lines at ``angle`` (radians), float32 [H, W], about -1..1, most of the surface near 0."""
+    side = int(math.hypot(*shape)) + 4
+    noise = value_noise(rng, (side, side), (width_px, length_px))
+    lines = np.asarray(np.sign(noise) * np.clip(np.abs(noise) - 0.7, 0, 1.5), np.float32)
+    middle = (side / 2, side / 2)
+    turn = cv2.getRotationMatrix2D(middle, -math.degrees(angle), 1.0)
+    turn[:, 2] += np.array([shape[1] / 2 - middle[0], shape[0] / 2 - middle[1]])
+    turned = cv2.warpAffine(lines, turn, (shape[1], shape[0]), flags=cv2.INTER_LINEAR)
+    return np.asarray(turned, np.float32)

@@ -4,67 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.defects import DEFECT_TYPES, PAINTERS, DefectShape, Painter, paint
+from inspector.rendering.artwork import Artwork, find_artwork
+from inspector.rendering.defects import CONDUCTOR_TYPES, EDGE_TYPES, PAINTERS, DefectShape, Painter, conductors, paint
 from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
-from inspector.rendering.surfaces import ByteImage
+from inspector.rendering.surfaces import ByteImage, FloatImage
+from inspector.rendering.tones import grey_of
 from inspector.rendering.visibility import JUST_NOTICEABLE, colour_difference, texture_contrast
+from inspector.rendering.words import kind_of, undrawable, words_of
 from inspector.vision.opencv import cv2
+
+__all__ = ["UNKNOWN_TYPE", "add_defects", "kind_of", "undrawable", "words_of"]
 
 UNKNOWN_TYPE = 255
 """Value in a type mask where something is wrong that no word of the vocabulary names."""
 
-_SIZES = (0.02, 0.40)  # of the part's side, drawn log-uniformly: most defects are small
+_SIZES = (0.02, 0.45)  # of the part's side, drawn log-uniformly: most defects are small
+_ARTWORK_SIZES = (0.08, 0.45)  # a fault of a conductor is looked for within this, and takes its size from the traces
 _STRENGTHS = (0.05, 1.0)
 _COUNTS = (0.6, 0.25, 0.15)  # how often a part has one, two or three defects
 _UNNAMED_SHARE = 0.3  # how often a defect is of no type, where the vocabulary has types that can be drawn
+_ARTWORK_SHARE = 0.7  # how often a named defect on line artwork is one of its conductors
 _SMALLEST_PX = 3
+_PLACES = 16  # tried for a defect of an edge, of which the one with the steepest edge is taken
 _LEAST_VISIBLE = 0.25  # of the pixels a defect covers; a stain that shows on a tenth of its area is another shape
 _LEAST_CONTRAST = 1.5 * JUST_NOTICEABLE  # on average over the defect
 _LEAST_OVER_TEXTURE = 2.0  # the same, in units of how much the texture varies from pixel to pixel
 _LENS_PX = (0.2, 0.9)  # blur: no camera draws a defect as sharply as a painter
 _TRIES = 25
 
-# Words that mean what a painter draws. A word that is not here and names no painter is left out, never approximated:
-# a wrong picture under a right word would unteach it.
-_MEANS = {
-    "scratched": "scratch", "scratches": "scratch", "scratch mark": "scratch",
-    "cracked": "crack", "cracks": "crack", "fissure": "crack", "fracture": "crack",
-    "dented": "dent", "dents": "dent", "indentation": "dent",
-    "holes": "hole", "puncture": "hole", "perforation": "hole", "pinhole": "hole", "pin hole": "hole",
-    "pit": "pits", "pitting": "pits", "pitted": "pits", "corrosion pit": "pits",
-    "stained": "stain", "stains": "stain", "discoloration": "stain", "discolouration": "stain", "liquid": "stain",
-    "contaminated": "contamination", "foreign body": "contamination", "foreign material": "contamination",
-    "particle": "contamination", "particles": "contamination", "dirt": "contamination",
-    "torn": "tear", "rip": "tear", "ripped": "tear", "cut": "tear",
-    "thread": "loose thread", "loose threads": "loose thread", "loose fibre": "loose thread",
-}  # fmt: skip
-
-
-def kind_of(word: str) -> str | None:
-    """Return which of ``DEFECT_TYPES`` a vocabulary's ``word`` means; None if the renderer has nothing like it."""
-    folded = " ".join(word.casefold().replace("_", " ").replace("-", " ").split())
-    return folded if folded in DEFECT_TYPES else _MEANS.get(folded)
-
-
-def undrawable(types: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of ``types`` that no synthetic defect can show."""
-    return tuple(word for word in types if kind_of(word) is None)
-
 
 def add_defects(
-    rng: np.random.Generator, image: ByteImage, types: Sequence[str], foreground: ByteImage | None = None
+    rng: np.random.Generator,
+    image: ByteImage,
+    types: Sequence[str],
+    foreground: ByteImage | None = None,
+    light_lines: bool | None = None,
 ) -> tuple[ByteImage, ByteImage]:
     """Paint one to three defects onto a good part.
 
     Args:
         rng: every random draw comes from it.
         image: uint8 BGR [H, W, 3], 16 px or more on each side; not changed.
-        types: the vocabulary, at most 254 words. Those that ``kind_of`` knows are drawn.
+        types: the vocabulary, at most 254 words. Those that ``kind_of`` knows are drawn; those of printed conductors
+            only where ``image`` is line artwork, and there more often than others.
         foreground: uint8 [H, W], above 0 where the part is; nothing is painted elsewhere. None: everywhere.
+        light_lines: whether the conductors of line artwork are its light tone or its dark one. None: see
+            ``find_artwork``.
 
     Returns:
         The painted picture, and its type mask uint8 [H, W]: 0 where the picture is as it was, k where it shows the
@@ -84,15 +74,36 @@ def add_defects(
     painted = image[mirror].copy()
     part = np.full(image.shape[:2], 255, np.uint8) if foreground is None else np.ascontiguousarray(foreground[mirror])
     type_mask = np.zeros(image.shape[:2], np.uint8)
+    vocabulary = _Vocabulary(types, find_artwork(image, light_lines))
     canvas = _Canvas(painted.copy(), painted, part, type_mask, float(np.sqrt(cv2.countNonZero(part))))
     for _ in range(1 + int(rng.choice(len(_COUNTS), p=_COUNTS))):
-        canvas.add_visible(rng, types)
+        canvas.add_visible(rng, vocabulary)
     if not type_mask.any():
         raise RuntimeError(f"none of {_TRIES} defects could be seen on a picture of {image.shape[:2]} pixels")
     return np.ascontiguousarray(painted[mirror]), np.ascontiguousarray(type_mask[mirror])
 
 
-@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    """What can be drawn of a vocabulary on one picture."""
+
+    def __init__(self, types: Sequence[str], artwork: Artwork | None) -> None:
+        named = [(kind, k) for k, word in enumerate(types, start=1) if (kind := kind_of(word)) is not None]
+        self._general = [(kind, k) for kind, k in named if kind not in CONDUCTOR_TYPES]
+        self._etched = [(kind, k) for kind, k in named if kind in CONDUCTOR_TYPES and artwork is not None]
+        # The whole picture knows better than a patch of it which tone its conductors have.
+        self._painters = PAINTERS if artwork is None else {**PAINTERS, **conductors.painters(artwork.light)}
+
+    def draw(self, rng: np.random.Generator, good: ByteImage) -> tuple[Painter, str | None, int]:
+        """Return a painter, the type it draws (None: none), and its label."""
+        if (self._general or self._etched) and rng.random() >= _UNNAMED_SHARE:
+            etched = self._etched and (not self._general or rng.random() < _ARTWORK_SHARE)
+            choice = self._etched if etched else self._general
+            kind, label = choice[int(rng.integers(len(choice)))]
+            return self._painters[kind], kind, label
+        return (pasted_from(good) if rng.random() < 0.5 else perlin_masked), None, UNKNOWN_TYPE
+
+
+@dataclass(frozen=True)
 class _Canvas:
     """The picture as it was and as it becomes, the part in it, and what has been painted so far."""
 
@@ -102,19 +113,17 @@ class _Canvas:
     type_mask: ByteImage
     side_px: float
 
-    def add_visible(self, rng: np.random.Generator, types: Sequence[str]) -> None:
+    def add_visible(self, rng: np.random.Generator, vocabulary: _Vocabulary) -> None:
         """Paint one defect that can be seen; what cannot is drawn again, stronger, with less regard to the texture."""
-        inside = np.flatnonzero(self.part)
         for attempt in range(_TRIES):
-            painter, label = self._painter(rng, types)
-            low, high = np.log(np.multiply(_SIZES, self.side_px))
+            painter, kind, label = vocabulary.draw(rng, self.good)
+            low, high = np.log(np.multiply(_ARTWORK_SIZES if kind in CONDUCTOR_TYPES else _SIZES, self.side_px))
             size_px = max(_SMALLEST_PX, round(float(np.exp(rng.uniform(low, high)))))
             weakest = _STRENGTHS[0] + (_STRENGTHS[1] - _STRENGTHS[0]) * attempt / _TRIES
             shape = DefectShape(size_px, float(rng.uniform(weakest, _STRENGTHS[1])))
-            row, column = divmod(int(inside[int(rng.integers(inside.size))]), self.part.shape[1])
             changed = self.painted.copy()
             seen_so = through_lens(painter, float(rng.uniform(*_LENS_PX)))
-            mask = paint(rng, changed, seen_so, (column, row), shape, self.part)
+            mask = paint(rng, changed, seen_so, self._place(rng, kind), shape, self.part)
             x, y, width, height = cv2.boundingRect(mask)
             window = (slice(y, y + height), slice(x, x + width))
             over_texture = _LEAST_OVER_TEXTURE * (1 - attempt / _TRIES)
@@ -124,12 +133,22 @@ class _Canvas:
                 self.type_mask[window][seen] = label
                 return
 
-    def _painter(self, rng: np.random.Generator, types: Sequence[str]) -> tuple[Painter, int]:
-        named = [(kind, k) for k, word in enumerate(types, start=1) if (kind := kind_of(word)) is not None]
-        if named and rng.random() >= _UNNAMED_SHARE:
-            kind, label = named[int(rng.integers(len(named)))]
-            return PAINTERS[kind], label
-        return (pasted_from(self.good) if rng.random() < 0.5 else perlin_masked), UNKNOWN_TYPE
+    def _place(self, rng: np.random.Generator, kind: str | None) -> tuple[int, int]:
+        """Return where (x, y) on the part a defect shall lie: anywhere, but those of an edge on one."""
+        tried = rng.integers(self._inside.size, size=_PLACES if kind in EDGE_TYPES else 1)
+        rows, columns = np.divmod(self._inside[tried], self.part.shape[1])
+        best = int(self._steepness[rows, columns].argmax()) if kind in EDGE_TYPES else 0
+        return int(columns[best]), int(rows[best])
+
+    @cached_property
+    def _inside(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.part)
+
+    @cached_property
+    def _steepness(self) -> FloatImage:
+        smooth = cv2.GaussianBlur(grey_of(self.good), (0, 0), 1.5)
+        steps = [cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx) for dx in (0, 1)]
+        return np.asarray(np.hypot(*steps), np.float32)
 
 
 def _seen(

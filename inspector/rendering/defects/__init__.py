@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.rendering.defects import films, foreign, grooves, relief
+from inspector.rendering.defects import chemistry, conductors, edges, films, foreign, grooves, pattern, relief, wear
 from inspector.rendering.defects.painting import DefectShape, Painted, Painter, paint
 from inspector.rendering.surfaces import ByteImage
 
-__all__ = ["DEFECT_TYPES", "PAINTERS", "DefectShape", "Painted", "Painter", "paint", "paint_defect"]
+__all__ = [
+    "CONDUCTOR_TYPES",
+    "DEFECT_TYPES",
+    "EDGE_TYPES",
+    "PAINTERS",
+    "DefectShape",
+    "Painted",
+    "Painter",
+    "paint",
+    "paint_defect",
+]
 
 PAINTERS: dict[str, Painter] = {
     "scratch": grooves.scratch,
@@ -24,7 +34,25 @@ PAINTERS: dict[str, Painter] = {
     "contamination": foreign.contamination,
     "tear": grooves.tear,
     "loose thread": foreign.loose_thread,
+    "abrasion": wear.abrasion,
+    "rust": chemistry.rust,
+    "burnt": chemistry.burnt,
+    "discoloration": chemistry.discoloration,
+    "bubble": wear.bubble,
+    "chip": edges.chip,
+    "burr": edges.burr,
+    "wrinkle": wear.wrinkle,
+    "faulty imprint": pattern.faulty_imprint,
+    "fibre": foreign.fibre,
+    "deformation": pattern.deformation,
+    "missing": pattern.missing,
+    "cut": wear.cut,
+    **conductors.painters(),
 }
+CONDUCTOR_TYPES = tuple(conductors.painters())
+"""Those that only line artwork can show."""
+EDGE_TYPES = ("chip", "burr", *CONDUCTOR_TYPES)
+"""Those that lie on an edge, of the part or of its pattern."""
 DEFECT_TYPES = tuple(PAINTERS)
 """Canonical words; a type's place (from 1) is its label in type masks, so new ones are added at the end."""
 
