@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.evaluation.metrics import Metric
 from inspector.evaluation.regions import regions_of
 from inspector.evaluation.type_metrics import UNKNOWN_TYPE
 
@@ -64,3 +65,19 @@ class ConfusionMeter:
         for case in self._cases:
             counts[case.truth, case.chosen if case.score >= threshold else 0] += 1
         return counts
+
+    def types_right(self) -> tuple[Metric, Metric]:
+        """Return how often a drawn region's type is right, whatever its score: of all regions, and mean over the types.
+
+        Guessing is right once in K in the mean over types; of all regions it may be right as often as the commonest
+        type occurs.
+        """
+        drawn = [case for case in self._cases if case.truth]
+        if not drawn or self._types == 1:
+            reason = "only one type to choose from" if drawn else "no drawn region of a known type"
+            return Metric(None, reason), Metric(None, reason)
+        of_types: dict[int, list[bool]] = {}
+        for case in drawn:
+            of_types.setdefault(case.truth, []).append(case.chosen == case.truth)
+        right = [sum(hits) / len(hits) for hits in of_types.values()]
+        return Metric(sum(map(sum, of_types.values())) / len(drawn)), Metric(sum(right) / len(right))

@@ -99,7 +99,9 @@ def rank(blocks: Iterable[Levels], totals: Totals) -> Ranking:
     return sums.ranking()
 
 
-def rank_images(scores: Sequence[float], anomalous: Sequence[bool]) -> Ranking:
+def rank_images(
+    scores: Sequence[float] | NDArray[np.float64], anomalous: Sequence[bool] | NDArray[np.bool_]
+) -> Ranking:
     """Rank whole images, exactly. ``scores`` [N] of any finite range.
 
     Raises:
