@@ -1,9 +1,11 @@
-"""Files that appear whole under their name or not at all, whenever the process dies."""
+"""Files and folders that appear whole under their name or not at all, whenever the process dies."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -25,3 +27,26 @@ def write_whole(path: Path, data: bytes, *, alone: bool = False) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)  # a disk that is full has no room for half a file
+
+
+def write_folder_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of these files and no others, in the place of one of that name.
+
+    A process that dies between two renames leaves no folder of that name, and the old one beside it under a name that
+    starts with a dot.
+
+    Raises:
+        OSError: the disk or its rights.
+    """
+    mark = uuid.uuid4().hex
+    new, old = folder.with_name(f".{folder.name}.{mark}"), folder.with_name(f".{folder.name}.old-{mark}")
+    try:
+        new.mkdir(parents=True)
+        for name, data in files.items():
+            write_whole(new / name, data)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -16,7 +16,8 @@ import open_clip
 import torch
 from torch import nn
 
-from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
+from inspector.dapo.model_folder import CONFIG_FILE, bundled_models, model_folder, verify_folder
+from inspector.dapo.spec import BUNDLED, LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError, InspectorError
 
 TAPS = 4
@@ -53,7 +54,7 @@ def model_shape(spec: ModelSpec) -> ModelShape:
     Raises:
         BadInputError: the model is unknown, is no plain ViT with a CLIP text tower, or cannot have that image size.
     """
-    config = _model_config(spec.name)
+    config = _model_config(spec)
     vision, text = config["vision_cfg"], config["text_cfg"]
     _check_architecture(spec.name, config)
     size_px, patch_px = spec.image_size_px or vision.get("image_size", 224), vision.get("patch_size", 16)
@@ -89,18 +90,17 @@ def build_clip(spec: ModelSpec) -> nn.Module:
         InspectorError: the weights cannot be downloaded.
     """
     model_shape(spec)
-    random = spec.pretrained == RANDOM
-    from_name = not spec.name.startswith(LOCAL_FOLDER)
-    if from_name and not random:
-        _check_pretrained(spec)
+    random, folder = spec.pretrained == RANDOM, model_folder(spec)
+    if not random:
+        _check_pretrained(spec, folder)
     try:
         with _open_clip_quiet(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # The wrong activation gives features that look right and are not.
             warnings.filterwarnings("error", message="QuickGELU mismatch")
             torch.manual_seed(spec.seed)
             model: nn.Module = open_clip.create_model(
-                spec.name,
-                pretrained=spec.pretrained if from_name and not random else None,
+                spec.name if folder is None else f"{LOCAL_FOLDER}{folder}",
+                pretrained=spec.pretrained if folder is None and not random else None,
                 load_weights=not random,
                 require_pretrained=not random,
                 force_image_size=spec.image_size_px,
@@ -133,8 +133,12 @@ def register_models() -> None:
     open_clip.add_model_config(_CONFIGS)
 
 
-def _model_config(name: str) -> dict[str, Any]:
+def _model_config(spec: ModelSpec) -> dict[str, Any]:
     register_models()
+    folder = model_folder(spec)
+    if folder is not None:
+        verify_folder(folder, [CONFIG_FILE])
+    name = spec.name if folder is None else f"{LOCAL_FOLDER}{folder}"
     try:
         # Only folders and listed names: a hub's name, perhaps out of a stranger's file, would go to the network.
         known = name.startswith(LOCAL_FOLDER) or _built_in(name) in open_clip.list_models()
@@ -184,8 +188,13 @@ def _check_architecture(name: str, config: dict[str, Any]) -> None:
             )
 
 
-def _check_pretrained(spec: ModelSpec) -> None:
+def _check_pretrained(spec: ModelSpec, folder: Path | None) -> None:
+    if folder is not None:
+        verify_folder(folder)
+        return
     known = open_clip.list_pretrained_tags_by_model(_built_in(spec.name))
+    if spec.name in bundled_models():
+        known = [BUNDLED, *known]
     if spec.pretrained.lower().replace("-", "_") not in known and not Path(spec.pretrained).is_file():
         raise BadInputError(
             f"pretrained weights of {spec.name}: {', '.join([RANDOM, *known])}, or a file",

@@ -8,6 +8,7 @@ from typing import Literal
 Precision = Literal["fp32", "bf16"]
 
 RANDOM = "random"
+BUNDLED = "bundled"
 LOCAL_FOLDER = "local-dir:"
 
 
@@ -17,9 +18,10 @@ class ModelSpec:
 
     ``name`` is an open_clip architecture (``inspector-s``, ``ViT-B-16``, ``ViT-L-14-336-quickgelu``...) or
     ``local-dir:PATH``, a folder in open_clip's own schema. ``pretrained`` is open_clip's tag (``openai``), a weights
-    file, or ``random``: initialised from ``seed``, the same numbers in every process; for ``local-dir:`` any other
-    value takes the folder's weights. ``image_size_px`` other than the model's own interpolates the position embedding.
-    ``precision`` is that of the visual tower while scoring; text features are always made in fp32.
+    file, ``bundled``: what ships in this package, or ``random``: initialised from ``seed``, the same numbers in every
+    process; for ``local-dir:`` any value but ``random`` takes the folder's weights. ``image_size_px`` other than the
+    model's own interpolates the position embedding. ``precision`` is that of the visual tower while scoring; text
+    features are always made in fp32.
     """
 
     name: str = "inspector-s"

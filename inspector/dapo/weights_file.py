@@ -14,7 +14,7 @@ from torch import Tensor
 from inspector.dapo.backbone import backbone_id
 from inspector.dapo.clip import model_shape
 from inspector.dapo.prompt_weights import PromptWeights, content_version, seal
-from inspector.dapo.spec import ModelSpec
+from inspector.dapo.spec import BUNDLED, LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
@@ -34,9 +34,7 @@ def save_weights(path: Path, weights: PromptWeights, manifest: WeightsManifest) 
     Raises:
         BadInputError: the folder cannot be written.
     """
-    sealed = seal(weights, manifest)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
-    data = to_safetensors(tensors, {MANIFEST_KEY: to_json(sealed).decode()})
+    data, sealed = weights_bytes(weights, manifest)
     try:
         write_whole(path, data)
     except OSError as error:
@@ -44,6 +42,13 @@ def save_weights(path: Path, weights: PromptWeights, manifest: WeightsManifest) 
             "a folder that weights can be written to", f"{error.strerror} for {path}", "choose another path"
         ) from error
     return sealed
+
+
+def weights_bytes(weights: PromptWeights, manifest: WeightsManifest) -> tuple[bytes, WeightsManifest]:
+    """Return the content of a weights file, and its manifest with its ``version``."""
+    sealed = seal(weights, manifest)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
+    return to_safetensors(tensors, {MANIFEST_KEY: to_json(sealed).decode()}), sealed
 
 
 def load_weights(path: Path, expect_model: ModelSpec | None = None) -> tuple[PromptWeights, WeightsManifest]:
@@ -88,7 +93,7 @@ def parse_weights(
         raise _bad(where, f"content that hashes to {manifest.version[:64]!r}, as its manifest says", repr(version))
     if expect_model is not None:
         _check_model(manifest, expect_model, where)
-    weights = _empty_weights(manifest, where)
+    weights = _empty_weights(manifest, expect_model, where)
     _check_tensors(tensors, weights.state_dict(), where)
     weights.load_state_dict(tensors, assign=True)
     return weights, manifest
@@ -130,7 +135,9 @@ def _read_manifest(metadata: dict[str, str], where: str) -> WeightsManifest:
 def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None:
     expected = (spec.name, spec.pretrained, model_shape(spec).image_size_px, backbone_id(spec))
     got = (manifest.model, manifest.pretrained, manifest.image_size_px, manifest.backbone)
-    if got != expected:
+    # A folder's identity is that of its architecture and weights: what it is called and where it lies does not matter.
+    folders = _is_folder(manifest.model, manifest.pretrained) and _is_folder(spec.name, spec.pretrained)
+    if got[2:] != expected[2:] or (got != expected and not folders):
         raise BadInputError(
             "weights made for {} / {} at {} px (frozen weights: {})".format(*expected),
             "{} / {} at {} px (frozen weights: {}) in {}".format(*got, where),
@@ -138,9 +145,13 @@ def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None
         )
 
 
-def _empty_weights(manifest: WeightsManifest, where: str) -> PromptWeights:
+def _is_folder(model: str, pretrained: str) -> bool:
+    return pretrained != RANDOM and (pretrained == BUNDLED or model.startswith(LOCAL_FOLDER))
+
+
+def _empty_weights(manifest: WeightsManifest, spec: ModelSpec | None, where: str) -> PromptWeights:
     """Build weights of the shapes that model and manifest ask for, on ``meta``, where a lie costs no memory."""
-    shape = model_shape(ModelSpec(manifest.model, manifest.pretrained, manifest.image_size_px))
+    shape = model_shape(spec or ModelSpec(manifest.model, manifest.pretrained, manifest.image_size_px))
     if manifest.taps != shape.taps:
         raise _bad(where, f"taps {list(shape.taps)} for {manifest.model}", str(list(manifest.taps)))
     prompts = (manifest.contexts, manifest.context_tokens)
