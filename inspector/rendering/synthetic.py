@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.rendering.artwork import Artwork, find_artwork
-from inspector.rendering.defects import CONDUCTOR_TYPES, EDGE_TYPES, PAINTERS, DefectShape, Painter, conductors, paint
+from inspector.rendering.defects import (
+    CONDUCTOR_TYPES,
+    EDGE_TYPES,
+    MOVED_EDGE_TYPES,
+    PAINTERS,
+    DefectShape,
+    Painter,
+    conductors,
+    paint,
+)
 from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
 from inspector.rendering.surfaces import ByteImage, FloatImage
 from inspector.rendering.tones import grey_of
-from inspector.rendering.visibility import JUST_NOTICEABLE, colour_difference, texture_contrast
+from inspector.rendering.visibility import JUST_NOTICEABLE, lab_difference, lab_of, texture_contrast
 from inspector.rendering.words import kind_of, undrawable, words_of
 from inspector.vision.opencv import cv2
 
@@ -93,9 +102,9 @@ class _Vocabulary:
         # The whole picture knows better than a patch of it which tone its conductors have.
         self._painters = PAINTERS if artwork is None else {**PAINTERS, **conductors.painters(artwork.light)}
 
-    def draw(self, rng: np.random.Generator, good: ByteImage) -> tuple[Painter, str | None, int]:
-        """Return a painter, the type it draws (None: none), and its label."""
-        if (self._general or self._etched) and rng.random() >= _UNNAMED_SHARE:
+    def draw(self, rng: np.random.Generator, good: ByteImage, unnamed: float) -> tuple[Painter, str | None, int]:
+        """Return a painter, the type it draws (None: no type, ``unnamed`` is the share of those), and its label."""
+        if (self._general or self._etched) and rng.random() >= unnamed:
             etched = self._etched and (not self._general or rng.random() < _ARTWORK_SHARE)
             choice = self._etched if etched else self._general
             kind, label = choice[int(rng.integers(len(choice)))]
@@ -116,13 +125,16 @@ class _Canvas:
     def add_visible(self, rng: np.random.Generator, vocabulary: _Vocabulary) -> None:
         """Paint one defect that can be seen; what cannot is drawn again, stronger, with less regard to the texture."""
         for attempt in range(_TRIES):
-            painter, kind, label = vocabulary.draw(rng, self.good)
+            # What no type of the vocabulary showed on in many tries, a foreign piece may still show on.
+            unnamed = _UNNAMED_SHARE if attempt < _TRIES * 0.6 else 0.9
+            painter, kind, label = vocabulary.draw(rng, self.good, unnamed)
             low, high = np.log(np.multiply(_ARTWORK_SIZES if kind in CONDUCTOR_TYPES else _SIZES, self.side_px))
             size_px = max(_SMALLEST_PX, round(float(np.exp(rng.uniform(low, high)))))
             weakest = _STRENGTHS[0] + (_STRENGTHS[1] - _STRENGTHS[0]) * attempt / _TRIES
             shape = DefectShape(size_px, float(rng.uniform(weakest, _STRENGTHS[1])))
             changed = self.painted.copy()
-            seen_so = through_lens(painter, float(rng.uniform(*_LENS_PX)))
+            lens_px = float(rng.uniform(*_LENS_PX))
+            seen_so = painter if kind in MOVED_EDGE_TYPES else through_lens(painter, lens_px)
             mask = paint(rng, changed, seen_so, self._place(rng, kind), shape, self.part)
             x, y, width, height = cv2.boundingRect(mask)
             window = (slice(y, y + height), slice(x, x + width))
@@ -160,11 +172,14 @@ def _seen(
     """
     if not covered.any():
         return None
-    difference = np.minimum(colour_difference(good, after), colour_difference(before, after))
+    was, now = lab_of(good), lab_of(after)
+    difference = lab_difference(was, now)
+    if not np.array_equal(good, before):
+        difference = np.minimum(difference, lab_difference(lab_of(before), now))
     visible = covered & (difference >= JUST_NOTICEABLE)
     if int(visible.sum()) < max(_SMALLEST_PX, _LEAST_VISIBLE * int(covered.sum())):
         return None
-    least = max(_LEAST_CONTRAST, over_texture * texture_contrast(good, visible))
+    least = max(_LEAST_CONTRAST, over_texture * texture_contrast(was[..., 0], visible))
     if float(difference[visible].mean()) < least:
         return None
     # Pixels between those that show it belong to a defect all the same, even if they happen to keep their colour.

@@ -16,6 +16,7 @@ __all__ = [
     "CONDUCTOR_TYPES",
     "DEFECT_TYPES",
     "EDGE_TYPES",
+    "MOVED_EDGE_TYPES",
     "PAINTERS",
     "DefectShape",
     "Painted",
@@ -51,8 +52,10 @@ PAINTERS: dict[str, Painter] = {
 }
 CONDUCTOR_TYPES = tuple(conductors.painters())
 """Those that only line artwork can show."""
-EDGE_TYPES = ("chip", "burr", *CONDUCTOR_TYPES)
+EDGE_TYPES = ("chip", "burr", "open", "short", "mouse bite", "spur")
 """Those that lie on an edge, of the part or of its pattern."""
+MOVED_EDGE_TYPES = (*CONDUCTOR_TYPES, "chip", "deformation", "missing")
+"""Those that put the picture's own edges elsewhere, which are as sharp there as they were before."""
 DEFECT_TYPES = tuple(PAINTERS)
 """Canonical words; a type's place (from 1) is its label in type masks, so new ones are added at the end."""
 

@@ -11,7 +11,7 @@ from inspector.rendering.shapes import blob, blurred
 from inspector.rendering.surfaces import FloatImage, fractal_noise, shade
 from inspector.vision.opencv import cv2
 
-_RUST_BGR = ((22, 48, 92), (30, 84, 158), (48, 122, 204))  # deep, fresh, blooming
+_RUST_BGR = ((24, 42, 74), (34, 74, 130), (52, 108, 172))  # deep, fresh, blooming
 # Temper colours of steel from cool to hot, as factors on the surface: straw, brown, purple, blue.
 _TEMPER_BGR = ((1.0, 1.0, 1.0), (0.55, 0.86, 1.0), (0.40, 0.58, 0.82), (0.72, 0.42, 0.66), (0.95, 0.60, 0.42))
 
@@ -72,7 +72,7 @@ def discoloration(rng: np.random.Generator, patch: FloatImage, shape: DefectShap
     elif form < 0.5:  # darkened, as by damp
         goal = patch * rng.uniform(0.45, 0.7)
     else:
-        tint = 1 + rng.uniform(0.25, 0.55) * _hue(rng)
+        tint = 1 + rng.uniform(0.12, 0.38) * _hue(rng)
         goal = patch * tint + 12 * (tint - 1)
     return np.asarray(patch + amount * (goal - patch), np.float32), np.clip(density * 1.2 - 0.05, 0, 1)
 

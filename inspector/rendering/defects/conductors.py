@@ -23,6 +23,8 @@ from inspector.rendering.tones import retoned
 from inspector.vision.opencv import cv2
 
 _LEAST_PX = 1.1  # radius; a smaller fault is no whole pixel
+_BLACK_AND_WHITE = 0.995  # separation of the tones from which on there are no others
+_SEEN = 12.0  # grey levels; a change by this much is the defect's in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +47,21 @@ _Draw = Callable[[np.random.Generator, _Layout, DefectShape], Drawn | None]
 def _open(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A gap across a trace, its ends ragged."""
     ridge = _ridge(layout.inward) & (layout.inward * 2 < max(4.0, shape.size_px * 0.8))
-    at = _nearest(rng, ridge, shape)
-    if at is None:
-        return None
-    width = 2 * float(layout.inward[at[1], at[0]]) + 1
-    gap = float(np.clip(shape.size_px * rng.uniform(0.15, 0.5), max(1.5, 0.35 * width), 2.5 * width + 2))
-    along = _direction(layout.art.lines, at, width)
-    ragged = _box(rng, layout.size, at, along, (gap / 2, width * 0.95 + 1))
-    return ragged * layout.art.lines, False
+    for at in _nearest(rng, ridge, shape, 4):
+        width = 2 * float(layout.inward[at[1], at[0]]) + 1
+        along = _direction(layout.art.lines, at, width)
+        if along is not None:
+            gap = float(np.clip(shape.size_px * rng.uniform(0.15, 0.5), max(1.5, 0.35 * width), 2.5 * width + 2))
+            return _box(rng, layout.size, at, along, (gap / 2, width * 0.6 + 1.5)), False
+    return None
 
 
 def _short(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A bridge of conductor over the gap between two traces."""
-    ridge = _ridge(layout.outward) & (layout.outward * 2 < max(4.0, shape.size_px * 1.0)) & (layout.outward >= 1)
-    at = _nearest(rng, ridge, shape)
-    ends = None if at is None else _facing(layout, at)
+    ridge = _ridge(layout.outward) & (layout.outward * 2 < max(4.0, shape.size_px * 1.0))
+    nets = np.asarray(cv2.connectedComponents(layout.art.lines.astype(np.uint8))[1], np.int32)
+    found = (_facing(layout, nets, at) for at in _nearest(rng, ridge, shape, 6))
+    ends = next((pair for pair in found if pair is not None), None)
     if ends is None:
         return None
     trace = max(2.0, 2 * float(np.median(layout.inward[_ridge(layout.inward)])))
@@ -68,53 +70,50 @@ def _short(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Dra
     points = ends[0] + np.linspace(0, 1, steps + 1)[:, None] * (ends[1] - ends[0])
     points[1:-1] += rng.normal(0, width * 0.15, points[1:-1].shape)
     bridge = stroke(layout.size, points, width, taper=False)
-    for point in points:  # a bridge is no ruler's line: it grows thick and thin
-        lump = blob(rng, layout.size, (width * rng.uniform(0.35, 0.7), width * 0.5), 0.15)
-        bridge = np.maximum(bridge, _moved(lump, (float(point[0]), float(point[1]))))
-    return bridge * ~layout.art.lines, True
+    for _ in range(3):  # a bridge is no ruler's line: it grows thick and thin
+        x, y = points[int(rng.integers(len(points)))]
+        lump = blob(rng, layout.size, (width * rng.uniform(0.4, 0.8), width * 0.55), 0.15)
+        bridge = np.maximum(bridge, _moved(lump, (float(x), float(y))))
+    return bridge, True
 
 
 def _mouse_bite(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A bite out of a trace's edge that leaves it connected."""
-    rim = layout.art.lines & (layout.inward < 1.6)
-    at = _nearest(rng, rim, shape)
-    if at is None:
-        return None
-    half = _largest_near(layout.inward, at, shape.size_px)
-    deep = float(np.clip(shape.size_px * rng.uniform(0.2, 0.5), 1.3, max(1.3, half * rng.uniform(0.7, 1.5))))
-    return _lump(rng, layout, at, deep, deep * rng.uniform(0.6, 1.1)) * layout.art.lines, False
+    for at in _nearest(rng, layout.art.lines & (layout.inward < 1.6), shape):
+        half = _largest_near(layout.inward, at, shape.size_px)
+        gap = _largest_near(layout.outward, at, shape.size_px)
+        most = min(half * rng.uniform(0.7, 1.5), gap * 1.6)
+        deep = float(np.clip(shape.size_px * rng.uniform(0.2, 0.5), 1.3, max(1.3, most)))
+        return _lump(rng, layout, at, deep, deep * rng.uniform(0.6, 1.1)), False
+    return None
 
 
 def _spur(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A bump of conductor on a trace's edge that reaches no other trace."""
-    rim = ~layout.art.lines & (layout.outward < 1.6)
-    at = _nearest(rng, rim, shape)
-    if at is None:
-        return None
-    gap = _largest_near(layout.outward, at, shape.size_px)
-    trace = max(1.5, _largest_near(layout.inward, at, shape.size_px))
-    high = min(shape.size_px * rng.uniform(0.2, 0.5), gap * rng.uniform(0.6, 1.3), trace * 2.5 + 1)
-    high = max(1.3, high)
-    return _lump(rng, layout, at, high, high * rng.uniform(0.5, 1.0)) * ~layout.art.lines, True
+    for at in _nearest(rng, ~layout.art.lines & (layout.outward < 1.6), shape):
+        gap = _largest_near(layout.outward, at, shape.size_px)
+        trace = max(1.5, _largest_near(layout.inward, at, shape.size_px))
+        high = min(shape.size_px * rng.uniform(0.2, 0.5), gap * rng.uniform(0.6, 1.3), trace * 2.5 + 1)
+        return _lump(rng, layout, at, max(1.3, high), max(1.3, high) * rng.uniform(0.5, 1.0)), True
+    return None
 
 
 def _spurious_copper(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A ragged island of conductor on bare ground."""
-    at = _nearest(rng, layout.outward >= _LEAST_PX + 2.2, shape)
-    if at is None:
-        return None
-    radius = _free_radius(rng, float(layout.outward[at[1], at[0]]) - 2, shape)
-    return _lump(rng, layout, at, radius, radius * rng.uniform(0.45, 0.95)), True
+    wanted = max(_LEAST_PX, shape.size_px * rng.uniform(0.12, 0.45))
+    for at in _nearest(rng, _roomy(layout.outward, wanted + 2), shape):
+        radius = max(_LEAST_PX, min(wanted, float(layout.outward[at[1], at[0]]) - 2))
+        return _lump(rng, layout, at, radius, radius * rng.uniform(0.45, 0.95)), True
+    return None
 
 
 def _pin_hole(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> Drawn | None:
     """A small hole within a conductor, all round of it conductor left."""
-    at = _nearest(rng, layout.inward >= _LEAST_PX + 1.4, shape)
-    if at is None:
-        return None
-    radius = _free_radius(rng, float(layout.inward[at[1], at[0]]) - 1.2, shape)
-    hole = blob(rng, layout.size, (radius, radius * rng.uniform(0.6, 1.0)), 0.07)
-    return _moved(hole, at) * layout.art.lines, False
+    wanted = max(_LEAST_PX, shape.size_px * rng.uniform(0.08, 0.3))
+    for at in _nearest(rng, _roomy(layout.inward, wanted + 1.2), shape):
+        radius = max(_LEAST_PX, min(wanted, float(layout.inward[at[1], at[0]]) - 1.2))
+        return _moved(blob(rng, layout.size, (radius, radius * rng.uniform(0.6, 1.0)), 0.07), at), False
+    return None
 
 
 def _paint(draw: _Draw, light: bool | None, rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Painted:
@@ -128,10 +127,14 @@ def _paint(draw: _Draw, light: bool | None, rng: np.random.Generator, patch: Flo
     drawn = draw(rng, _Layout(art, inward, outward), shape)
     if drawn is None:
         return nothing
-    # Etching is all or nothing, but a thin film of copper may be left, or the lacquer show it only faintly.
-    opacity = np.asarray(drawn[0] * (0.75 + 0.25 * min(1.0, 2 * shape.strength)), np.float32)
     tone = retoned(patch, art.tones, light=art.light == drawn[1])
-    return np.asarray(patch + opacity[..., None] * (tone - patch), np.float32), opacity
+    # Etching is all or nothing, but a thin film of copper may be left. On black and white artwork nothing is between.
+    film = rng.random() < 0.2 and art.tones.separation < _BLACK_AND_WHITE
+    cover = drawn[0] * (0.5 + 0.5 * shape.strength if film else 1.0)
+    changed = patch + cover[..., None] * (tone - patch)
+    # A bridge begins on its trace, where it changes nothing.
+    reach = cover * np.clip(np.abs(tone - patch).max(axis=2) / _SEEN, 0, 1)
+    return np.where(reach[..., None] > 0, changed, patch).astype(np.float32), np.asarray(reach, np.float32)
 
 
 def painters(light: bool | None = None) -> dict[str, Painter]:
@@ -152,20 +155,23 @@ def _ridge(distance: FloatImage) -> NDArray[np.bool_]:
     return (distance >= 1) & (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8)) - 0.3)
 
 
-def _nearest(rng: np.random.Generator, possible: NDArray[np.bool_], shape: DefectShape) -> tuple[int, int] | None:
-    """Return the (x, y) of ``possible`` nearest to about the middle, within the defect's extent; None without one."""
+def _nearest(
+    rng: np.random.Generator, possible: NDArray[np.bool_], shape: DefectShape, count: int = 1
+) -> list[tuple[int, int]]:
+    """Return up to ``count`` places (x, y) that are ``possible``, within the defect's extent, about from the middle."""
     rows, columns = np.nonzero(possible)
     height, width = possible.shape
     x, y = np.add((width / 2, height / 2), rng.normal(0, 0.12 * shape.size_px, 2))
     distance = np.hypot(columns - x, rows - y)
-    if not distance.size or float(distance.min()) > shape.size_px / 2 + 4:
-        return None
-    at = int(distance.argmin())
-    return int(columns[at]), int(rows[at])
+    order = np.argsort(distance, kind="stable")
+    order = order[distance[order] <= shape.size_px / 2 + 4]
+    # Neighbours fail for the same reason: the others are taken from further and further away.
+    chosen = order[(np.linspace(0, 1, count) ** 2 * (len(order) - 1)).astype(int)] if len(order) else order
+    return [(int(columns[at]), int(rows[at])) for at in chosen]
 
 
-def _facing(layout: _Layout, at: tuple[int, int]) -> NDArray[np.float64] | None:
-    """Return the two ends [2, 2] (x, y) of a bridge through ``at``: the nearest line, and one on the other side."""
+def _facing(layout: _Layout, nets: NDArray[np.int32], at: tuple[int, int]) -> NDArray[np.float64] | None:
+    """Return the ends [2, 2] (x, y) of a bridge through ``at``: the nearest trace, and another on the other side."""
     rows, columns = np.nonzero(layout.art.lines)
     nearest = int(np.hypot(columns - at[0], rows - at[1]).argmin())
     start = np.array([columns[nearest], rows[nearest]], np.float64)
@@ -176,20 +182,29 @@ def _facing(layout: _Layout, at: tuple[int, int]) -> NDArray[np.float64] | None:
         if not (0 <= x < layout.size[1] and 0 <= y < layout.size[0]):
             return None
         if layout.art.lines[y, x]:
-            return np.stack([start - away, np.array([x, y], np.float64) + away])
+            another = nets[y, x] != nets[rows[nearest], columns[nearest]]
+            return np.stack([start - away, np.array([x, y], np.float64) + away]) if another else None
     return None
 
 
-def _direction(lines: NDArray[np.bool_], at: tuple[int, int], width: float) -> float:
-    """Return the angle (radians) at which the line through ``at`` runs: the main axis of its pixels around there."""
+def _direction(lines: NDArray[np.bool_], at: tuple[int, int], width: float) -> float | None:
+    """Return the angle (radians) at which the line through ``at`` runs; None if what is there is no line.
+
+    It is the main axis of its pixels around there.
+    """
     reach = max(3, round(width * 1.5))
     top, left = max(0, at[1] - reach), max(0, at[0] - reach)
     near = lines[top : at[1] + reach + 1, left : at[0] + reach + 1]
     _, marks = cv2.connectedComponents(near.astype(np.uint8))
     rows, columns = np.nonzero(marks == marks[at[1] - top, at[0] - left])
     dx, dy = columns + left - at[0], rows + top - at[1]
-    round_ = dx**2 + dy**2 <= reach**2
-    spread = np.cov(np.stack([dx[round_], dy[round_]])) if round_.sum() > 2 else np.eye(2)
+    around = dx**2 + dy**2 <= reach**2
+    if around.sum() < 4:
+        return None
+    spread = np.cov(np.stack([dx[around], dy[around]]))
+    minor, major = np.linalg.eigvalsh(spread)
+    if major < 2 * minor:
+        return None
     return 0.5 * math.atan2(2 * float(spread[0, 1]), float(spread[0, 0] - spread[1, 1]))
 
 
@@ -219,5 +234,7 @@ def _largest_near(distance: FloatImage, at: tuple[int, int], reach_px: int) -> f
     return float(near.max())
 
 
-def _free_radius(rng: np.random.Generator, room_px: float, shape: DefectShape) -> float:
-    return max(_LEAST_PX, min(room_px, shape.size_px * rng.uniform(0.15, 0.45)))
+def _roomy(distance: FloatImage, wanted_px: float) -> NDArray[np.bool_]:
+    """Where the edge is ``wanted_px`` away; if nowhere, where it is about as far away as anywhere in the patch."""
+    least = min(wanted_px, 0.85 * float(distance.max()))
+    return distance >= max(_LEAST_PX + 1.4, least)

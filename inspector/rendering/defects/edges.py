@@ -38,7 +38,8 @@ def chip(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pai
         gone = np.asarray(np.clip(depth + 0.5 - inward, 0, 1) * broken, np.float32)
     facets = _facets(rng, patch, centre, shape)
     fresh = patch * 0.35 + patch.mean(axis=(0, 1)) * 0.65 + 14
-    fracture = fresh * facets[..., None] + 10 * fractal_noise(rng, _size(patch), 2.5, 2)[..., None]
+    grain = 4 + 0.35 * float(patch.std())
+    fracture = fresh * facets[..., None] + grain * fractal_noise(rng, _size(patch), 2.5, 2)[..., None]
     opacity = (broken * (0.45 + 0.55 * shape.strength))[..., None]
     changed = patch + opacity * (fracture - patch)
     if solid is not None:
@@ -70,17 +71,27 @@ def burr(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pai
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     along = np.hypot(x - centre[0], y - centre[1]) / (shape.size_px / 2)
     ragged = fractal_noise(rng, size, max(2.5, shape.size_px * 0.06), 3)
-    thickness = (1.2 + shape.size_px * (0.02 + 0.045 * shape.strength)) * (0.75 + 0.5 * ragged)
+    thickness = (1.2 + shape.size_px * (0.015 + 0.03 * shape.strength)) * np.clip(0.8 + 0.4 * ragged, 0.25, 2)
     thickness *= np.clip((1 - along) * 4, 0, 1)
-    lip = np.asarray(np.clip(thickness - outward + 0.5, 0, 1), np.float32)
+    lip = _touching(np.asarray(np.clip(thickness - outward + 0.5, 0, 1), np.float32), centre)
     bright = patch.mean(axis=(0, 1)) * 0.5 + (100 + 60 * shape.strength)
-    glitter = np.clip(1 + 0.3 * fractal_noise(rng, size, 2.0, 2), 0.55, 1.6)
+    glitter = np.clip(1 + 0.16 * fractal_noise(rng, size, 2.5, 2), 0.6, 1.4)
     opacity = lip * (0.5 + 0.5 * shape.strength)
     step = 1.0 + thickness.max() * 0.3
     shadow = np.clip(shifted(lip, (-LIGHT[0] * step, -LIGHT[1] * step)) - lip, 0, 1)
     changed = patch * (1 - 0.45 * shadow)[..., None]
     changed += opacity[..., None] * (bright * glitter[..., None] - changed)
     return np.asarray(changed, np.float32), np.maximum(lip, np.where(shadow > 0.3, shadow, 0))
+
+
+def _touching(lip: FloatImage, centre: tuple[float, float]) -> FloatImage:
+    """Keep the piece nearest to ``centre``: one burr, not one on every edge of a pattern."""
+    _, labels = cv2.connectedComponents((lip > 0).astype(np.uint8))
+    rows, columns = np.nonzero(labels)
+    if not rows.size:
+        return lip
+    nearest = int(np.hypot(columns - centre[0], rows - centre[1]).argmin())
+    return np.where(labels == labels[rows[nearest], columns[nearest]], lip, 0).astype(np.float32)
 
 
 def _one_side(rng: np.random.Generator, patch: FloatImage) -> Sides | None:

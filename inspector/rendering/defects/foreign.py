@@ -50,11 +50,11 @@ def loose_thread(rng: np.random.Generator, patch: FloatImage, shape: DefectShape
 def fibre(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Painted:
     """A hair or lint lying on the part: thin, evenly thick, curled, of its own colour, with a narrow shadow."""
     size, angle = patch.shape[:2], rng.uniform(0, 2 * math.pi)
-    length = shape.size_px * rng.uniform(0.9, 1.5)
+    length = shape.size_px * rng.uniform(0.9, 1.7)
     count = max(5, round(length / 2))
     # Curvature that drifts makes arcs and curls, as a stiff hair lies; a line that wobbles would be a thread.
-    bend = rng.uniform(-2.6, 2.6) / count
-    headings = angle + np.cumsum(bend + np.cumsum(rng.normal(0, 0.9, count)) / count**1.5)
+    bend = rng.uniform(-3.4, 3.4) / count
+    headings = angle + np.cumsum(bend + np.cumsum(rng.normal(0, 1.6, count)) / count**1.5)
     points = np.concatenate([[[0.0, 0.0]], np.cumsum(np.stack([np.cos(headings), np.sin(headings)], 1), 0)])
     points *= length / count
     points += np.asarray(middle(patch)) - (points.max(axis=0) + points.min(axis=0)) / 2
@@ -62,7 +62,9 @@ def fibre(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pa
     hair = stroke(size, points, width, taper=False)
     shadow = blurred(shifted(hair, (-LIGHT[0] * 1.6, -LIGHT[1] * 1.6)), 0.8)
     pale = rng.random() < 0.75 if float(patch.mean()) < 110 else rng.random() < 0.2
-    colour = np.asarray(rng.uniform(190, 240, 3) if pale else rng.uniform(15, 70, 3), np.float32)
+    # Hair and lint are mostly grey or brown; a coloured fibre comes off a garment.
+    grey = rng.uniform(185, 240) if pale else rng.uniform(15, 75)
+    colour = np.asarray(np.clip(grey + rng.normal(0, 30 if rng.random() < 0.2 else 7, 3), 0, 255), np.float32)
     changed = patch * (1 - 0.3 * shadow)[..., None]
     blend(changed, hair * (0.45 + 0.55 * shape.strength), colour)
     return changed, np.maximum(hair, np.where(shadow > 0.35, shadow, 0))

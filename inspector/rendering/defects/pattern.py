@@ -48,6 +48,10 @@ def missing(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> 
     if tones is not None and piece is not None:
         ground = retoned(patch, tones, light=not piece[1])
         cover = piece[0]
+    elif tones is not None and tones.separation > _TWO_TONED:
+        cover = _ragged(rng, patch, shape)
+        ground = retoned(patch, tones, light=bool(tones.light.mean() > 0.5))
+        cover = cover * np.clip(np.abs(ground - patch).max(axis=2) / 12, 0, 1)
     else:
         radius = shape.size_px / 2 * 0.85
         cover = blob(rng, _size(patch), (radius, radius * rng.uniform(0.5, 1)), 0.08)

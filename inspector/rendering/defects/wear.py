@@ -81,11 +81,11 @@ def bubble(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> P
         cx, cy = middle(patch)[0] + at[0], middle(patch)[1] + at[1]
         ratio = rng.uniform(0.8, 1.25)
         distance = np.sqrt(((x - cx) * ratio) ** 2 + ((y - cy) / ratio) ** 2) / r
-        height = np.maximum(height, r * np.sqrt(np.clip(1 - distance**2, 0, 1)) * 0.8)
+        height = np.maximum(height, r * np.clip(1 - distance**2, 0, 1) ** 0.8 * 0.6)
         inside = np.maximum(inside, np.clip((1 - distance) * r + 0.5, 0, 1))
     slope = np.clip(np.asarray(shade(blurred(height, 0.8)), np.float32), -1.6, 1.6)
-    light = 1 + (0.10 + 0.30 * shape.strength) * slope
-    glint = np.clip(slope - 0.75, 0, 1) ** 2 * (60 + 200 * shape.strength)
+    light = 1 + (0.08 + 0.26 * shape.strength) * slope
+    glint = np.clip(slope - 0.6, 0, 1) ** 2 * (40 + 120 * shape.strength)
     short = max(1.0, radius * 0.12)
     shadow = np.clip(shifted(inside, (-LIGHT[0] * short, -LIGHT[1] * short)) - inside, 0, 1)
     smooth = cv2.GaussianBlur(patch, (0, 0), 0.9)

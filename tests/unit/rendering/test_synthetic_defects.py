@@ -9,8 +9,8 @@ from inspector.rendering.defects import DEFECT_TYPES, PAINTERS, DefectShape, pai
 from inspector.rendering.foreground import find_foreground
 from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
 from inspector.rendering.surfaces import fractal_noise, to_bytes
-from inspector.rendering.synthetic import UNKNOWN_TYPE, add_defects, kind_of, undrawable
-from inspector.rendering.visibility import JUST_NOTICEABLE, colour_difference, texture_contrast
+from inspector.rendering.synthetic import UNKNOWN_TYPE, add_defects, kind_of, undrawable, words_of
+from inspector.rendering.visibility import JUST_NOTICEABLE, colour_difference, lab_of, texture_contrast
 from inspector.vision.opencv import cv2
 
 
@@ -24,7 +24,7 @@ def changed(before, after):
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (40, 200), (128, 160), (16, 16)])
-@pytest.mark.parametrize("words", [DEFECT_TYPES, *[(kind,) for kind in DEFECT_TYPES], ("short",)])
+@pytest.mark.parametrize("words", [DEFECT_TYPES, *[(kind,) for kind in DEFECT_TYPES], ("flipped",)])
 def test_every_type_can_be_drawn_on_every_shape_and_the_mask_is_what_changed(words, shape):
     before = surface(shape=shape)
 
@@ -48,7 +48,7 @@ def test_something_can_always_be_seen_whatever_the_surface(seed, height, width, 
     noise = np.random.default_rng(seed).normal(0, 1, (height, width, 1))
     before = np.clip(grey + roughness * noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
 
-    after, mask = add_defects(np.random.default_rng(seed), before, ("crack", "spur"))
+    after, mask = add_defects(np.random.default_rng(seed), before, ("crack", "flipped"))
 
     assert mask.any()
     assert np.array_equal(before[mask == 0], after[mask == 0])
@@ -116,11 +116,20 @@ def test_words_are_drawn_only_as_what_they_mean():
     assert kind_of("pitting") == "pits"
     assert kind_of("crack") == "crack"
     assert kind_of("bent lead") is None
-    assert undrawable(("short", "cracked", "pin-hole", "missing part")) == ("short", "missing part")
+    assert undrawable(("bent lead", "cracked", "pin-hole", "flipped")) == ("bent lead", "flipped")
+
+
+@pytest.mark.parametrize("kind", DEFECT_TYPES)
+def test_the_words_of_a_type_mean_it_and_it_is_the_first(kind):
+    words = words_of(kind)
+
+    assert words[0] == kind
+    assert len(set(words)) == len(words) > 1
+    assert {kind_of(word) for word in words} == {kind}
 
 
 def test_words_that_cannot_be_drawn_never_appear_in_the_mask():
-    masks = [add_defects(np.random.default_rng(seed), surface(), ("short", "scratch"))[1] for seed in range(40)]
+    masks = [add_defects(np.random.default_rng(seed), surface(), ("flipped", "scratch"))[1] for seed in range(40)]
 
     assert {int(value) for mask in masks for value in np.unique(mask)} == {0, 2, UNKNOWN_TYPE}
 
@@ -162,7 +171,10 @@ def test_a_lens_softens_what_is_painted():
 def test_what_drowns_in_the_texture_is_not_called_visible():
     everywhere = np.ones((128, 160), np.bool_)
 
-    assert texture_contrast(surface(roughness=1), everywhere) < 2 < texture_contrast(surface(roughness=30), everywhere)
+    def contrast(roughness):
+        return texture_contrast(lab_of(surface(roughness=roughness))[..., 0], everywhere)
+
+    assert contrast(1) < 2 < contrast(30)
 
 
 def test_bad_arguments_are_refused():
