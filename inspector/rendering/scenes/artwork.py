@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector.rendering.scenes.noise import fractal_noise, value_noise
 from inspector.rendering.scenes.surface import Surface, brightened, lerp, log_uniform, other_tone, tone
 from inspector.rendering.shapes import blurred
-from inspector.rendering.surfaces import ByteImage, FloatImage, fractal_noise, value_noise
+from inspector.rendering.surfaces import ByteImage, FloatImage
 from inspector.vision.opencv import cv2
 
 _HEADINGS = tuple((round(math.cos(k * math.pi / 4)), round(math.sin(k * math.pi / 4))) for k in range(8))
-_TRIES = 26
+_TRIES = 28  # items of the layout's own mixture that are laid where there is room
+_ANY_ITEMS = 8  # of any kind before them, so that no layout stays bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def conductors(rng: np.random.Generator, unit: float) -> Surface:
     rules = _Rules(
         width,
         max(3, round(width * rng.uniform(0.8, 2.2))),
-        tuple(rng.dirichlet(np.full(len(_ITEMS), 0.8))),
+        tuple(rng.dirichlet(np.full(len(_ITEMS), 1.0))),
         rng.random() < 0.6,
     )
     binary, dark = rng.random() < 0.4, rng.random() < 0.6
@@ -74,27 +76,32 @@ def conductors(rng: np.random.Generator, unit: float) -> Surface:
 
 def _layout(rng: np.random.Generator, side: int, rules: _Rules) -> ByteImage:
     """Return uint8 [side, side], 255 on conductors that keep their distance from one another."""
-    taken, layout = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
-    kernel = np.ones((2 * rules.gap + 1, 2 * rules.gap + 1), np.uint8)
-    for _ in range(_TRIES):
+    # What is taken is kept at half the size: distances are exact to two pixels, and dilation costs a quarter.
+    layout = np.zeros((side, side), np.uint8)
+    taken = np.zeros_like(layout[::2, ::2])
+    reach = 2 * -(-rules.gap // 2) + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    kinds = [*rng.integers(0, len(_ITEMS), _ANY_ITEMS), *rng.choice(len(_ITEMS), _TRIES, p=rules.shares)]
+    for kind in kinds:
         item = np.zeros((side, side), np.uint8)
-        _ITEMS[int(rng.choice(len(_ITEMS), p=rules.shares))](rng, item, rules)
-        if cv2.countNonZero(cv2.bitwise_and(item, taken)):
+        _ITEMS[kind](rng, item, rules)
+        small = np.ascontiguousarray(item[::2, ::2])
+        if cv2.countNonZero(cv2.bitwise_and(small, taken)):
             continue
         layout = np.asarray(cv2.bitwise_or(layout, item), np.uint8)
-        taken = np.asarray(cv2.bitwise_or(taken, cv2.dilate(item, kernel)), np.uint8)
+        taken = np.asarray(cv2.bitwise_or(taken, cv2.dilate(small, kernel)), np.uint8)
     return layout
 
 
 def _path(rng: np.random.Generator, side: int, step: float) -> list[tuple[float, float]]:
     """Return the corners of a route with bends of 45 degrees, from anywhere until it leaves or ends."""
-    at, heading = rng.uniform(-0.1, 1.1, 2) * side, int(rng.integers(8))
-    corners = [(float(at[0]), float(at[1]))]
+    x, y, heading = side * rng.uniform(-0.1, 1.1), side * rng.uniform(-0.1, 1.1), int(rng.integers(8))
+    corners = [(x, y)]
     for _ in range(int(rng.integers(1, 6))):
         length = step * rng.uniform(0.5, 3)
-        at = at + length * np.asarray(_HEADINGS[heading])
-        corners.append((float(at[0]), float(at[1])))
-        heading = (heading + int(rng.choice([-1, 1]))) % 8
+        x, y = x + length * _HEADINGS[heading][0], y + length * _HEADINGS[heading][1]
+        corners.append((x, y))
+        heading = (heading + (1 if rng.random() < 0.5 else -1)) % 8
     return corners
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from inspector.rendering.scenes.noise import value_noise, white_noise
 from inspector.rendering.scenes.surface import as_bytes, choose, grid
-from inspector.rendering.surfaces import ByteImage, FloatImage, value_noise
+from inspector.rendering.surfaces import ByteImage, FloatImage
 from inspector.vision.opencv import cv2
 
 
@@ -80,10 +81,7 @@ def expose(rng: np.random.Generator, scene: ByteImage, seen: Camera) -> ByteImag
         image = _moved(image, seen.motion_px, seen.motion_angle)
     light = _light(rng, side, seen)
     image *= np.asarray(cv2.merge([light * np.float32(gain) for gain in seen.balance]), np.float32)
-    # OpenCV's generator (one a thread, seeded here) draws four times as fast as NumPy's.
-    cv2.setRNGSeed(int(rng.integers(2**31)))
-    noise = np.empty_like(image)
-    cv2.randn(noise.reshape(side, -1), np.zeros(1), np.ones(1))
+    noise = white_noise(rng, (side, side * 3)).reshape(image.shape)
     image += noise * (seen.read_noise + seen.shot_noise * np.sqrt(np.clip(image, 0, 255) * np.float32(1 / 255)))
     picture = as_bytes(image)
     if seen.grey:

@@ -21,10 +21,13 @@ _GOOD_AFTER = (
 _BAD = ("a defect", "damage", "an anomaly", "a flaw", "a fault", "something wrong")
 _BAD_BEFORE = ("defective", "damaged", "faulty", "flawed", "bad")
 _MASS = {
-    "abrasion", "rust", "corrosion", "contamination", "discoloration", "discolouration", "deformation", "burnt",
-    "dirt", "liquid", "pitting", "wear", "missing", "spurious copper", "excess copper", "extra copper",
+    "abrasion", "rust", "corrosion", "contamination", "discoloration", "discolouration", "deformation",
+    "dirt", "liquid", "pitting", "wear", "spurious copper", "excess copper", "extra copper",
     "foreign material", "copper", "residual copper", "lint", "breakage", "blistering",
 }  # fmt: skip
+
+_AS_NOUN = {"missing": "missing part"}
+_ADJECTIVES = {"torn", "burnt", "bent", "misshapen", "rusty", "worn", "dirty", "broken"}
 
 
 def bare(phrase: str) -> str:
@@ -87,5 +90,8 @@ def _word(rng: np.random.Generator, type_word: str) -> str:
 
 
 def _counted(word: str) -> str:
+    word = _AS_NOUN.get(word, word)
+    if word.endswith("ed") or word in _ADJECTIVES:
+        return with_article(f"{word} area")
     many = word.endswith("s") and not word.endswith("ss")
-    return word if many or word in _MASS or word.endswith(("ed", "ing")) else with_article(word)
+    return word if many or word in _MASS or word.endswith("ing") else with_article(word)

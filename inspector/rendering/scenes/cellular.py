@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.rendering.scenes.noise import fractal_noise
 from inspector.rendering.scenes.surface import Surface, brightened, lamp, lit, log_uniform, other_tone, tinted, tone
 from inspector.rendering.shapes import blurred
-from inspector.rendering.surfaces import FloatImage, blend, fractal_noise
+from inspector.rendering.surfaces import FloatImage, blend
 from inspector.vision.opencv import cv2
 
 
@@ -118,17 +119,18 @@ def dead_leaves(rng: np.random.Generator, unit: float) -> Surface:
     def draw(rng: np.random.Generator, side: int) -> FloatImage:
         image = np.empty((side, side, 3), np.uint8)
         image[:] = tones[0]
-        count = 170
+        count = 140
         # Areas between the extremes are equally often covered: the radius follows an inverse cube law.
         inverse = rng.uniform(largest**-2.0, smallest**-2.0, count)
         radii, places = inverse**-0.5, rng.uniform(0, side, (count, 2))
         radii[: count // 2] = rng.uniform(largest * 0.5, largest, count // 2)
-        for radius, (x, y) in zip(radii, places, strict=True):
-            colour = tones[int(rng.integers(len(tones)))] * (1 + rng.normal(0, jitter))
-            fill = tuple(float(c) for c in np.clip(colour, 0, 255))
-            axes, turn = (float(radius) * 2, float(radius) * 2 * rng.uniform(0.4, 1)), rng.uniform(0, 180)
-            box = ((float(x), float(y)), axes, turn)
-            if rng.random() < boxes:
+        shades = np.stack(tones)[rng.integers(0, len(tones), count)] * (1 + rng.normal(0, jitter, (count, 1)))
+        fills = np.clip(shades, 0, 255).tolist()
+        turns, ratios, boxed = rng.uniform(0, 180, count), rng.uniform(0.8, 2, count), rng.random(count) < boxes
+        for k in range(count):
+            fill = fills[k]
+            box = (places[k].tolist(), (float(radii[k]) * 2, float(radii[k] * ratios[k])), float(turns[k]))
+            if boxed[k]:
                 cv2.fillConvexPoly(image, np.round(cv2.boxPoints(box)).astype(np.int32), fill, cv2.LINE_AA)
             else:
                 cv2.ellipse(image, box, fill, cv2.FILLED, cv2.LINE_AA)

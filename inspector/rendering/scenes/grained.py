@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from inspector.rendering.scenes.noise import fractal_noise, value_noise
 from inspector.rendering.scenes.surface import (
     Surface,
     brightened,
@@ -19,7 +20,7 @@ from inspector.rendering.scenes.surface import (
     tone,
 )
 from inspector.rendering.shapes import blurred
-from inspector.rendering.surfaces import FloatImage, fractal_noise, value_noise
+from inspector.rendering.surfaces import FloatImage
 from inspector.vision.opencv import cv2
 
 
@@ -146,7 +147,8 @@ def cloudy(rng: np.random.Generator, unit: float) -> Surface:
     def draw(rng: np.random.Generator, side: int) -> FloatImage:
         noise = fractal_noise(rng, (side, side), cell, 4)
         if veins:
-            noise = 1 - np.abs(noise + 0.7 * fractal_noise(rng, (side, side), cell * 2, 2)) * 1.6
+            wide = 0.7 * fractal_noise(rng, (side, side), cell * 2, 2)
+            noise = np.asarray(1 - np.abs(noise + wide) * 1.6, np.float32)
         return lerp(np.asarray(np.clip(0.5 + sharp * 0.5 * noise, 0, 1), np.float32), first, second)
 
     words = ("marble", "mottled stone", "a camouflage pattern", "a veined surface", "marbled plastic", "clouded stone")

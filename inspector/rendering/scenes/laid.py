@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from inspector.rendering.scenes.glyphs import fill_of, glyph, random_text, write
+from inspector.rendering.scenes.noise import fractal_noise
 from inspector.rendering.scenes.surface import (
     Surface,
     brightened,
@@ -21,7 +22,7 @@ from inspector.rendering.scenes.surface import (
     tone,
 )
 from inspector.rendering.shapes import blurred
-from inspector.rendering.surfaces import FloatImage, fractal_noise, inside
+from inspector.rendering.surfaces import FloatImage, inside
 from inspector.vision.opencv import cv2
 
 
@@ -179,10 +180,11 @@ def tread(rng: np.random.Generator, unit: float) -> Surface:
     def draw(rng: np.random.Generator, side: int) -> FloatImage:
         x, y = grid(side)
         u, v = (x + rng.uniform(0, period)) / period, (y + rng.uniform(0, period)) / period
-        upright = (np.floor(u) + np.floor(v)) % 2 > 0
-        dx, dy = u % 1 - 0.5, v % 1 - 0.5
-        along, across = np.where(upright, dy, dx) / long, np.where(upright, dx, dy) / thin
-        bump = inside(np.asarray((np.hypot(along, across) - 1) * thin * period, np.float32), 1.5)
+        upright = (np.floor(u) + np.floor(v)).astype(np.int32) & 1 > 0
+        dx, dy = u - np.floor(u) - 0.5, v - np.floor(v) - 0.5
+        along = np.asarray(np.where(upright, dy, dx) / long, np.float32)
+        across = np.asarray(np.where(upright, dx, dy) / thin, np.float32)
+        bump = inside(np.asarray((cv2.magnitude(along, across) - 1) * thin * period, np.float32), 1.5)
         gain = lit(blurred(bump, unit) * 3 * unit, relief, light) + worn * bump
         return tinted(np.asarray(gain + grain * fractal_noise(rng, (side, side), 4 * unit, 3), np.float32), colour)
 

@@ -20,9 +20,14 @@ Marks = Callable[[np.random.Generator, ByteImage], None]
 """Draws marks into a picture uint8 BGR [S, S, 3], in place, laid out by the generator."""
 
 
-def marks(rng: np.random.Generator, unit: float, ground: FloatImage) -> Marks:
-    """Draw a style of marks for a surface of mean colour ``ground`` (BGR [3]); lengths are multiplied by ``unit``."""
-    return _STYLES[int(rng.integers(len(_STYLES)))](rng, unit, ground)
+def marks(rng: np.random.Generator, unit: float, ground: FloatImage) -> tuple[Marks, bool]:
+    """Draw a style of marks for a surface of mean colour ``ground`` (BGR [3]); lengths are multiplied by ``unit``.
+
+    Returns:
+        The marks, and whether they are light that falls on everything, not only on that surface.
+    """
+    style = _STYLES[int(rng.integers(len(_STYLES)))]
+    return style(rng, unit, ground), style in (_glare, _shadow)
 
 
 def _places(rng: np.random.Generator, side: int, count: int) -> list[tuple[float, float]]:
@@ -166,11 +171,13 @@ def _glare(rng: np.random.Generator, unit: float, ground: FloatImage) -> Marks:
 
     def draw(rng: np.random.Generator, image: ByteImage) -> None:
         side = image.shape[0]
-        x, y = grid(side)
-        for at in rng.uniform(0.1, 0.9, (count, 2)) * side:
-            dx, dy = (x - at[0]) / (size * side), (y - at[1]) / (size * side)
+        coarse = side // 4  # a soft spot needs no more
+        x, y = grid(coarse)
+        for at in rng.uniform(0.1, 0.9, (count, 2)) * coarse:
+            dx, dy = (x - at[0]) / (size * coarse), (y - at[1]) / (size * coarse)
             along, across = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
-            light = np.exp(-((along**2 + (across / flat) ** 2) ** hard)).astype(np.float32) * np.float32(gain)
+            spot = np.exp(-((along**2 + (across / flat) ** 2) ** hard)).astype(np.float32) * np.float32(gain)
+            light = np.asarray(cv2.resize(spot, (side, side)), np.float32)
             image[:] = as_bytes(image.astype(np.float32) + np.asarray(cv2.merge([light, light, light]), np.float32))
 
     return draw

@@ -24,7 +24,7 @@ LOOK_DEFECTIVE = (
 )  # fmt: skip
 """Names of photographs that show marks which look like defects: taught as flawless, they would unteach these."""
 
-_LONGEST_PX = 512  # of a photograph in memory: 0.8 MB
+_LONGEST_PX = 512  # of a photograph in memory
 _NO_WORDS = {"ambient", "poly", "haven", "img", "dsc", "image", "photo", "copy", "picture", "col", "color", "diff"}
 _SOFT = re.compile(r"fabric|carpet|leather|paper|cloth|textile|snow|mud|sand|ground", re.IGNORECASE)
 
@@ -33,10 +33,11 @@ _SOFT = re.compile(r"fabric|carpet|leather|paper|cloth|textile|snow|mud|sand|gro
 class _Photograph:
     name: str
     pixels: ByteImage
+    half: ByteImage  # the same at half the size, for pieces that are shrunk: averaging a large one each time is slow
 
 
 class Photographs:
-    """Photographs of flawless surfaces, decoded once to at most 512 px (about 0.8 MB each)."""
+    """Photographs of flawless surfaces, decoded once to at most 512 px (about 1 MB each)."""
 
     def __init__(self, photographs: Sequence[_Photograph]) -> None:
         self._photographs = tuple(photographs)
@@ -55,7 +56,7 @@ class Photographs:
                 f"no image in {printable(folder)} that the excluded names leave",
                 "name another folder, or go on without photographs",
             )
-        return cls([_Photograph(file.stem, _read(file)) for file in files])
+        return cls([_photograph(file) for file in files])
 
     def __len__(self) -> int:
         return len(self._photographs)
@@ -80,16 +81,17 @@ class Photographs:
     def surface(self, rng: np.random.Generator, unit: float) -> Surface:
         """Return one photograph as a surface: a scale, a turn by quarters, a mild recolouring, any place of it."""
         photograph = self._photographs[int(rng.integers(len(self._photographs)))]
-        turned = np.rot90(photograph.pixels, int(rng.integers(4)))[:: rng.choice([-1, 1])]
+        quarters, mirror = int(rng.integers(4)), int(rng.choice([-1, 1]))
         zoom = float(np.exp(rng.uniform(np.log(0.9), np.log(2.6)))) / unit
         recolour = _recolouring(rng)
-        pixels = np.ascontiguousarray(turned)
 
         def draw(rng: np.random.Generator, side: int) -> FloatImage:
-            cut = min(*pixels.shape[:2], max(16, round(side * zoom)))
+            shrunk = zoom > 1.6
+            pixels = photograph.half if shrunk else photograph.pixels
+            cut = min(*pixels.shape[:2], max(16, round(side * zoom / (2 if shrunk else 1))))
             top, left = (int(rng.integers(pixels.shape[axis] - cut + 1)) for axis in (0, 1))
-            how = cv2.INTER_AREA if cut >= side else cv2.INTER_CUBIC
-            piece = cv2.resize(pixels[top : top + cut, left : left + cut], (side, side), interpolation=how)
+            turned = np.ascontiguousarray(np.rot90(pixels[top : top + cut, left : left + cut], quarters)[::mirror])
+            piece = cv2.resize(turned, (side, side), interpolation=cv2.INTER_LINEAR)
             return np.asarray(cv2.transform(piece.astype(np.float32), recolour), np.float32)
 
         return Surface(surface_words(photograph.name), "soft" if _SOFT.search(photograph.name) else "hard", draw)
@@ -120,7 +122,7 @@ def _share(name: str, seed: int) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _read(file: Path) -> ByteImage:
+def _photograph(file: Path) -> _Photograph:
     try:
         decoded = decode(*load_image(file), DecodeLimits(), _LONGEST_PX)
     except (OSError, ValueError, FrameRejectedError) as error:
@@ -131,4 +133,6 @@ def _read(file: Path) -> ByteImage:
     scale = _LONGEST_PX / max(decoded.width_px, decoded.height_px)
     size = [max(16, round(length * scale)) for length in (decoded.width_px, decoded.height_px)]
     upright = cv2.resize(decoded.pixels, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(upright, cv2.COLOR_RGB2BGR), np.uint8)
+    pixels = np.asarray(cv2.cvtColor(upright, cv2.COLOR_RGB2BGR), np.uint8)
+    half = cv2.resize(pixels, [max(8, length // 2) for length in size], interpolation=cv2.INTER_AREA)
+    return _Photograph(file.stem, pixels, np.asarray(half, np.uint8))

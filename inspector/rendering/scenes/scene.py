@@ -105,15 +105,15 @@ def draw_scene(rng: np.random.Generator, unit: float, photographs: Photographs |
         return Scene(pick(rng, surface.words), surface, None, 1.0, None, None, False, turn)
     surface = _any_surface(rng, unit, photographs)
     ground = _mean_colour(surface)
-    drawn = marks(rng, unit, ground) if rng.random() < _MARK_SHARE else None
-    over_all = bool(rng.random() < 0.3)
+    drawn, over_all = marks(rng, unit, ground) if rng.random() < _MARK_SHARE else (None, False)
     phrase = pick(rng, surface.words)
     if rng.random() >= _OBJECT_SHARE:
         turn = 0.0 if rng.random() < 0.65 else rng.uniform(0, 2 * math.pi)
         return Scene(phrase, surface, None, 1.0, None, drawn, over_all, turn)
     background = grained.plain(rng, unit) if rng.random() < 0.5 else _any_surface(rng, unit, photographs)
     pieces = arrangement(rng)
-    phrase = piece_of(rng, pick(rng, pieces.words), pieces.rows * pieces.columns > 1, phrase)
+    material = pick(rng, [word for word in surface.words if "surface" not in word] or surface.words)
+    phrase = piece_of(rng, pick(rng, pieces.words), pieces.rows * pieces.columns > 1, material)
     gain = _set_off(float(ground.mean()), float(_mean_colour(background).mean()))
     return Scene(phrase, surface, background, gain, pieces, drawn, over_all, 0.0)
 

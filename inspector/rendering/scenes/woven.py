@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from inspector.rendering.scenes.noise import fractal_noise, value_noise
 from inspector.rendering.scenes.surface import (
     Surface,
     brightened,
@@ -20,7 +21,8 @@ from inspector.rendering.scenes.surface import (
     tone,
 )
 from inspector.rendering.shapes import blurred
-from inspector.rendering.surfaces import FloatImage, fractal_noise, inside, value_noise
+from inspector.rendering.surfaces import FloatImage, inside
+from inspector.vision.opencv import cv2
 
 
 def weave(rng: np.random.Generator, unit: float) -> Surface:
@@ -63,9 +65,9 @@ def knit(rng: np.random.Generator, unit: float) -> Surface:
         x, y = grid(side)
         wobble = value_noise(rng, (side, side), (20 * unit, 20 * unit)) * 0.06
         u = (x + rng.uniform(0, wide)) / wide + wobble
-        side_of = (u % 1) - 0.5
+        side_of = u - np.floor(u) - 0.5
         v = (y + rng.uniform(0, wide)) / (wide * ratio) + steep * np.abs(side_of) * 2 + wobble
-        leg = np.sin(math.pi * (v % 1)) * np.sin(math.pi * np.clip(np.abs(side_of) * 2, 0.02, 0.98)) ** 0.5
+        leg = np.abs(np.sin(math.pi * v)) * np.sqrt(np.sin(math.pi * np.clip(np.abs(side_of) * 2, 0.02, 0.98)))
         rib = ribs * np.sin(math.pi * np.floor(u))
         gain = 1 - depth + depth * 1.3 * leg + rib
         return tinted(np.asarray(gain + fuzz * fractal_noise(rng, (side, side), 2 * unit, 2), np.float32), colour)
@@ -106,8 +108,8 @@ def mesh(rng: np.random.Generator, unit: float) -> Surface:
     def draw(rng: np.random.Generator, side: int) -> FloatImage:
         x, y = grid(side)
         wobble = 0.03 * period * value_noise(rng, (side, side), (30 * unit, 30 * unit))
-        u = (x + skew * y + wobble + rng.uniform(0, period)) % period - period / 2
-        v = (y + (-skew * x if skew else 0) + wobble + rng.uniform(0, period)) % period - period / 2
+        u = _within(x + skew * y + wobble + rng.uniform(0, period), period)
+        v = _within(y - skew * x + wobble + rng.uniform(0, period), period)
         height_u, height_v = 1 - np.abs(u) / width, 1 - np.abs(v) / width
         over = np.sin(math.pi * x / period) * np.sin(math.pi * y / period) > 0
         top = np.where(over, height_u + 0.3, height_v)
@@ -119,6 +121,11 @@ def mesh(rng: np.random.Generator, unit: float) -> Surface:
 
     words = ("wire mesh", "a grid", "a net", "a metal grid", "expanded metal", "wire cloth", "a sieve", "a lattice")
     return Surface(words, "hard", draw)
+
+
+def _within(at: FloatImage, period: float) -> FloatImage:
+    """Return how far ``at`` is from the middle of its period."""
+    return np.asarray(at - np.floor(at / period) * period - period / 2, np.float32)
 
 
 def perforated(rng: np.random.Generator, unit: float) -> Surface:
@@ -135,7 +142,7 @@ def perforated(rng: np.random.Generator, unit: float) -> Surface:
         row = np.floor(v)
         u = (x + rng.uniform(0, period)) / period + (0.5 * (row % 2) if staggered else 0)
         dx, dy = (u - np.floor(u) - 0.5) * period, (v - row - 0.5) * period
-        distance = np.maximum(np.abs(dx), np.abs(dy)) if square else np.hypot(dx, dy)
+        distance = np.maximum(np.abs(dx), np.abs(dy)) if square else cv2.magnitude(dx, dy)
         opening = inside(np.asarray(distance - half, np.float32))
         rim = lit(blurred(opening, 1.2 * unit) * half * (0.5 if studs else -0.5), bevel, light)
         noise = grain * fractal_noise(rng, (side, side), 6 * unit, 3)
