@@ -17,7 +17,7 @@ from inspector.evaluation.pixel_scores import EXACT_PIXELS, PixelScores
 from inspector.evaluation.ranking import rank_images
 from inspector.evaluation.type_metrics import UNKNOWN_TYPE, TypeMeter, upsampled
 
-_TYPE_METRICS = ("type_auroc", "type_ap", "type_macro_f1", "type_macro_f1_background")
+_TYPE_METRICS = ("type_auroc", "type_ap", "type_macro_f1", "type_macro_f1_background", "type_regions", "type_recall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class ClassMetrics:
     """What was measured of one class.
 
     ``values`` by name: ``image_`` and ``pixel_`` with ``auroc``, ``ap``, ``f1_max``; ``aupro``, ``aupro_legacy``,
-    ``aupimo``; ``type_auroc``, ``type_ap``, ``type_macro_f1``, ``type_macro_f1_background``. ``thresholds``:
+    ``aupimo``; ``type_auroc``, ``type_ap``, ``type_macro_f1``, ``type_macro_f1_background``; ``type_regions`` and
+    ``type_recall``, how often a drawn region's type is right, see ``ConfusionMeter.types_right``. ``thresholds``:
     ``image_f1_max`` and ``pixel_f1_max``, raw scores; at or above counts as defective. ``method``: how pixels were
     ranked, ``exact`` or ``binned, N bins``; values that are not exact carry a bound. ``curves``: ``image_roc``,
     ``image_pr``, ``pixel_roc``, ``pixel_pr`` and ``pixel_pro`` (up to an FPR of 0.3), those that exist. ``types``: each
@@ -198,7 +199,9 @@ class ClassMeter:
         if not self._typed:
             reason = "no defect types" if not self._types else "no types were scored where a mask is known"
             return dict.fromkeys(_TYPE_METRICS, Metric(None, reason)), {}
-        return self._type_meter.result()
+        macro, types = self._type_meter.result()
+        regions, recall = self._confusion.types_right()
+        return macro | {"type_regions": regions, "type_recall": recall}, types
 
     def _method(self) -> str:
         pixels, types = self._pixels.method, self._type_meter.method

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inspector.apps.ablate.variants import Variant
 from inspector.evaluation.unit_result import RATES, UnitResult
 
-METRICS = ("image_auroc", "pixel_auroc", "aupro", "type_macro_f1")
+METRICS = ("image_auroc", "pixel_auroc", "aupro", "type_macro_f1", "type_recall")
 FIGURES = (*METRICS, *RATES)
 
 ByClass = Mapping[tuple[str, str], Mapping[str, float]]

@@ -15,6 +15,7 @@ _COLUMNS = {
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
     "type_macro_f1": "type F1",
+    "type_recall": "type of region",
     "false_alarms": "false alarms",
     "found": "found",
 }

@@ -11,7 +11,17 @@ from inspector.evaluation.report.page import COLUMNS, MISSING, TUNED_ON, Evaluat
 from inspector.evaluation.summary import SettingSummary, Spread, summarise
 from inspector.evaluation.unit_result import RATES
 
-_SHOWN = ("image_auroc", *RATES, "image_ap", "image_f1_max", "pixel_auroc", "pixel_f1_max", "aupro", "type_auroc")
+_SHOWN = (
+    "image_auroc",
+    *RATES,
+    "image_ap",
+    "image_f1_max",
+    "pixel_auroc",
+    "pixel_f1_max",
+    "aupro",
+    "type_auroc",
+    "type_recall",
+)
 
 
 def print_tables(datasets: Sequence[EvaluatedDataset]) -> None:

@@ -28,6 +28,11 @@ COLUMNS = (
     ("aupimo", "AUPIMO", "mean overlap of each defective image, at false-positive rates of 1e-5 to 1e-4 on good ones"),
     ("type_auroc", "type AUROC", "one type against the rest, mean over types"),
     ("type_macro_f1", "type F1", "argmax macro-F1 over types, without background"),
+    (
+        "type_recall",
+        "type of region",
+        "share of drawn regions given the right type, mean over K types: chance is 1/K",
+    ),
     ("false_alarms", "false alarms", "share of good images called anomalous, at a threshold set beforehand"),
     ("found", "found", "share of defective images called anomalous, at a threshold set beforehand"),
 )

@@ -14,7 +14,7 @@ TYPES = ("crack", "hole")
 NAMES = {
     *("image_auroc", "image_ap", "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupro_legacy"),
     "aupimo",
-    *("type_auroc", "type_ap", "type_macro_f1", "type_macro_f1_background"),
+    *("type_auroc", "type_ap", "type_macro_f1", "type_macro_f1_background", "type_regions", "type_recall"),
 }
 
 
@@ -115,6 +115,28 @@ def test_confusion_counts_regions_found_missed_and_mistaken_and_good_images() ->
     assert confusion is not None
     #                               normal crack hole
     assert confusion.tolist() == [[1, 0, 1], [0, 1, 0], [1, 1, 0]]
+
+
+def test_a_given_regions_type_is_judged_whatever_its_score() -> None:
+    meter = ClassMeter(TYPES)
+    add_good(meter, type_scores=type_scores(0.2, 0.1))
+    for name in ("crack", "crack", "hole"):
+        add_defect(meter, name, type_scores=type_scores(0.6, 0.1))
+    mask = square(at=8)
+    meter.add(
+        0.5, scores_for(mask, gain=-1), mask, anomalous=True, image_types=["crack"], type_scores=type_scores(0, 1)
+    )
+    values = meter.result().values
+    # Two of three cracks are right, the hole is taken for a crack.
+    assert values["type_regions"].value == pytest.approx(2 / 4)
+    assert values["type_recall"].value == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_one_type_alone_says_nothing_of_regions() -> None:
+    meter = ClassMeter(["crack"])
+    add_good(meter)
+    add_defect(meter, "crack", type_scores=type_scores(0.6, 0.1)[:1])
+    assert meter.result().values["type_regions"].reason == "only one type to choose from"
 
 
 def test_a_type_mask_tells_types_of_one_image_apart() -> None:
