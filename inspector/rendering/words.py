@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from inspector.rendering.defects import DEFECT_TYPES
 
@@ -43,6 +44,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
 _KINDS = {word: kind for kind, words in _SYNONYMS.items() for word in (kind, *words)}
 
 
+@cache
 def kind_of(word: str) -> str | None:
     """Return which of ``DEFECT_TYPES`` a vocabulary's ``word`` means; None if the renderer has nothing like it."""
     return _KINDS.get(" ".join(word.casefold().replace("_", " ").replace("-", " ").split()))

@@ -24,7 +24,7 @@ from inspector.vision.opencv import cv2
 Pixels = NDArray[np.uint8]
 
 _SMALLEST_PX = 16
-_PAINTING = 1  # goes up whenever the same seed paints other pictures, so that nothing cached is taken for them
+_PAINTING = 2  # goes up whenever the same seed paints other pictures, so that nothing cached is taken for them
 
 
 @dataclass(frozen=True, slots=True)

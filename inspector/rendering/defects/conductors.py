@@ -22,7 +22,8 @@ from inspector.rendering.surfaces import FloatImage
 from inspector.rendering.tones import retoned
 from inspector.vision.opencv import cv2
 
-_LEAST_PX = 1.1  # radius; a smaller fault is no whole pixel
+_LEAST_PX = 1.6  # radius; a smaller fault would be no whole pixel of the other tone
+_ROUNDEST = 0.75  # of the room that there is: a ragged outline reaches out further than its radius
 _BLACK_AND_WHITE = 0.995  # separation of the tones from which on there are no others
 _SEEN = 12.0  # grey levels; a change by this much is the defect's in full
 
@@ -102,7 +103,7 @@ def _spurious_copper(rng: np.random.Generator, layout: _Layout, shape: DefectSha
     """A ragged island of conductor on bare ground."""
     wanted = max(_LEAST_PX, shape.size_px * rng.uniform(0.12, 0.45))
     for at in _nearest(rng, _roomy(layout.outward, wanted + 2), shape):
-        radius = max(_LEAST_PX, min(wanted, float(layout.outward[at[1], at[0]]) - 2))
+        radius = max(_LEAST_PX, min(wanted, _ROUNDEST * (float(layout.outward[at[1], at[0]]) - 2)))
         return _lump(rng, layout, at, radius, radius * rng.uniform(0.45, 0.95)), True
     return None
 
@@ -111,7 +112,7 @@ def _pin_hole(rng: np.random.Generator, layout: _Layout, shape: DefectShape) -> 
     """A small hole within a conductor, all round of it conductor left."""
     wanted = max(_LEAST_PX, shape.size_px * rng.uniform(0.08, 0.3))
     for at in _nearest(rng, _roomy(layout.inward, wanted + 1.2), shape):
-        radius = max(_LEAST_PX, min(wanted, float(layout.inward[at[1], at[0]]) - 1.2))
+        radius = max(_LEAST_PX, min(wanted, _ROUNDEST * (float(layout.inward[at[1], at[0]]) - 1)))
         return _moved(blob(rng, layout.size, (radius, radius * rng.uniform(0.6, 1.0)), 0.07), at), False
     return None
 

@@ -16,7 +16,7 @@ from inspector.rendering.surfaces import LIGHT, FloatImage, fractal_noise
 from inspector.rendering.tones import split_tones, spread
 from inspector.vision.opencv import cv2
 
-_LEAST_SEPARATION = 0.62  # of the tones on both sides; textures have about 0.6, a bell curve 2 / pi = 0.64
+_LEAST_SEPARATION = 0.74  # of the tones on both sides; a texture whose tones make a bell curve has 2 / pi = 0.64
 _LEAST_CONTRAST = 22.0
 _LEAST_SMOOTH = 0.94  # how many pixels keep their side when small pieces are smoothed away: an edge, not a texture
 
@@ -37,7 +37,8 @@ def chip(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pai
         depth = rng.uniform(0.2, 0.9) * shape.size_px * 0.35
         gone = np.asarray(np.clip(depth + 0.5 - inward, 0, 1) * broken, np.float32)
     facets = _facets(rng, patch, centre, shape)
-    fresh = patch * 0.35 + patch.mean(axis=(0, 1)) * 0.65 + 14
+    coarse = cv2.GaussianBlur(patch, (0, 0), max(1.5, shape.size_px / 12))
+    fresh = coarse * 0.6 + patch.mean(axis=(0, 1)) * 0.4 + 14
     grain = 4 + 0.35 * float(patch.std())
     fracture = fresh * facets[..., None] + grain * fractal_noise(rng, _size(patch), 2.5, 2)[..., None]
     opacity = (broken * (0.45 + 0.55 * shape.strength))[..., None]
@@ -74,7 +75,7 @@ def burr(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> Pai
     thickness = (1.2 + shape.size_px * (0.015 + 0.03 * shape.strength)) * np.clip(0.8 + 0.4 * ragged, 0.25, 2)
     thickness *= np.clip((1 - along) * 4, 0, 1)
     lip = _touching(np.asarray(np.clip(thickness - outward + 0.5, 0, 1), np.float32), centre)
-    bright = patch.mean(axis=(0, 1)) * 0.5 + (100 + 60 * shape.strength)
+    bright = patch.mean(axis=(0, 1)) * 0.6 + (65 + 65 * shape.strength)
     glitter = np.clip(1 + 0.16 * fractal_noise(rng, size, 2.5, 2), 0.6, 1.4)
     opacity = lip * (0.5 + 0.5 * shape.strength)
     step = 1.0 + thickness.max() * 0.3
@@ -143,7 +144,7 @@ def _facets(rng: np.random.Generator, patch: FloatImage, centre: tuple[float, fl
         angle = rng.uniform(0, 2 * math.pi)
         offset = float(rng.normal(0, 0.2)) * shape.size_px
         side = (x - centre[0]) * math.cos(angle) + (y - centre[1]) * math.sin(angle) > offset
-        light += np.where(side, 1, -1) * float(rng.uniform(0.06, 0.2)) * (0.6 + 0.6 * shape.strength)
+        light += np.where(side, 1, -1) * float(rng.uniform(0.08, 0.26)) * (0.6 + 0.6 * shape.strength)
     return np.asarray(np.clip(light + 0.12, 0.45, 1.8), np.float32)
 
 

@@ -51,12 +51,13 @@ def missing(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) -> 
     elif tones is not None and tones.separation > _TWO_TONED:
         cover = _ragged(rng, patch, shape)
         ground = retoned(patch, tones, light=bool(tones.light.mean() > 0.5))
-        cover = cover * np.clip(np.abs(ground - patch).max(axis=2) / 12, 0, 1)
     else:
         radius = shape.size_px / 2 * 0.85
         cover = blob(rng, _size(patch), (radius, radius * rng.uniform(0.5, 1)), 0.08)
         kept = cv2.dilate((cover > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
         ground = _continued(patch, kept, radius)
+    # The ground between the pieces of a pattern is not missing.
+    cover = np.asarray(cover * np.clip(np.abs(ground - patch).max(axis=2) / 6, 0, 1), np.float32)
     opacity = (cover * (0.5 + 0.5 * shape.strength))[..., None]
     return np.asarray(patch + opacity * (ground - patch), np.float32), cover
 

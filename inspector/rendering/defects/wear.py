@@ -23,7 +23,7 @@ def abrasion(rng: np.random.Generator, patch: FloatImage, shape: DefectShape) ->
     grey = float(patch.mean())
     pale = 1.0 if rng.random() < 0.25 + 0.6 * (grey < 150) else -1.0
     rubbed = cv2.GaussianBlur(patch, (0, 0), 1.5)
-    worn = rubbed + pale * (6 + 34 * shape.strength) + (grooves * (8 + 30 * shape.strength))[..., None]
+    worn = rubbed + pale * (6 + 34 * shape.strength) + (grooves * (12 + 42 * shape.strength))[..., None]
     opacity = np.clip(area * (0.55 + 0.6 * shape.strength), 0, 1)
     return np.asarray(patch + opacity[..., None] * (worn - patch), np.float32), opacity
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.rendering.defects import DEFECT_TYPES, PAINTERS, DefectShape, paint
+from inspector.rendering.defects import CONDUCTOR_TYPES, DEFECT_TYPES, PAINTERS, DefectShape, paint
 from inspector.rendering.foreground import find_foreground
 from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
 from inspector.rendering.surfaces import fractal_noise, to_bytes
@@ -38,7 +38,7 @@ def test_every_type_can_be_drawn_on_every_shape_and_the_mask_is_what_changed(wor
         assert mask.any()
         assert not changed(before, after)[mask == 0].any()
         visible = colour_difference(before, after) >= JUST_NOTICEABLE
-        assert visible[mask > 0].mean() > 0.6
+        assert visible[mask > 0].mean() > 0.5
         assert colour_difference(before, after)[mask > 0].mean() > JUST_NOTICEABLE
 
 
@@ -92,7 +92,7 @@ def test_defects_come_in_all_sizes_and_strengths_and_up_to_three_at_a_time():
     assert min(areas) < 0.002
     assert max(areas) > 0.03
     assert min(contrasts) < 6
-    assert max(contrasts) > 25
+    assert max(contrasts) > 20
     assert set(types) == {1, 2, 3}
 
 
@@ -126,6 +126,43 @@ def test_the_words_of_a_type_mean_it_and_it_is_the_first(kind):
     assert words[0] == kind
     assert len(set(words)) == len(words) > 1
     assert {kind_of(word) for word in words} == {kind}
+
+
+def board(line=40, ground=220):
+    image = np.full((128, 160, 3), ground, np.uint8)
+    for left in range(12, 150, 24):
+        image[:, left : left + 10] = line
+    cv2.circle(image, (80, 64), 14, (line, line, line), cv2.FILLED)
+    return image
+
+
+def drawn_on(image, words, **options):
+    masks = [add_defects(np.random.default_rng(seed), image, words, **options)[1] for seed in range(40)]
+    labels = [int(value) for mask in masks for value in np.unique(mask) if value]
+    return {("no type" if label == UNKNOWN_TYPE else words[label - 1]): labels.count(label) for label in set(labels)}
+
+
+def test_conductor_defects_are_drawn_on_line_artwork_above_all_and_nowhere_else():
+    on_board, on_surface = drawn_on(board(), DEFECT_TYPES), drawn_on(surface(), DEFECT_TYPES)
+
+    etched = sum(on_board.get(kind, 0) for kind in CONDUCTOR_TYPES)
+    assert etched > sum(on_board.values()) * 0.3
+    assert not set(on_surface) & set(CONDUCTOR_TYPES)
+
+
+def test_whether_dark_or_light_lines_are_the_conductors_can_be_told():
+    def covered(light_lines):
+        image = board()
+        for seed in range(60):
+            after, mask = add_defects(np.random.default_rng(seed), image, ("pin hole",), light_lines=light_lines)
+            if (mask == 1).any() and not (mask == UNKNOWN_TYPE).any():
+                return float(image[mask == 1].mean()), float(after[mask == 1].mean())
+        raise AssertionError("no pin hole in 60 tries")
+
+    before, after = covered(light_lines=False)
+    assert before < 80 < 110 < after
+    before, after = covered(light_lines=True)
+    assert before > 180 > 150 > after
 
 
 def test_words_that_cannot_be_drawn_never_appear_in_the_mask():

@@ -10,7 +10,7 @@ from inspector.training.synthetic_examples import SyntheticExamples
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.opencv import cv2
 
-TYPES = ("crack", "spur", "stain")
+TYPES = ("crack", "bent lead", "stain")
 SIDE = 64
 
 
@@ -55,7 +55,7 @@ def test_defective_examples_differ_from_a_frame_exactly_where_the_mask_says_so(f
         assert example.vocabulary == Vocabulary(TYPES, "plate")
         assert example.segmented
         if example.anomalous:
-            assert set(np.unique(example.type_mask)) <= {0, 1, 3, 255}  # nothing is painted for "spur"
+            assert set(np.unique(example.type_mask)) <= {0, 1, 3, 255}  # nothing is painted for "bent lead"
             assert example.type_mask.any()
             elsewhere = example.type_mask == 0
             assert any(np.array_equal(example.pixels[elsewhere], frame[elsewhere]) for frame in frames)
@@ -102,7 +102,7 @@ def test_what_is_no_image_is_named_and_left_out(files, tmp_path):
 
 
 def test_words_that_nothing_is_painted_for_are_reported(files):
-    assert SyntheticExamples(files, TYPES, 4, 0, SIDE).undrawn_types == ("spur",)
+    assert SyntheticExamples(files, TYPES, 4, 0, SIDE).undrawn_types == ("bent lead",)
 
 
 def test_a_file_that_changes_or_goes_meanwhile_is_named(files):
