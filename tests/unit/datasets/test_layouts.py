@@ -250,7 +250,12 @@ def test_every_published_set_of_the_design_has_a_layout() -> None:
     [
         ("ball_screw", 80, 60, {("pit",): 80}),
         ("cookie", 31, 14, {("crack",): 32}),
-        ("printed_board", 100, 60, {(t,): 30 for t in ("copper", "mouse bite", "open", "pin hole", "short", "spur")}),
+        (
+            "printed_board",
+            100,
+            60,
+            {(t,): 30 for t in ("spurious copper", "mouse bite", "open", "pin hole", "short", "spur")},
+        ),
     ],
 )
 def test_real_folders_are_read_whole(name: str, train: int, good: int, types: dict[tuple[str, ...], int]) -> None:
