@@ -14,6 +14,7 @@ from inspector.adapters.kafka import connection as kafka
 from inspector.adapters.kafka.topics import check_topics
 from inspector.adapters.redis import doctor as redis
 from inspector.apps import console, wiring
+from inspector.apps.weights import threshold_texts
 from inspector.domain.errors import InspectorError
 from inspector.domain.text import shortened
 from inspector.settings import Settings
@@ -128,30 +129,47 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
+    from inspector.dapo.backbone import backbone_id
     from inspector.dapo.clip import build_clip, model_shape
+    from inspector.dapo.downloads import download_of
+    from inspector.dapo.spec import RANDOM
 
     spec = wiring.model_spec(settings)
     shape = model_shape(spec)
     size = f"{spec.name} / {spec.pretrained} at {shape.image_size_px} px, {shape.grid[0]}x{shape.grid[1]} patches"
+    if (source := download_of(spec)) is not None:
+        # Not by this check, which nobody would expect to take minutes.
+        found = f"{size}: its weights are not on this machine, the first start downloads them from {source}"
+        yield Finding("model", Status.WARN, found, "start it once where that can be reached, or set model.pretrained")
+        return
     build_clip(spec)
-    if spec.pretrained == "random":
-        yield Finding("model", Status.WARN, f"{size}: not pretrained", "set model.pretrained, or enrol every camera")
+    if spec.pretrained == RANDOM:
+        todo = "set model.pretrained to bundled, or enrol every camera"
+        yield Finding("model", Status.WARN, f"{size}: not pretrained", todo)
     else:
-        yield Finding("model", Status.OK, size)
+        yield Finding("model", Status.OK, f"{size}, {_shortened_digest(backbone_id(spec))}")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    path = settings.model.weights
+    path = wiring.weights_file(settings)
     if path is None:
         yield Finding("weights", Status.WARN, wiring.UNTRAINED, "set model.weights, or enrol every camera")
         return
     _, manifest = wiring.load_prompt_weights(settings, path)
-    if manifest.trained:
-        yield Finding("weights", Status.OK, f"{path}, version {manifest.version[:12]}, trained")
-    else:
-        yield Finding(
-            "weights", Status.WARN, f"{path}: {wiring.UNTRAINED}", "use trained weights, or enrol every camera"
-        )
+    name = f"{path if settings.model.weights else 'bundled'}, version {manifest.version[:12]}"
+    if not manifest.trained:
+        todo = "use trained weights, or enrol every camera"
+        yield Finding("weights", Status.WARN, f"{name}: {wiring.UNTRAINED}", todo)
+        return
+    tuned_on = ", ".join(manifest.tuned_on) or "data they do not name"
+    found = f"{name}, tuned on {tuned_on}, whose good images set the thresholds: {threshold_texts(manifest)}"
+    yield Finding("weights", Status.OK, f"{found}; types: {', '.join(manifest.vocabulary)}")
+
+
+def _shortened_digest(identity: str) -> str:
+    """Return an identity of weights with its SHA-256, where it has one, in twelve digits."""
+    kind, _, digest = identity.partition(" ")
+    return f"{kind} {digest[:12]}" if kind == "sha256" else identity
 
 
 def _spool(settings: Settings) -> Iterator[Finding]:

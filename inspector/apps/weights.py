@@ -52,8 +52,13 @@ def threshold_text(raw: float) -> str:
     return f"1 - {1 - raw:.2g}" if text == "1" and raw < 1 else text
 
 
+def threshold_texts(manifest: WeightsManifest) -> str:
+    """Return both raw thresholds in words."""
+    return f"image {threshold_text(manifest.image_threshold)}, pixel {threshold_text(manifest.pixel_threshold)}"
+
+
 def _path(settings: Settings, path: Path | None) -> Path:
-    chosen = path or settings.model.weights
+    chosen = path or wiring.weights_file(settings)
     if chosen is None:
         raise BadInputError("a weights file", "none", "name one, or set model.weights")
     return chosen
@@ -69,6 +74,7 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "file": path,
         "version": manifest.version,
         "model": f"{manifest.model} / {manifest.pretrained} at {manifest.image_size_px} px",
+        "frozen weights": manifest.backbone,
         "text side": "trained" if manifest.trained else "NOT trained: scores mean something on enrolled cameras only",
         "tuned on": ", ".join(manifest.tuned_on) or "-",
         "text mode": manifest.text_mode,
@@ -76,8 +82,7 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",
         "layer tokens": f"{manifest.text_layer_tokens} text, {manifest.visual_layer_tokens} visual",
         "tapped layers": ", ".join(str(tap) for tap in manifest.taps),
-        "thresholds": f"image {threshold_text(manifest.image_threshold)}, "
-        f"pixel {threshold_text(manifest.pixel_threshold)} (raw zero-shot scores)",
+        "thresholds": f"{threshold_texts(manifest)} (raw zero-shot scores)",
         "created": manifest.created_at or "-",
     }
     for name, value in rows.items():

@@ -185,8 +185,8 @@ def model_spec(settings: Settings) -> ModelSpec:
 def engine(settings: Settings) -> InspectionEngine:
     """Return the engine of the configured model, products and cameras; it takes seconds.
 
-    Without ``model.weights`` the prompt weights are freshly initialised from ``model.seed``, so that every process
-    has the same ones, and a warning says what that means.
+    Without ``model.weights``, and where none were bundled with the model, the prompt weights are freshly initialised
+    from ``model.seed``, so that every process has the same ones, and a warning says what that means.
 
     Raises:
         BadInputError: the model, its weights or the device are not what they should be.
@@ -228,10 +228,21 @@ def engine_of(
 
 
 def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:
-    """Return the configured prompt weights, or fresh ones where none are configured. Raises as ``engine``."""
-    if settings.model.weights is not None:
-        return load_prompt_weights(settings, settings.model.weights)
-    return fresh_weights(settings)
+    """Return the prompt weights in use, fresh ones where there is no file of them. Raises as ``engine``."""
+    path = weights_file(settings)
+    return fresh_weights(settings) if path is None else load_prompt_weights(settings, path)
+
+
+def weights_file(settings: Settings) -> Path | None:
+    """Return the file of the prompt weights in use: ``model.weights``, or what was bundled with the model.
+
+    Raises:
+        BadInputError: the bundled file is damaged.
+    """
+    from inspector.dapo.model_folder import bundled_prompts
+    from inspector.dapo.spec import ModelSpec
+
+    return settings.model.weights or bundled_prompts(ModelSpec(settings.model.name, settings.model.pretrained))
 
 
 def load_prompt_weights(settings: Settings, path: Path) -> tuple[PromptWeights, WeightsManifest]:

@@ -17,7 +17,8 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Weights = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Prompt weights; default: model.weights of the settings.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Prompt weights; default: model.weights of the settings, or the bundled ones."),
 ]
 Camera = Annotated[str, typer.Argument(metavar="CAMERA", help="The camera's id.")]
 FalseAlarmRate = Annotated[

@@ -28,7 +28,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(config_topic, name="config")
 app.add_typer(weights, name="weights")
 
-WeightsFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: model.weights of the settings.")]
+WeightsFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: the weights in use.")]
 
 
 @app.command(epilog="Example: inspector score photos/ --reference photos/good --out out/ --format csv")
@@ -122,7 +122,9 @@ def doctor(
 
 @app.command(epilog="Example: inspector bench --model inspector-s --image-size 256 --out bench.json")
 def bench(
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Default: model.name of the settings.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Default: the settings' model. Random weights.")
+    ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(metavar="PX", min=32, max=2048, help="Default: model.image_size_px, or the model's own."),
@@ -140,9 +142,11 @@ def bench(
 ) -> None:
     """Measure each stage, the whole line and the bare model on this machine, against the Kafka and Redis configured."""
     chosen = {"name": model, "image_size_px": image_size, "precision": precision}
-    settings = load_settings(
-        config, flags={"model": {key: value for key, value in chosen.items() if value is not None}}
-    )
+    flags: dict[str, object] = {key: value for key, value in chosen.items() if value is not None}
+    settings = load_settings(config, flags={"model": flags})
+    if settings.model.weights is None and flags.keys() & {"name", "image_size_px"}:
+        # As fast as any, and there are some for every model and size.
+        settings = load_settings(config, flags={"model": flags | {"pretrained": "random"}})
     from dataclasses import replace
 
     from inspector.apps.bench import run as verb

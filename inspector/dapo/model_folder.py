@@ -41,7 +41,7 @@ def bundled_prompts(spec: ModelSpec) -> Path | None:
         BadInputError: the file is not the one that was written.
     """
     folder = model_folder(spec) if spec.pretrained == BUNDLED else None
-    if folder is None or not (folder / PROMPTS_FILE).is_file():
+    if folder is None or not (_ships(folder) or (folder / PROMPTS_FILE).is_file()):
         return None
     verify_folder(folder, [PROMPTS_FILE])
     return folder / PROMPTS_FILE
@@ -81,7 +81,7 @@ def _read_sums(folder: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except FileNotFoundError as error:
-        if folder.parent == _MODELS:
+        if _ships(folder):
             raise _damaged(f"checksums in {path}", "none", folder) from error
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +90,9 @@ def _read_sums(folder: Path) -> dict[str, str]:
 
 
 def _damaged(expected: str, came: str, folder: Path) -> BadInputError:
-    inside = folder.parent == _MODELS
-    return BadInputError(
-        expected, came, "the file is damaged: " + ("reinstall inspector" if inside else "copy the folder again")
-    )
+    todo = "reinstall inspector" if _ships(folder) else "copy the folder again"
+    return BadInputError(expected, came, f"the file is damaged: {todo}")
+
+
+def _ships(folder: Path) -> bool:
+    return folder.parent == _MODELS

@@ -56,13 +56,16 @@ class RedisSettings(Section):
 
 
 class ModelSettings(Section):
-    """Which CLIP model scores, and with which prompt weights (none: freshly initialised, the text side untrained).
+    """Which CLIP model scores, and with which prompt weights.
+
+    ``weights`` None takes those that were bundled with the model; where there are none, freshly initialised ones, whose
+    text side is untrained.
 
     ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
     """
 
     name: str = "inspector-s"
-    pretrained: str = "random"
+    pretrained: str = "bundled"
     image_size_px: Annotated[int, Field(ge=32, le=2048)] | None = None
     weights: Path | None = None
     seed: int = 0

@@ -37,7 +37,7 @@ def line(services: Services, tmp_path: Path, topic_prefix: str, tiny_model: str)
         services,
         tmp_path,
         topic_prefix,
-        model={"name": tiny_model, "threads": 1},
+        model={"name": tiny_model, "pretrained": "random", "threads": 1},
         products={"plate": {"object": "metal plate", "defects": ["scratch", "dent"], "mm_per_px": 0.2}},
         cameras={"cam1": {"product": "plate", "line": "line-7"}},
         spool={"dir": str(tmp_path / "spool")},

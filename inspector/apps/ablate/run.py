@@ -114,7 +114,8 @@ def _varies(settings: Settings, request: Request, variant: Variant) -> bool:
 
     Repeats would have no spread, and a spread of zero makes any change look certain.
     """
-    return variant.mode is not ScoreMode.ZERO_SHOT or request.tuning is not None or settings.model.weights is None
+    fresh = wiring.weights_file(settings) is None
+    return variant.mode is not ScoreMode.ZERO_SHOT or request.tuning is not None or fresh
 
 
 def _tuned_on(request: Request, datasets: Sequence[Dataset]) -> int:
@@ -177,7 +178,7 @@ def _changed(
     if request.tuning is not None:
         shelf = WeightsShelf(settings, request.tuning, request.out / "weights", stop, progress.step)
         model = {"weights": shelf.file(variant.recipe, seed), "text_mode": None}
-    elif settings.model.weights is None:
+    elif wiring.weights_file(settings) is None:
         model = {"seed": settings.model.seed + seed}  # untrained: each seed has frozen weights of its own
     aim = {} if variant.false_alarm_rate is None else {"false_alarm_rate": variant.false_alarm_rate}
     return settings.model_copy(

@@ -71,6 +71,7 @@ def inspector_environment(settings: Settings, pool: Pool, pixel_threshold: float
         "LOG_LEVEL": "WARNING",
         "CAMERAS": json.dumps(cameras),
         "MODEL__NAME": model.name,
+        "MODEL__PRETRAINED": model.pretrained,
         "MODEL__PRECISION": model.precision,
         "KAFKA__GROUP": kafka.group,
         "KAFKA__FRAMES_TOPIC": kafka.frames_topic,

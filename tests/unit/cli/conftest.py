@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_settings(here: Path, tiny_model: str) -> Path:
     """``inspector.yaml`` of the current folder, with the tiny model."""
     file = here / "inspector.yaml"
-    file.write_text(json.dumps({"model": {"name": tiny_model, "threads": 1}}))
+    file.write_text(json.dumps({"model": {"name": tiny_model, "pretrained": "random", "threads": 1}}))
     return file
 
 

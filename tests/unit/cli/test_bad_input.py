@@ -32,7 +32,6 @@ def nobody() -> Iterator[str]:
         (["produce", "sim:spaceship", "--camera", "c"], "plate, belt, board"),
         (["produce", "sim:plate", "--camera", "c\x1b[2J"], "'c\\x1b[2J'"),
         (["weights", "show", "missing.safetensors"], "missing.safetensors"),
-        (["weights", "verify"], "model.weights"),
         (["schema", "frame"], "result, alert"),
         (["cameras", "-c", "missing.yaml"], "missing.yaml"),
         (["alerts", "--since", "yesterday"], "10m"),
