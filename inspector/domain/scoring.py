@@ -12,6 +12,7 @@ from inspector.domain.result import ScoreMode
 ImageScore = Literal["cls", "fused"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
 BankLevels = Literal["all", "texture", "tower"]
+Fusion = Literal["none", "zero_shot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,19 @@ class ScoringSettings:
     Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), or the mean of it and of the mean of the
     highest ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``).
 
+    With a reference, bank or mutual: the image score is the mean of the highest ``peak_fraction`` (0 to 1; 0: the very
+    highest value) of the inspected pixels: one noisy patch is no defect.
+
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
     place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
+    ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
+    in the score (``zero_shot``) or distances alone make it (``none``).
 
     Mutual: the last ``mutual_frames`` frames of a camera are each other's reference; a patch's score is the mean over
     the ``mutual_keep`` fraction of them (above 0, at most 1) that resemble it most. Below ``mutual_min_frames`` frames
     the camera is scored zero-shot. ``mutual_memory_mb`` bounds what the frames of all cameras take; the camera that
-    was silent longest forgets first.
+    was silent longest forgets first. ``mutual_fusion``: as ``bank_fusion``, beside the frames' own maps.
 
     Raises:
         BadInputError: a value out of range, or ``mutual_min_frames`` above ``mutual_frames``.
@@ -36,21 +42,27 @@ class ScoringSettings:
 
     image_score: ImageScore = "cls"
     fused_top_fraction: float = 0.01
+    peak_fraction: float = 0.005
     bank_patches: int = 1024
     bank_frames: int = 32
     bank_matching: BankMatching = "auto"
     bank_levels: BankLevels = "all"
+    bank_fusion: Fusion = "zero_shot"
     mutual_frames: int = 32
     mutual_keep: float = 0.3
     mutual_min_frames: int = 8
     mutual_memory_mb: int = 1024
+    mutual_fusion: Fusion = "zero_shot"
 
     def __post_init__(self) -> None:
         _check_choice("image_score", self.image_score, get_args(ImageScore))
         _check_choice("bank_matching", self.bank_matching, get_args(BankMatching))
         _check_choice("bank_levels", self.bank_levels, get_args(BankLevels))
+        _check_choice("bank_fusion", self.bank_fusion, get_args(Fusion))
+        _check_choice("mutual_fusion", self.mutual_fusion, get_args(Fusion))
         check_number("fused_top_fraction", self.fused_top_fraction, 0, 1, low_excluded=True)
         check_number("mutual_keep", self.mutual_keep, 0, 1, low_excluded=True)
+        check_number("peak_fraction", self.peak_fraction, 0, 1)
         # Fewer might all be of one frame, and nothing would be left where that one is left out.
         check_number("bank_patches", self.bank_patches, 16)
         check_number("bank_frames", self.bank_frames, 2)
@@ -62,18 +74,20 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        A bank was made by its own, and says so by its version.
+        Mutual scores also say by which of our ways they were made: 2 is that of deploy/decisions/0011.
+        Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
             ScoreMode.ZERO_SHOT: ("image_score",)
             if self.image_score == "cls"
             else ("image_score", "fused_top_fraction"),
-            ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels"),
-            ScoreMode.BANK: (),
+            ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels", "mutual_fusion", "peak_fraction"),
+            ScoreMode.BANK: ("peak_fraction",),
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
-        return " ".join(f"{name}={value}" for name, value in values.items())
+        way = {"way": 2} if mode is ScoreMode.MUTUAL else {}
+        return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from inspector.domain.scoring import BankLevels, BankMatching, ImageScore, ScoringSettings
+from inspector.domain.scoring import BankLevels, BankMatching, Fusion, ImageScore, ScoringSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -61,6 +61,7 @@ class ModelSettings(Section):
     ``weights`` None takes those that were bundled with the model; where there are none, freshly initialised ones, whose
     text side is untrained.
 
+    ``precision`` and ``engine`` "auto" take the fastest that is known to serve.
     ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
     """
 
@@ -69,10 +70,16 @@ class ModelSettings(Section):
     image_size_px: Annotated[int, Field(ge=32, le=2048)] | None = None
     weights: Path | None = None
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    engine: Literal["auto", "torch", "onnx"] = "auto"
     device: str = "cpu"
     text_mode: Literal["causal", "bidirectional"] | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def training_precision(self) -> Literal["fp32", "bf16"]:
+        """Precision of the visual tower in training, which runs in torch."""
+        return "bf16" if self.precision == "bf16" else "fp32"
 
 
 class BatchSettings(Section):
@@ -123,14 +130,17 @@ class ScoringSection(Section):
 
     image_score: ImageScore = "cls"
     fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
+    peak_fraction: Annotated[float, Field(ge=0, le=1)] = 0.005
     bank_patches: Annotated[int, Field(ge=16, le=65_536)] = 1024
     bank_frames: Annotated[int, Field(ge=2, le=1024)] = 32
     bank_matching: BankMatching = "auto"
     bank_levels: BankLevels = "all"
+    bank_fusion: Fusion = "zero_shot"
     mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32
     mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.3
     mutual_min_frames: Annotated[int, Field(ge=8, le=1024)] = 8
     mutual_memory_mb: Annotated[int, Field(ge=1)] = 1024
+    mutual_fusion: Fusion = "zero_shot"
 
     @model_validator(mode="after")
     def _ring_can_fill(self) -> ScoringSection:

@@ -12,14 +12,16 @@ from torch import Tensor
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import LEVELS, TEXTURE, chosen_levels
+from inspector.vision.bank_features import LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank
 from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/2"
+BANK_SCHEMA = "inspection.bank/3"
 _MAX_BYTES = 256 * 2**20
+_TEXT = f"{ZERO_SHOT}.text"
 
 
 def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSettings) -> None:
@@ -28,7 +30,7 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
     Where frames may be matched in place, that is what it might come to: it keeps all patches of its frames.
 
     Args:
-        shapes: [rows, columns, D] of one frame's features, by level.
+        shapes: [rows, columns, D] of one frame's features, by level; only levels that are here count.
         frames: how many the bank is to be made of.
         scoring: its ``bank_*`` settings.
 
@@ -36,10 +38,14 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
         BadInputError: more than ``_MAX_BYTES``.
     """
     needed = MAX_HEADER_BYTES
-    for name in chosen_levels(scoring.bank_levels):
+    for name in chosen_levels(scoring.bank_levels, scoring.bank_fusion):
+        if name not in shapes:
+            continue
         rows, columns, width = shapes[name]
-        patches = min(frames * rows * columns, scoring.bank_patches)
-        if name == TEXTURE and scoring.bank_matching != "anywhere":
+        patches = frames * rows * columns
+        if name != ZERO_SHOT:
+            patches = min(patches, scoring.bank_patches)
+        if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
             in_place = min(frames, scoring.bank_frames) * rows * columns
             patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
         needed += patches * width * (4 if name == TEXTURE else 2)
@@ -63,6 +69,8 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
             tensors[f"{name}.centre"] = level.whitening.centre
             tensors[f"{name}.whitening"] = level.whitening.matrix.contiguous()
         tensors[f"{name}.normal"] = torch.tensor([level.mean, level.std])
+    if bank.text is not None:
+        tensors[_TEXT] = bank.text
     return save(tensors, mark(BANK_SCHEMA, info))
 
 
@@ -82,7 +90,7 @@ def parse_bank(data: bytes) -> tuple[ReferenceBank, BankInfo]:
     levels = {name: _parse_level(name, tensors) for name in LEVELS if f"{name}.patches" in tensors}
     if not levels:
         raise _bad("no level of features")
-    return ReferenceBank(levels), info
+    return ReferenceBank(levels, _parse_text(tensors) if ZERO_SHOT in levels else None), info
 
 
 def _parse_info(data: bytes) -> BankInfo:
@@ -105,8 +113,22 @@ def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
         raise _bad(f"level {name} with shapes that do not fit together")
     if not (patches.isfinite().all() and normal.isfinite().all() and normal[1] > 0):
         raise _bad(f"level {name} with numbers out of range")
-    matcher = InPlace(patches, frames) if patches.ndim == 4 else Anywhere(patches, frames)
-    return Level(matcher, whitening, float(normal[0]), float(normal[1]))
+    return Level(_matcher(name, patches, frames), whitening, float(normal[0]), float(normal[1]))
+
+
+def _matcher(name: str, patches: Tensor, frames: Tensor) -> Anywhere | InPlace | NormalMap:
+    if name == ZERO_SHOT:
+        if patches.ndim != 4:
+            raise _bad("zero-shot maps that are none")
+        return NormalMap(patches, frames)
+    return InPlace(patches, frames) if patches.ndim == 4 else Anywhere(patches, frames)
+
+
+def _parse_text(tensors: dict[str, Tensor]) -> Tensor:
+    text = tensors.get(_TEXT)
+    if text is None or text.ndim != 2 or len(text) < 2 or not text.isfinite().all():
+        raise _bad("zero-shot maps without the text they were made with")
+    return text.float()
 
 
 def _parse_whitening(tensors: dict[str, Tensor], width: int) -> Whitening:

@@ -7,15 +7,24 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from inspector.vision.bank_features import ZERO_SHOT
 from inspector.vision.camera_book import BankInUse, Plan
+from inspector.vision.normal_map import zero_shot_level
 
 
 @torch.inference_mode()
-def bank_scores(plans: Sequence[Plan], features: Mapping[str, Tensor], digests: Sequence[str]) -> dict[int, Tensor]:
+def bank_scores(
+    plans: Sequence[Plan],
+    features: Mapping[str, Tensor],
+    adapted: Sequence[Tensor],
+    grid: tuple[int, int],
+    digests: Sequence[str],
+) -> dict[int, Tensor]:
     """Return the patch scores [rows, columns] of the frames that have a bank, by position in the batch.
 
-    ``features`` [B, rows, columns, D] by level. All frames of a bank are matched at once; a frame that is in its bank,
-    recognised by its digest, is left out of it, unless it is all the bank has.
+    ``features`` [B, rows, columns, D] by compared level; ``adapted`` [B, P, D] of each tapped layer, P the patches of
+    ``grid``. All frames of a bank are matched at once; a frame that is in its bank, recognised by its digest, is left
+    out of it, unless it is all the bank has.
     """
     users: dict[str, tuple[BankInUse, list[int]]] = {}
     for i, plan in enumerate(plans):
@@ -25,7 +34,12 @@ def bank_scores(plans: Sequence[Plan], features: Mapping[str, Tensor], digests: 
     for in_use, positions in users.values():
         chosen = {level: values[positions] for level, values in features.items()}
         device = next(iter(chosen.values())).device
-        scores = in_use.bank.to(device).score(chosen, _own(in_use, [digests[i] for i in positions], device))
+        bank = in_use.bank.to(device)
+        if bank.text is not None:
+            text = bank.text.expand(len(positions), -1, -1)
+            mask = torch.ones(text.shape[:2], dtype=torch.bool, device=device)
+            chosen[ZERO_SHOT] = zero_shot_level([tap[positions] for tap in adapted], text, mask, grid)
+        scores = bank.score(chosen, _own(in_use, [digests[i] for i in positions], device))
         found.update(zip(positions, scores, strict=True))
     return found
 

@@ -15,7 +15,9 @@ from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.matching import InPlace
+from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, ReferenceBank
+from inspector.vision.score_map import ScoreMaps
 from inspector.vision.tiling import MAX_SIDE_PX, Tiling
 
 _LOG = logging.getLogger(__name__)
@@ -55,13 +57,13 @@ class Plan:
     calibration_version: str | None
     otherwise: Plan | None = None
 
-    def settled(self, mode: ScoreMode, found: ScoreMap | None) -> Plan:
-        """Return the plan by which scores made in ``mode``, with the score map ``found`` on the way, are judged."""
+    def settled(self, mode: ScoreMode, found: ScoreMaps | None) -> Plan:
+        """Return the plan by which scores made in ``mode``, with the score maps ``found`` on the way, are judged."""
         if mode is ScoreMode.ZERO_SHOT and self.otherwise is not None:
             return self.otherwise
         if found is None or self.image_map is not None:
             return self
-        return replace(self, image_map=found, pixel_map=found)
+        return replace(self, image_map=found.image, pixel_map=found.pixel)
 
 
 class CameraBook:
@@ -188,6 +190,13 @@ class CameraBook:
         widths = {name: level.width for name, level in bank.levels.items()}
         if widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
+        variant = self._scoring.variant(ScoreMode.BANK)
+        if info.variant != variant:
+            raise BadInputError(
+                f"a bank made with scoring settings {variant or 'as shipped'}",
+                info.variant or "as shipped",
+                f"enrol camera {camera_id} again with the settings in use",
+            )
         self._check_tiles(info.tiles)
         self._check_grids(bank, info.tiles)
         self.use_bank(camera_id, BankInUse(version, bank, info))
@@ -240,12 +249,12 @@ class CameraBook:
             )
 
     def _check_grids(self, bank: ReferenceBank, tiles: int) -> None:
-        """Refuse a bank that is matched in place on another grid than frames of these tiles have."""
+        """Refuse a bank that is compared place by place on another grid than frames of these tiles have."""
         side = self._tile.of(tiles).grid_side
         grids = [
             tuple(level.matcher.patches.shape[1:3])
             for level in bank.levels.values()
-            if isinstance(level.matcher, InPlace)
+            if isinstance(level.matcher, InPlace | NormalMap)
         ]
         if any(grid not in ((side, side), (2 * side, 2 * side)) for grid in grids):
             raise BadInputError(

@@ -57,7 +57,11 @@ class InspectionEngine:
         self._limits = limits or DecodeLimits()
         known_products = {"default": ProductSettings(), **products}
         vocabularies = [product.vocabulary for product in known_products.values()]
-        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, scoring, false_alarm_rate, max_tiles)
+        chosen = scoring or ScoringSettings()
+        if not manifest.trained:
+            # What an untrained text side says of a frame is noise, and would only dilute what its reference says.
+            chosen = replace(chosen, bank_fusion="none", mutual_fusion="none")
+        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, chosen, false_alarm_rate, max_tiles)
         self._book = CameraBook(
             manifest,
             known_products,
@@ -173,7 +177,9 @@ class InspectionEngine:
         For evaluation, by raw scores: what a camera is served with is ``enroll`` and ``set_bank``. A frame of several
         that is scored itself is left out of the reference. Raises BadInputError without a frame.
         """
-        self._book.use_bank(camera_id, enrolment.reference(self._scorer, self._manifest, pixels))
+        camera = self._book.find_camera(camera_id) or CameraSettings()
+        product = self._book.product(camera.product)
+        self._book.use_bank(camera_id, enrolment.reference(self._scorer, self._manifest, pixels, product))
 
     def calibrate(
         self,

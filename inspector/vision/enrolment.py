@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import torch
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
+from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import check_size, dump_bank
 from inspector.vision.camera_book import BankInUse, Plan
-from inspector.vision.image_score import peak
+from inspector.vision.image_score import fit_score_maps, peaks
 from inspector.vision.judge import RawScores
 from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
 from inspector.vision.reference_bank import BankInfo, build_bank
+from inspector.vision.score_map import ScoreMaps
 
 # Bank scores count spreads above what is usual; the peaks of good frames lie at a few.
 _UNCALIBRATED = ScoreMap(midpoint=8.0, scale=2.0)
@@ -43,18 +46,22 @@ def enrol(
         raise BadInputError(
             f"at least {MIN_FRAMES} different normal frames", str(len(distinct)), "add normal frames of the camera"
         )
-    one = scorer.features([distinct[0][1]])
+    words = product.vocabulary
+    one = scorer.features([distinct[0][1]], words)
     check_size({level: values.shape[1:] for level, values in one.items()}, len(distinct), scorer.scoring)
-    features = scorer.features([frame for _, frame in distinct])
-    bank = build_bank(features, scorer.scoring)
+    features = scorer.features([frame for _, frame in distinct], words)
+    bank = build_bank(features, scorer.scoring, scorer.text(words))
     scores = bank.score(features, leave_out=torch.arange(len(distinct)))
     # One map at a time: those of tiled frames are large.
-    peaks = [peak(scorer.to_maps(each[None], len(pixels[0]))[0], product) for each in scores]
-    fitted = fit_score_map(peaks, false_alarm_rate)
-    return dump_bank(bank, _info(manifest, fitted, [digest for digest, _ in distinct], scorer.tiles(pixels)))
+    fraction = scorer.scoring.peak_fraction
+    found = [peaks(scorer.to_maps(each[None], len(pixels[0]))[0], product, fraction) for each in scores]
+    fitted = fit_score_maps(found, partial(fit_score_map, false_alarm_rate=false_alarm_rate))
+    return dump_bank(bank, _info(scorer, manifest, fitted, [digest for digest, _ in distinct], scorer.tiles(pixels)))
 
 
-def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels]) -> BankInUse:
+def reference(
+    scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels], product: ProductSettings
+) -> BankInUse:
     """Return a bank of one or more normal frames (uint8 [S, S, 3] each) that has no thresholds of its own.
 
     Fewer than 8 frames tell no false-alarm rate: raw scores are what such a bank is for, and its score maps are a
@@ -63,21 +70,25 @@ def reference(scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pix
     distinct = {frame_digest(frame): frame for frame in pixels}
     if not distinct:
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
-    bank = build_bank(scorer.features(list(distinct.values())), scorer.scoring)
+    words = product.vocabulary
+    bank = build_bank(scorer.features(list(distinct.values()), words), scorer.scoring, scorer.text(words))
     version = hashlib.sha256("".join(distinct).encode()).hexdigest()
-    return BankInUse(version, bank, _info(manifest, _UNCALIBRATED, list(distinct), scorer.tiles(pixels)))
+    maps = ScoreMaps(_UNCALIBRATED, _UNCALIBRATED)
+    return BankInUse(version, bank, _info(scorer, manifest, maps, list(distinct), scorer.tiles(pixels)))
 
 
-def _info(manifest: WeightsManifest, score_map: ScoreMap, digests: Sequence[str], tiles: int) -> BankInfo:
+def _info(
+    scorer: RawScorer, manifest: WeightsManifest, maps: ScoreMaps, digests: Sequence[str], tiles: int
+) -> BankInfo:
     return BankInfo(
         model=manifest.model,
         image_size_px=manifest.image_size_px,
         weights_version=manifest.version,
-        # In bank mode a frame's score is the peak of its map, so both maps are one.
-        image=score_map,
-        pixel=score_map,
+        image=maps.image,
+        pixel=maps.pixel,
         frame_digests=tuple(digests),
         tiles=tiles,
+        variant=scorer.scoring.variant(ScoreMode.BANK),
     )
 
 
@@ -100,7 +111,7 @@ def calibrate(
         mode=plan.mode,
         weights_version=weights_version,
         image=fit_score_map([scores.image_score for scores in raw], false_alarm_rate),
-        pixel=fit_score_map([peak(scores.anomaly_map, plan.product) for scores in raw], false_alarm_rate),
+        pixel=fit_score_map([peaks(scores.anomaly_map, plan.product, 0).pixel for scores in raw], false_alarm_rate),
         frames=len(raw),
         target_false_alarm_rate=false_alarm_rate,
         created_at=created_at,

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.domain.artefact import ScoreMap
 from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.polygons import inspected_area
+from inspector.vision.score_map import ScoreMaps
 
 
-def peak(anomaly_map: NDArray[np.float32], product: ProductSettings) -> float:
-    """Return the score of a frame by its map: the largest value where the product is inspected."""
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """What a map says of a frame: ``image``, its image score, and ``pixel``, its highest value."""
+
+    image: float
+    pixel: float
+
+
+def peaks(anomaly_map: NDArray[np.float32], product: ProductSettings, fraction: float) -> Peaks:
+    """Return the peaks of a map where the product is inspected; the lowest value where it is inspected nowhere.
+
+    The image score is the mean of the highest ``fraction`` of the inspected pixels, of one at least.
+    """
     area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
-    return float(anomaly_map[area].max()) if area.any() else float(anomaly_map.min())
+    if not area.any():
+        lowest = float(anomaly_map.min())
+        return Peaks(lowest, lowest)
+    inspected = anomaly_map[area]
+    return Peaks(_top_mean(inspected, fraction), float(inspected.max()))
+
+
+def fit_score_maps(found: Sequence[Peaks], fit: Callable[[Sequence[float]], ScoreMap]) -> ScoreMaps:
+    """Return the score maps that ``fit`` makes of frames' image scores, and of their maps' highest values."""
+    return ScoreMaps(fit([each.image for each in found]), fit([each.pixel for each in found]))
 
 
 def zero_shot_score(

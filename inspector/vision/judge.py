@@ -19,7 +19,7 @@ from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
 from inspector.vision.region_embeddings import MadeWith, Patches, RegionEmbeddings, dump_regions, embed_regions
 from inspector.vision.regions import FrameSize, Regions, find_regions
-from inspector.vision.score_map import apply_score_map
+from inspector.vision.score_map import ScoreMaps, apply_score_map
 
 _LOG = logging.getLogger(__name__)
 # What drawing a frame holds: pixels, canvas and Pillow's copy. Frames too large for two at a time are drawn in turn.
@@ -33,7 +33,7 @@ class RawScores:
     ``image_score`` in the mode's own unit; ``anomaly_map`` float32 [S, S] likewise; ``type_grid`` float32 [K, gh, gw],
     probability of each type of the product's vocabulary at each patch. ``patches``: what
     regions are embedded from; None where nobody asked for it. ``mode`` is what the scores were made
-    from, and ``score_map`` what mutual scoring calibrates them with.
+    from, and ``score_maps`` what mutual scoring calibrates them with.
     """
 
     image_score: float
@@ -41,7 +41,7 @@ class RawScores:
     type_grid: NDArray[np.float32] = field(repr=False)
     patches: Patches | None = field(default=None, repr=False)
     mode: ScoreMode = ScoreMode.ZERO_SHOT
-    score_map: ScoreMap | None = None
+    score_maps: ScoreMaps | None = None
 
 
 def judge(
@@ -56,7 +56,7 @@ def judge(
     kept of all, marked with the weights they were ``made_with``.
     """
     started = time.perf_counter()
-    plan = plan.settled(raw.mode, raw.score_map)
+    plan = plan.settled(raw.mode, raw.score_maps)
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
     anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
     size = FrameSize(frame.width_px, frame.height_px)

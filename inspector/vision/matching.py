@@ -53,40 +53,50 @@ class InPlace:
 
     def distance(self, features: Tensor, leave_out: Tensor | None = None) -> Tensor:
         """Return the distance to the nearest patch of the same place or its eight neighbours. As ``Anywhere``."""
-        references, lengths = self._neighbours
+        excluded = None if leave_out is None else leave_out[:, None] == self.frames
         parts = []
         for start in range(0, len(features), _FRAMES):
-            chunk = features[start : start + _FRAMES].flatten(1, 2)
-            partial = torch.baddbmm(lengths, chunk.transpose(0, 1), references, alpha=-2)
-            if leave_out is not None:
-                own = leave_out[start : start + _FRAMES, None] == self.frames.repeat(9)
-                partial = partial.masked_fill(own, torch.inf)
-            parts.append((partial.amin(2).T + chunk.square().sum(2)).clamp_min(0).sqrt())
+            nearest = self.by_frame(features[start : start + _FRAMES])
+            if excluded is not None:
+                nearest = nearest.masked_fill(excluded[start : start + _FRAMES, :, None], torch.inf)
+            parts.append(nearest.amin(1))
         return torch.cat(parts).reshape(features.shape[:3])
 
     def by_frame(self, features: Tensor) -> Tensor:
         """Return the distance [B, F, rows x columns] to the nearest patch of each frame: its place or around it."""
-        references, lengths = self._neighbours
+        references, lengths = self._bordered
+        columns = self.patches.shape[2] + 2
+        # Places in a row, each with its border: those around a place then lie at fixed steps from it, and no reference
+        # is copied to be met nine times.
+        inner = slice(columns + 1, len(references) - columns - 1)
         parts = []
         for start in range(0, len(features), _FRAMES):
-            chunk = features[start : start + _FRAMES].flatten(1, 2)
-            partial = torch.baddbmm(lengths, chunk.transpose(0, 1), references, alpha=-2)
-            nearest = partial.reshape(*partial.shape[:2], 9, -1).amin(2).permute(1, 2, 0)
-            parts.append((nearest + chunk.square().sum(2)[:, None]).clamp_min(0).sqrt())
-        return torch.cat(parts)
+            chunk = _with_border(features[start : start + _FRAMES]).flatten(1, 2)[:, inner].transpose(0, 1)
+            nearest = torch.full((*chunk.shape[:2], len(self.patches)), torch.inf, device=chunk.device)
+            for step in (dy * columns + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
+                there = slice(inner.start + step, inner.stop + step)
+                # |q - r|^2 = |q|^2 + (|r|^2 - 2 q.r), and |q|^2 does not change which r is nearest.
+                partial = torch.baddbmm(lengths[there], chunk, references[there], alpha=-2)
+                torch.minimum(nearest, partial, out=nearest)
+            parts.append((nearest + chunk.square().sum(2)[..., None]).clamp_min(0).sqrt().permute(1, 2, 0))
+        rows = self.patches.shape[1]
+        flat = torch.cat(parts)
+        # The ends of rows are border, but for the last, whose border was left out.
+        flat = torch.cat([flat, flat[..., :2]], 2)
+        return flat.reshape(*flat.shape[:2], rows, columns)[..., : columns - 2].flatten(2)
 
     def to(self, device: torch.device) -> InPlace:
         """Return the same on ``device``."""
         return InPlace(self.patches.to(device), self.frames.to(device))
 
     @cached_property
-    def _neighbours(self) -> tuple[Tensor, Tensor]:
-        """Patches around each of P places, [P, D, 9 F], and their squared lengths [P, 1, 9 F]; borders repeat."""
-        rows, columns = (torch.arange(size, device=self.patches.device) for size in self.patches.shape[1:3])
-        shifted = [
-            self.patches[:, (rows + dy).clamp(0, len(rows) - 1)][:, :, (columns + dx).clamp(0, len(columns) - 1)]
-            for dy in (-1, 0, 1)
-            for dx in (-1, 0, 1)
-        ]
-        around = torch.cat(shifted).flatten(1, 2).permute(1, 2, 0).contiguous()
+    def _bordered(self) -> tuple[Tensor, Tensor]:
+        """Patches of each place with borders that repeat, [P', D, F], and their squared lengths [P', 1, F]."""
+        around = _with_border(self.patches).flatten(1, 2).permute(1, 2, 0).contiguous()
         return around, around.square().sum(1, keepdim=True)
+
+
+def _with_border(features: Tensor) -> Tensor:
+    """Return features [B, rows + 2, columns + 2, D] of [B, rows, columns, D]: the outermost places repeat."""
+    rows, columns = (torch.arange(-1, size + 1).clamp(0, size - 1) for size in features.shape[1:3])
+    return features[:, rows][:, :, columns]

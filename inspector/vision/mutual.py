@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, finest_grid
+from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, ZERO_SHOT, finest_grid
 from inspector.vision.matching import InPlace
+from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import resize_scores
 from inspector.vision.whitening import Whitening, fit_whitening
 
@@ -32,15 +33,17 @@ _IN_PLACE_AT_MOST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How the frames of one camera are compared: texture whitened, and matched in its place or anywhere."""
+    """How the frames of one camera are compared: texture whitened, and all matched in their place or anywhere."""
 
     whitening: Whitening | None = field(repr=False)
-    texture_in_place: bool
+    in_place: bool
 
     def distances(
         self, queries: Mapping[str, Tensor], frames: Mapping[str, Tensor], own: Tensor, keep: float
     ) -> dict[str, Tensor]:
         """Return each level's mutual distance [B, rows, columns] of B frames from F frames (F >= 2).
+
+        Of zero-shot maps it is how far above the other frames' median they lie at each place.
 
         Args:
             queries: features [B, rows, columns, D] by level.
@@ -51,10 +54,12 @@ class Measure:
         found = {}
         for name, values in queries.items():
             there, here = frames[name].float(), values.float()
+            if name == ZERO_SHOT:
+                found[name] = NormalMap(there, torch.arange(len(there), device=there.device)).distance(here, own)
+                continue
             if name == TEXTURE and self.whitening is not None:
                 there, here = self.whitening(there), self.whitening(here)
-            in_place = name == TEXTURE and self.texture_in_place
-            nearest = (_nearest_in_place if in_place else _nearest_anywhere)(here, there)
+            nearest = (_nearest_in_place if self.in_place else _nearest_anywhere)(here, there)
             found[name] = _trimmed(nearest, own, keep).reshape(values.shape[:3])
         return found
 
@@ -90,7 +95,7 @@ def fit_measure(frames: Mapping[str, Tensor], in_place: bool) -> Measure:
 
 @torch.inference_mode()
 def lies_in_place(frames: Mapping[str, Tensor], keep: float) -> bool:
-    """Say whether every place has a look of its own, so that texture should be matched in its place: a fixed camera.
+    """Say whether every place has a look of its own, so that patches should be matched in their place: a fixed camera.
 
     Matched anywhere, a patch has all of a frame to choose from and is always nearer; where parts lie anywhere, by far.
     Compared are mean square distances, as for a bank, of the median frame, which few bad ones do not move.

@@ -6,19 +6,20 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inspector.domain.artefact import ScoreMap
 from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map
-from inspector.vision.bank_features import TEXTURE
-from inspector.vision.image_score import peak
+from inspector.vision.bank_features import TEXTURE, ZERO_SHOT
+from inspector.vision.image_score import Peaks, fit_score_maps, peaks
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
+from inspector.vision.score_map import ScoreMaps
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,14 +30,14 @@ ToMaps = Callable[[Tensor], NDArray[np.float32]]
 class MutualFrame:
     """One frame: what recognises it again, its features [rows, columns, D] by level, and, once scored, its scores.
 
-    ``distances`` [rows, columns] by level and ``peak`` are as they were found when the frame was last measured.
+    ``distances`` [rows, columns] by level and ``peaks`` are as they were found when the frame was last measured.
     """
 
     digest: str
     product: ProductSettings
     features: Mapping[str, Tensor] = field(repr=False)
     distances: Mapping[str, Tensor] | None = field(default=None, repr=False)
-    peak: float | None = None
+    peaks: Peaks | None = None
 
     @property
     def size(self) -> int:
@@ -47,11 +48,11 @@ class MutualFrame:
 
 @dataclass(frozen=True, slots=True)
 class MutualScore:
-    """A frame's raw map, float32 [S, S], its peak where the product is inspected, and the map that calibrates both."""
+    """A frame's raw map, float32 [S, S], its peaks where the product is inspected, and what calibrates both."""
 
     anomaly_map: NDArray[np.float32] = field(repr=False)
-    peak: float
-    score_map: ScoreMap
+    peaks: Peaks
+    score_maps: ScoreMaps
 
 
 class MutualRing:
@@ -75,9 +76,9 @@ class MutualRing:
         return len(self) * next(iter(self._frames.values())).size if self._frames else 0
 
     def take(self, frames: Sequence[MutualFrame]) -> None:
-        """Add frames that are not there yet, forgetting the oldest; frames of another grid start the ring anew."""
+        """Add frames that are not there yet, forgetting the oldest; another grid or other words start the ring anew."""
         for frame in frames:
-            if self._frames and _shapes(frame) != _shapes(next(iter(self._frames.values()))):
+            if self._frames and not _comparable(frame, next(iter(self._frames.values()))):
                 self._frames.clear()
                 self._in_place, self._measured_among = None, 0
             self._taken += frame.digest not in self._frames
@@ -105,13 +106,17 @@ class MutualRing:
         maps = to_maps(levels.score({level: torch.stack([each[level] for each in found]) for level in found[0]}))
         by_digest = dict(zip(asked, maps, strict=True))
         for digest, frame in asked.items():
-            frame.peak = peak(by_digest[digest], frame.product)
-        peaks = [frame.peak for frame in self._frames.values() if frame.peak is not None]
-        score_map = fit_unlabelled_score_map(peaks, self._false_alarm_rate)
+            frame.peaks = self._peaks(by_digest[digest], frame)
+        seen = [frame.peaks for frame in self._frames.values() if frame.peaks is not None]
+        fit = partial(fit_unlabelled_score_map, false_alarm_rate=self._false_alarm_rate)
+        score_maps = fit_score_maps(seen, fit)
         return [
-            MutualScore(by_digest[frame.digest], peak(by_digest[frame.digest], frame.product), score_map)
+            MutualScore(by_digest[frame.digest], self._peaks(by_digest[frame.digest], frame), score_maps)
             for frame in frames
         ]
+
+    def _peaks(self, anomaly_map: NDArray[np.float32], frame: MutualFrame) -> Peaks:
+        return peaks(anomaly_map, frame.product, self._scoring.peak_fraction)
 
     def _most(self, frame: MutualFrame) -> int:
         """How many frames of the size of ``frame`` the ring holds when it is full."""
@@ -220,8 +225,11 @@ def _stacked(frames: Sequence[MutualFrame]) -> dict[str, Tensor]:
     return {level: torch.stack([frame.features[level] for frame in frames]) for level in frames[0].features}
 
 
-def _shapes(frame: MutualFrame) -> list[torch.Size]:
-    return [values.shape for values in frame.features.values()]
+def _comparable(one: MutualFrame, other: MutualFrame) -> bool:
+    """Whether two frames are of one grid, and their zero-shot maps, where they have any, of the same words."""
+    shapes, others = ([values.shape for values in each.features.values()] for each in (one, other))
+    alike = ZERO_SHOT not in one.features or one.product.vocabulary == other.product.vocabulary
+    return shapes == others and alike
 
 
 def _device(features: Mapping[str, Tensor]) -> torch.device:

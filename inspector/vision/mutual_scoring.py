@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.result import ScoreMode
@@ -17,6 +16,7 @@ from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import chosen_levels
 from inspector.vision.camera_book import Plan
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, ToMaps, to_held
+from inspector.vision.score_map import ScoreMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Scored:
     image_score: float
     anomaly_map: NDArray[np.float32] = field(repr=False)
     mode: ScoreMode
-    score_map: ScoreMap | None = None
+    score_maps: ScoreMaps | None = None
 
 
 def mutual_scores(
@@ -78,9 +78,9 @@ def mutual_frame(
     scoring: ScoringSettings, digest: str, product: ProductSettings, features: Mapping[str, Tensor], i: int
 ) -> MutualFrame:
     """Return image ``i`` of ``features`` [B, rows, columns, D] by level as it is compared with others."""
-    chosen = {level: features[level] for level in chosen_levels(scoring.bank_levels)}
+    chosen = {level: features[level] for level in chosen_levels(scoring.bank_levels, scoring.mutual_fusion)}
     return MutualFrame(digest, product, to_held(chosen, i))
 
 
 def _scored(score: MutualScore) -> Scored:
-    return Scored(score.peak, score.anomaly_map, ScoreMode.MUTUAL, score.score_map)
+    return Scored(score.peaks.image, score.anomaly_map, ScoreMode.MUTUAL, score.score_maps)

@@ -22,13 +22,14 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
-from inspector.vision.bank_features import bank_features, chosen_levels
+from inspector.vision.bank_features import ZERO_SHOT, bank_features, chosen_levels
 from inspector.vision.bank_scoring import bank_scores
 from inspector.vision.camera_book import Plan
-from inspector.vision.image_score import peak, zero_shot_score
+from inspector.vision.image_score import peaks, zero_shot_score
 from inspector.vision.judge import RawScores
 from inspector.vision.mutual_ring import MutualRings
 from inspector.vision.mutual_scoring import Scored, mutual_frame, mutual_scores, score_set
+from inspector.vision.normal_map import logit_of
 from inspector.vision.preprocess import preprocess
 from inspector.vision.region_embeddings import Patches
 from inspector.vision.texture import TextureFeatures
@@ -89,8 +90,13 @@ class RawScorer:
     def level_widths(self) -> Mapping[str, int]:
         """Features of a patch on each level of a bank that counts."""
         blank = np.zeros((self.image_size_px, self.image_size_px, 3), np.uint8)
-        features = self.features([blank])
-        return {level: features[level].shape[-1] for level in chosen_levels(self._scoring.bank_levels)}
+        features = self.features([blank], next(iter(self._text)))
+        names = chosen_levels(self._scoring.bank_levels, self._scoring.bank_fusion)
+        return {level: features[level].shape[-1] for level in names}
+
+    def text(self, vocabulary: Vocabulary) -> Tensor:
+        """Return T of a vocabulary that was learnt, float32 [1+K, D]."""
+        return self._text[vocabulary]
 
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
@@ -161,7 +167,7 @@ class RawScorer:
             some, theirs = pixels[start : start + batch], plans[start : start + batch]
             images = self._images(some)
             scores = self._forward(images, [plan.product.vocabulary for plan in theirs])
-            features = self._bank_features(scores, images)
+            features = self._features(scores, images)
             grids = scores.type_grid[:, 1:].cpu().numpy()
             for i, plan in enumerate(theirs):
                 frames.append(mutual_frame(self._scoring, frame_digest(some[i]), plan.product, features, i))
@@ -174,14 +180,16 @@ class RawScorer:
         """Drop the last frames of a camera, where mutual scoring keeps them."""
         self._rings.forget(camera_id)
 
-    def features(self, pixels: Sequence[Pixels], batch: int = 16) -> Mapping[str, Tensor]:
-        """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of one size."""
-        any_text = next(iter(self._text))
+    def features(self, pixels: Sequence[Pixels], vocabulary: Vocabulary, batch: int = 16) -> Mapping[str, Tensor]:
+        """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of one size.
+
+        ``vocabulary``, one that was learnt, is what their zero-shot maps are of.
+        """
         batch = self._tiled.at_once(len(pixels[0]), batch)
         parts = []
         for start in range(0, len(pixels), batch):
             images = self._images(pixels[start : start + batch])
-            parts.append(self._bank_features(self._forward(images, [any_text] * len(images)), images))
+            parts.append(self._features(self._forward(images, [vocabulary] * len(images)), images))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
 
     def tiles(self, pixels: Sequence[Pixels]) -> int:
@@ -196,8 +204,11 @@ class RawScorer:
     def _images(self, pixels: Sequence[Pixels]) -> Tensor:
         return preprocess(pixels, self._visual.mean, self._visual.std, self._visual.device)
 
-    def _bank_features(self, scores: BatchScores, images: Tensor) -> Mapping[str, Tensor]:
-        return bank_features(scores.taps, _grid(scores), images, self._texture)
+    def _features(self, scores: BatchScores, images: Tensor) -> dict[str, Tensor]:
+        """Return the features of each level of a batch, its zero-shot maps by the frames' own vocabularies."""
+        features = bank_features(scores.taps, _grid(scores), images, self._texture)
+        features[ZERO_SHOT] = logit_of(anomaly_grid(scores.type_grid))[..., None]
+        return features
 
     def _forward(self, images: Tensor, vocabularies: Sequence[Vocabulary]) -> BatchScores:
         text, mask = pad_text([self._text[vocabulary] for vocabulary in vocabularies])
@@ -209,13 +220,14 @@ class RawScorer:
         """Return what the frames with a bank, and those with enough neighbours, score against them, by position."""
         if all(plan.mode is ScoreMode.ZERO_SHOT for plan in plans):
             return {}
-        features = self._bank_features(scores, images)
+        features = self._features(scores, images)
         digests = [frame_digest(frame) for frame in pixels]
         to_maps = partial(self.to_maps, size_px=len(pixels[0]))
         found = {}
-        if banked := bank_scores(plans, features, digests):
+        if banked := bank_scores(plans, features, scores.adapted, _grid(scores), digests):
             for i, anomaly_map in zip(banked, to_maps(torch.stack(list(banked.values()))), strict=True):
-                found[i] = Scored(peak(anomaly_map, plans[i].product), anomaly_map, ScoreMode.BANK)
+                highest = peaks(anomaly_map, plans[i].product, self._scoring.peak_fraction)
+                found[i] = Scored(highest.image, anomaly_map, ScoreMode.BANK)
         return found | mutual_scores(self._rings, plans, features, digests, to_maps)
 
 
@@ -230,4 +242,4 @@ def _patches(scores: BatchScores) -> Sequence[Patches]:
 
 
 def _with_types(found: Scored, types: NDArray[np.float32], patches: Patches | None) -> RawScores:
-    return RawScores(found.image_score, found.anomaly_map, types, patches, found.mode, found.score_map)
+    return RawScores(found.image_score, found.anomaly_map, types, patches, found.mode, found.score_maps)

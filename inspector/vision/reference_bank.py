@@ -14,9 +14,10 @@ from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import MAX_TILES
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, chosen_levels, finest_grid
+from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, ZERO_SHOT, chosen_levels, finest_grid
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.normal_map import NormalMap
 from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
@@ -25,12 +26,12 @@ _BLOCKS_A_SIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of a bank: references, the whitening they have been through (if any), and what is usual.
+    """One level of a bank: references, the whitening they have been through (if any), and what is usual of it.
 
     ``mean`` and ``std`` are those of the normals' own distances, left one out.
     """
 
-    matcher: Anywhere | InPlace
+    matcher: Anywhere | InPlace | NormalMap
     whitening: Whitening | None = None
     mean: float = 0.0
     std: float = 1.0
@@ -41,7 +42,10 @@ class Level:
         return self.matcher.patches.shape[-1]
 
     def distance(self, features: Tensor, leave_out: Tensor | None = None) -> Tensor:
-        """Return the distance [B, rows, columns] of features [B, rows, columns, D] to the nearest reference."""
+        """Return the distance [B, rows, columns] of features [B, rows, columns, D] to the nearest reference.
+
+        Of zero-shot maps: how far above what is usual there.
+        """
         return self.matcher.distance(features if self.whitening is None else self.whitening(features), leave_out)
 
     def to(self, device: torch.device) -> Level:
@@ -56,7 +60,7 @@ class BankInfo:
 
     ``weights_version`` binds it to the weights whose visual tokens shaped the features. ``frame_digests`` recognise
     the frames that made the bank, in order, so that they can be left out where they are scored against it. ``tiles`` is
-    how many a side they were looked at through.
+    how many a side they were looked at through; ``variant`` is of their image scores, see ``ScoringSettings.variant``.
 
     Raises:
         BadInputError: a number of tiles out of range.
@@ -69,6 +73,7 @@ class BankInfo:
     pixel: ScoreMap
     frame_digests: tuple[str, ...]
     tiles: int = 1
+    variant: str = ""
 
     def __post_init__(self) -> None:
         check_number("tiles", self.tiles, 1, MAX_TILES)
@@ -76,9 +81,14 @@ class BankInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceBank:
-    """Levels by name, in the order of ``LEVELS``; all of them, or those that were chosen."""
+    """Levels by name, in the order of ``LEVELS``; all of them, or those that were chosen.
+
+    ``text``: the T, [1+K, D], that the zero-shot level is made with, of the normals and of every frame: later words of
+    the product then change what a defect is called, and no score. None where the level is not in use.
+    """
 
     levels: Mapping[str, Level] = field(repr=False)
+    text: Tensor | None = field(default=None, repr=False)
 
     def score(self, features: Mapping[str, Tensor], leave_out: Tensor | None = None) -> Tensor:
         """Return raw anomaly scores on the finest level's grid, from features [B, rows, columns, D] by level.
@@ -101,16 +111,21 @@ class ReferenceBank:
         """Return the bank with its tensors on ``device``; itself if they are there."""
         if all(level.matcher.patches.device == device for level in self.levels.values()):
             return self
-        return ReferenceBank({name: level.to(device) for name, level in self.levels.items()})
+        text = None if self.text is None else self.text.to(device)
+        return ReferenceBank({name: level.to(device) for name, level in self.levels.items()}, text)
 
 
 @torch.inference_mode()
-def build_bank(features: Mapping[str, Tensor], scoring: ScoringSettings | None = None) -> ReferenceBank:
+def build_bank(
+    features: Mapping[str, Tensor], scoring: ScoringSettings | None = None, text: Tensor | None = None
+) -> ReferenceBank:
     """Build a bank from the features [F, rows, columns, D] by level of F normal frames.
 
-    ``scoring`` bounds its memory and may choose its matching and its levels. One frame has no other to be measured
-    against: its blocks stand in for frames, so that what is usual is the distance to the nearest patch of another
-    block, and features are whitened by how they vary over the frame.
+    ``scoring`` bounds its memory and may choose its matching and its levels; ``text`` is the T that the features'
+    zero-shot maps were made with, None where there are none, which leaves that level out.
+
+    One frame has no other to be measured against: its blocks stand in for frames, so that what is usual is the distance
+    to the nearest patch of another block, and features are whitened by how they vary over the frame.
 
     Raises:
         BadInputError: no frame.
@@ -118,22 +133,20 @@ def build_bank(features: Mapping[str, Tensor], scoring: ScoringSettings | None =
     scoring = scoring or ScoringSettings()
     if not len(features[TEXTURE]):
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
-    levels = {
-        name: _texture_level(features[name], scoring)
-        if name == TEXTURE
-        else _measured(features[name], _anywhere(features[name], scoring.bank_patches), None)
-        for name in chosen_levels(scoring.bank_levels)
-    }
-    return ReferenceBank(levels)
+    fusion = "none" if text is None else scoring.bank_fusion
+    levels = {name: _level(name, features[name], scoring) for name in chosen_levels(scoring.bank_levels, fusion)}
+    return ReferenceBank(levels, text if ZERO_SHOT in levels else None)
 
 
-def _texture_level(features: Tensor, scoring: ScoringSettings) -> Level:
+def _level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
     """Match in place or anywhere, whichever explains the left-out normals better: a fixed camera, or parts that lie.
 
     One frame cannot tell, and is matched anywhere.
     """
-    whitening = fit_whitening(_stand_ins(features))
-    white = whitening(features)
+    if name == ZERO_SHOT:
+        return _measured(features, NormalMap(features, torch.arange(len(features))), None)
+    whitening = fit_whitening(_stand_ins(features)) if name == TEXTURE else None
+    white = features if whitening is None else whitening(features)
     choices = []
     if scoring.bank_matching == "in_place" or (scoring.bank_matching == "auto" and len(white) > 1):
         chosen = torch.linspace(0, len(white) - 1, min(len(white), scoring.bank_frames)).round().long()
@@ -151,8 +164,10 @@ def _anywhere(features: Tensor, max_patches: int) -> Anywhere:
     return Anywhere(patches[kept].contiguous(), frames[kept])
 
 
-def _measured(features: Tensor, matcher: Anywhere | InPlace, whitening: Whitening | None) -> Level:
-    if len(features) > 1:
+def _measured(features: Tensor, matcher: Anywhere | InPlace | NormalMap, whitening: Whitening | None) -> Level:
+    if isinstance(matcher, NormalMap) and len(features) == 1:
+        left_out = matcher.distance(features)
+    elif len(features) > 1:
         left_out = matcher.distance(features, torch.arange(len(features)))
         # A coreset, or the frames chosen for matching in place, may be of one frame alone.
         left_out = left_out[left_out.isfinite()]

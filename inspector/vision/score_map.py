@@ -1,11 +1,21 @@
-"""A calibrated score map applied to arrays."""
+"""Calibrated score maps: those of one frame, and how they are applied to arrays."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.domain.artefact import ScoreMap
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreMaps:
+    """What calibrates a frame's image score, and what its map."""
+
+    image: ScoreMap
+    pixel: ScoreMap
 
 
 def apply_score_map(score_map: ScoreMap, raw: NDArray[np.float32]) -> NDArray[np.float32]:

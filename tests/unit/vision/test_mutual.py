@@ -101,7 +101,7 @@ class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
 
 def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
     values, query = features(5), features(1, seed=1)
-    measure = Measure(None, texture_in_place=True)
+    measure = Measure(None, in_place=True)
     with_all = measure.distances(query, values, torch.tensor([-1]), keep=0.25)["late"]
     without_one = measure.distances(query, values, torch.tensor([2]), keep=0.25)["late"]
     assert bool((with_all <= without_one).all())
@@ -118,10 +118,10 @@ def test_a_few_bad_frames_do_not_hide_themselves(seed: int, bad: int) -> None:
     ring.take(frames)
     scores = ring.score(frames, to_maps)
     assert scores is not None
-    peaks = [score.peak for score in scores]
+    peaks = [score.peaks.image for score in scores]
     assert min(peaks[:bad]) > max(peaks[bad:])
     assert all(score.anomaly_map.argmax() == 3 * 8 + 3 for score in scores[:bad])
-    assert min(peaks[:bad]) > scores[0].score_map.midpoint
+    assert min(peaks[:bad]) > scores[0].score_maps.image.midpoint
 
 
 def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_found() -> None:
@@ -133,8 +133,8 @@ def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_
     scores = ring.score(frames, to_maps)
     assert scores is not None
     assert all(np.isfinite(score.anomaly_map).all() for score in scores)
-    assert all(score.peak < score.score_map.midpoint for score in scores[:11])
-    assert scores[11].peak > scores[11].score_map.midpoint
+    assert all(score.peaks.image < score.score_maps.image.midpoint for score in scores[:11])
+    assert scores[11].peaks.image > scores[11].score_maps.image.midpoint
 
 
 def test_a_frame_that_comes_again_is_no_neighbour_of_itself_and_takes_no_second_place() -> None:
@@ -149,7 +149,7 @@ def test_a_frame_that_comes_again_is_no_neighbour_of_itself_and_takes_no_second_
     assert once is not None
     assert again is not None
     assert len(ring) == 12
-    assert [score.peak for score in again] == pytest.approx([once[0].peak] * 3, rel=0.05)
+    assert [score.peaks.image for score in again] == pytest.approx([once[0].peaks.image] * 3, rel=0.05)
 
 
 def test_when_a_camera_is_moved_all_its_frames_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,12 +164,12 @@ def test_when_a_camera_is_moved_all_its_frames_are_measured_anew(monkeypatch: py
     moved.take(frames[31:])  # a whole turn since the camera was asked
     found = moved.score(frames[31:], to_maps)
     fresh = MutualRing(dataclasses.replace(SCORING, bank_matching="anywhere"), RATE)
-    fresh.take([dataclasses.replace(each, distances=None, peak=None) for each in frames[16:]])
+    fresh.take([dataclasses.replace(each, distances=None, peaks=None) for each in frames[16:]])
     expected = fresh.score(frames[31:], to_maps)
     assert found is not None
     assert expected is not None
-    assert found[0].peak == pytest.approx(expected[0].peak, rel=1e-4)
-    assert found[0].score_map.midpoint == pytest.approx(expected[0].score_map.midpoint, rel=1e-4)
+    assert found[0].peaks.image == pytest.approx(expected[0].peaks.image, rel=1e-4)
+    assert found[0].score_maps.image.midpoint == pytest.approx(expected[0].score_maps.image.midpoint, rel=1e-4)
 
 
 @pytest.mark.parametrize(("most", "larger"), [(16, 1), (12, 1), (32, 1), (100, 4)])
@@ -182,15 +182,15 @@ def test_a_full_ring_has_the_threshold_of_one_that_is_measured_at_once(most: int
     for each in frames[:full]:
         grown.take([each])
         found = grown.score([each], to_maps)
-    again = [dataclasses.replace(each, distances=None, peak=None) for each in frames[:full]]
+    again = [dataclasses.replace(each, distances=None, peaks=None) for each in frames[:full]]
     at_once.take(again)
     expected = at_once.score(again[-1:], to_maps)
     assert found is not None
     assert expected is not None
     assert 8 < full < len(frames)
-    assert found[0].peak == pytest.approx(expected[0].peak, rel=1e-4)
-    assert found[0].score_map.midpoint == pytest.approx(expected[0].score_map.midpoint, rel=1e-4)
-    assert found[0].score_map.scale == pytest.approx(expected[0].score_map.scale, rel=1e-4)
+    assert found[0].peaks.image == pytest.approx(expected[0].peaks.image, rel=1e-4)
+    assert found[0].score_maps.image.midpoint == pytest.approx(expected[0].score_maps.image.midpoint, rel=1e-4)
+    assert found[0].score_maps.image.scale == pytest.approx(expected[0].score_maps.image.scale, rel=1e-4)
 
 
 def test_a_full_ring_measures_but_the_frames_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
