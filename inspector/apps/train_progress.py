@@ -27,6 +27,15 @@ class TrainingProgress:
     ) -> None:
         self._stack.close()
 
+    @property
+    def terminal(self) -> bool:
+        """Whether somebody sees bars."""
+        return self._terminal
+
+    def count(self, what: str, text: str, done: int, of: int) -> None:
+        """Show how far ``what`` is, described by ``text``."""
+        self._show(what, text, done, of)
+
     def phase(self, what: str, done: int, of: int) -> None:
         """Show work that is counted in images."""
         self._show(what, what, done, of)

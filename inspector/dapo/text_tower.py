@@ -54,11 +54,11 @@ class TextTower(nn.Module):
         start, rest = embedded[:, :1], embedded[:, 1 + context.shape[1] :]
         sequence = torch.cat([start, context, rest], dim=1) + self.positional_embedding[: len(ids)]
         length = len(ids) + layer_tokens.shape[1]
-        mask = _causal_mask(length, sequence.device) if mode == "causal" else None
+        mask = causal_mask(length, sequence.device) if mode == "causal" else None
         for output in run_with_layer_tokens(self.transformer.resblocks, sequence, layer_tokens, mask):
             sequence = output
         pooled = self.ln_final(sequence[:, end + layer_tokens.shape[1]])
-        return self._project(pooled)
+        return self.project(pooled)
 
     def _token_ids(self, phrase: str, context_tokens: int) -> tuple[Tensor, int]:
         """Return ids [context_length] of SOT, room for the context, the phrase, EOT and padding; EOT's position."""
@@ -75,7 +75,8 @@ class TextTower(nn.Module):
         ids[1 + context_tokens : end] = torch.tensor(words, dtype=torch.long)
         return ids.to(self.positional_embedding.device), end
 
-    def _project(self, pooled: Tensor) -> Tensor:
+    def project(self, pooled: Tensor) -> Tensor:
+        """Return ``pooled``, float [B, D_text], in the space that texts and images share, [B, D]."""
         if self.text_projection is None:
             return pooled
         linear = isinstance(self.text_projection, nn.Linear)
@@ -90,6 +91,6 @@ def load_text_tower(spec: ModelSpec) -> TextTower:
     return TextTower(getattr(clip, "text", clip), tokenizer, model_shape(spec).context_length).eval().to(spec.device)
 
 
-def _causal_mask(length: int, device: torch.device) -> Tensor:
-    """Additive mask [length, length]: position i sees positions 0..i, layer tokens included."""
+def causal_mask(length: int, device: torch.device) -> Tensor:
+    """Return an additive mask [length, length]: position i sees positions 0..i, layer tokens included."""
     return torch.full((length, length), -torch.inf, device=device).triu_(1)

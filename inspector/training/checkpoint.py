@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
-from inspector.dapo.prompt_weights import PromptWeights
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.files import write_whole
@@ -27,7 +26,7 @@ class Position:
     step: int
 
 
-def save_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, position: Position) -> None:
+def save_checkpoint(path: Path, weights: nn.Module, optimiser: Adam, position: Position) -> None:
     """Write the tensors, Adam's moments and the position; whole, or not at all. Raises ``OSError``."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in weights.named_parameters():
@@ -37,7 +36,7 @@ def save_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, positio
     write_whole(path, save(tensors, {_KEY: to_json(position).decode()}), alone=True)
 
 
-def load_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, run: str) -> int:
+def load_checkpoint(path: Path, weights: nn.Module, optimiser: Adam, run: str) -> int:
     """Put a checkpoint's tensors into ``weights`` and ``optimiser``; return the number of steps done, 0 without a file.
 
     Raises:
@@ -59,7 +58,7 @@ def load_checkpoint(path: Path, weights: PromptWeights, optimiser: Adam, run: st
     return position.step
 
 
-def _restore(tensors: dict[str, Tensor], weights: PromptWeights, optimiser: Adam) -> None:
+def _restore(tensors: dict[str, Tensor], weights: nn.Module, optimiser: Adam) -> None:
     with torch.no_grad():
         for name, parameter in weights.named_parameters():
             parameter.copy_(tensors[f"weights.{name}"])

@@ -16,7 +16,7 @@ from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
 from inspector.domain.errors import BadInputError
 from inspector.rendering.scenes import Pair
-from inspector.training.pretraining_validation import Validation
+from inspector.training.pretraining.validation import Validation
 
 SIDE, PATCH = 64, 8
 TYPES = ("scratch", "stain")

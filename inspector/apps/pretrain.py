@@ -1,0 +1,192 @@
+"""``inspector pretrain``: a whole small CLIP model from rendered defects and photographs of surfaces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+from inspector.apps import console, wiring
+from inspector.apps.bench.machine import describe
+from inspector.apps.stopping import stop_event
+from inspector.apps.train_progress import TrainingProgress
+from inspector.dapo.clip import register_models
+from inspector.dapo.spec import RANDOM, ModelSpec
+from inspector.datasets.opening import open_dataset
+from inspector.domain.errors import BadInputError
+from inspector.rendering.defects import DEFECT_TYPES
+from inspector.rendering.scenes import Photographs, render_pair
+from inspector.settings import Settings
+from inspector.training.dataset_examples import normal_images
+from inspector.training.model_folder import write_model_folder
+from inspector.training.options import TrainingStoppedError
+from inspector.training.plot import draw_loss
+from inspector.training.pretraining.options import (
+    PretrainingEffort,
+    PretrainingListener,
+    PretrainingOptions,
+    PretrainingStep,
+)
+from inspector.training.pretraining.run import Material, Pretrained, pretrain
+from inspector.training.pretraining.validation import Validation
+from inspector.training.processes import Processes, joined
+from inspector.training.work_folder import begin_anew
+from inspector.vision.decode import DecodeLimits, decode
+from inspector.vision.image_file import load_image
+
+STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+_HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
+_VALIDATION_FRAMES = 24  # of each data set's good training images
+_VALIDATION_SCENES = 40
+_VALIDATION_SEED = 9999
+_TELL_EVERY = 50  # steps, where no terminal shows a bar
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to learn from, how long, and where to put it; of ``validate_on`` only train/good is used."""
+
+    out: Path
+    images: int
+    options: PretrainingOptions
+    effort: PretrainingEffort
+    teacher: str
+    photographs: Path | None = None
+    validate_on: tuple[Path, ...] = ()
+    restart: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Folder of the run beside the model."""
+        return self.out.with_name(f"{self.out.name}.training")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps that see ``images`` pictures, two a pair."""
+        return max(1, self.images // (2 * self.options.pairs_a_step))
+
+
+def run(settings: Settings, request: Request) -> int:
+    """Pretrain and write the model's folder; return the exit code, which is 130 after Ctrl-C.
+
+    Raises:
+        BadInputError: unusable photographs, data sets, teacher or output.
+        InspectorError: a loss that is no number.
+        OSError: a file cannot be written.
+    """
+    with joined(settings.model.device) as processes, ExitStack() as stack:
+        if processes.writes and request.restart:
+            begin_anew(request.work)
+        processes.wait()
+        # Its weights are drawn anew, whatever the settings would serve with.
+        spec = replace(wiring.model_spec(settings), pretrained=RANDOM, device=processes.device)
+        torch.set_num_threads(settings.model.threads or max(1, torch.get_num_threads() // processes.count))
+        material = _material(request, spec, processes)
+        stop = stack.enter_context(stop_event())
+        progress = stack.enter_context(TrainingProgress(enabled=processes.writes))
+
+        def stepped(step: PretrainingStep) -> None:
+            text = f"{_losses(step.losses)} {step.images_per_s:.1f} images/s"
+            progress.count("pretraining", text, step.step, step.steps)
+            if not progress.terminal and step.step % _TELL_EVERY == 0:
+                console.remark(f"step {step.step}/{step.steps} {text}")
+
+        def validated(step: int, metrics: Mapping[str, float]) -> None:
+            if processes.writes:
+                console.remark(f"validation after step {step}: {_losses(_summary(metrics))}")
+
+        listener = PretrainingListener(stepped, validated, stop.is_set)
+        try:
+            made = pretrain(
+                spec, material, request.options, request.steps, request.work, listener, request.effort, processes
+            )
+        except TrainingStoppedError as error:
+            if processes.writes:
+                console.remark(f"stopped by {error.got}; repeat the command to go on from there")
+            return STOPPED
+    if processes.writes:
+        _write(request, spec, made)
+    return 0
+
+
+def _material(request: Request, spec: ModelSpec, processes: Processes) -> Material:
+    photographs = held_out = None
+    if request.photographs is not None:
+        photographs, held_out = Photographs.load(request.photographs).split(_HELD_OUT)
+    validation = _validation(request.validate_on, held_out, spec) if processes.writes else None
+    return Material(photographs, request.teacher, validation)
+
+
+def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: ModelSpec) -> Validation:
+    side = 256 if spec.image_size_px is None else spec.image_size_px
+    normals = {}
+    for folder in folders:
+        dataset = open_dataset(folder)
+        files = normal_images([dataset])[:_VALIDATION_FRAMES]
+        if not files:
+            raise BadInputError(
+                "good images for training to validate on", f"none in {folder}", "add them as train/good"
+            )
+        normals[dataset.name] = [decode(*load_image(file), DecodeLimits(), side).pixels for file in files]
+    scenes = [render_pair((_VALIDATION_SEED, n), side, held_out, defective=1) for n in range(_VALIDATION_SCENES)]
+    return Validation(normals, scenes, DEFECT_TYPES)
+
+
+def _write(request: Request, spec: ModelSpec, made: Pretrained) -> None:
+    manifest = write_model_folder(
+        request.out,
+        made.clip,
+        _open_clip_config(spec, made),
+        (made.prompts, made.manifest),
+        _card(request, spec),
+        name=spec.name,
+    )
+    plot = request.work / "loss.svg"
+    draw_loss(request.work / "history.jsonl", plot)
+    console.lines(
+        [
+            f"wrote {request.out} with prompt weights {manifest.version}",
+            f"loss: {plot}, history and validation beside it",
+            f"tune prompts and thresholds: inspector train DATASET --from {request.out}/prompts.safetensors",
+        ]
+    )
+
+
+def _open_clip_config(spec: ModelSpec, made: Pretrained) -> dict[str, dict[str, object]]:
+    register_models()
+    visual: Any = made.clip.visual
+    model = open_clip.get_model_config(spec.name) or {}
+    return {
+        "model_cfg": dict(model),
+        "preprocess_cfg": {"mean": list(visual.image_mean), "std": list(visual.image_std)},
+    }
+
+
+def _card(request: Request, spec: ModelSpec) -> str:
+    machine = describe(torch.__version__, torch.get_num_threads(), 0.0)
+    facts = {
+        "images": request.images,
+        "steps": request.steps,
+        "teacher": request.teacher,
+        "photographs": 0 if request.photographs is None else len(Photographs.load(request.photographs)),
+        "seed": request.options.seed,
+        "hardware": f"{machine.cpu}, {machine.cores} cores, {spec.device}",
+    }
+    lines = "\n".join(
+        f"- {name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in facts.items()
+    )
+    return f"# A model by `inspector pretrain`\n\n{lines}\n"
+
+
+def _losses(values: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in values.items())
+
+
+def _summary(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith("mean/") and "_tap" not in name}

@@ -1,0 +1,63 @@
+"""The verb that makes a model from nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inspector.cli.options import Config, load_settings
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: inspector pretrain --photographs surfaces/ --images 1000000 --out model/")
+def pretrain(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the model; the run's own stands beside.")],
+    images: Annotated[int, typer.Option(metavar="N", min=2, help="Pictures to see; more makes a run longer.")],
+    photographs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photographs of flawless surfaces; a tenth is held out.")
+    ] = None,
+    validate_on: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATASET", help="Paint defects on its train/good to watch progress; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        Literal["efficientnet-lite0", "texture"],
+        typer.Option(help="What keeps texture: an ImageNet network's features, or hand-made ones."),
+    ] = "efficientnet-lite0",
+    pairs: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Pairs of pictures a step.")] = 8,
+    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="bf16 pays on a GPU. Default: model.precision.")
+    ] = None,
+    render_processes: Annotated[
+        int, typer.Option(metavar="N", min=0, max=256, help="Paint ahead in so many; for a GPU, as many as cores.")
+    ] = 0,
+    validate_every_min: Annotated[float, typer.Option(metavar="MINUTES", min=0.1, help="Between validations.")] = 15,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,
+    config: Config = None,
+) -> None:
+    """Train a whole small CLIP model on rendered defects; the same command goes on after Ctrl-C.
+
+    On two CPU cores for hours, or on a GPU; several processes share the work under torchrun.
+    """
+    settings = load_settings(config, flags={"model": {} if precision is None else {"precision": precision}})
+    from inspector.apps import pretrain as verb
+    from inspector.training.pretraining.options import PretrainingEffort, PretrainingOptions
+
+    request = verb.Request(
+        out=out,
+        images=images,
+        options=PretrainingOptions(pairs_a_step=pairs, lr=lr, seed=seed),
+        effort=PretrainingEffort(render_processes=render_processes, validate_every_s=60 * validate_every_min),
+        teacher=teacher,
+        photographs=photographs,
+        validate_on=tuple(validate_on or ()),
+        restart=restart,
+    )
+    code = verb.run(settings, request)
+    if code:
+        raise typer.Exit(code)

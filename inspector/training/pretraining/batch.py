@@ -1,0 +1,124 @@
+"""What one step looks at: rendered pairs as tensors, a place in the model's square, and words for what is shown."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inspector.rendering.defects import DEFECT_TYPES
+from inspector.rendering.scenes import Pair, Photographs, render_pair
+from inspector.rendering.scenes.captions import caption
+from inspector.rendering.synthetic import UNKNOWN_TYPE
+from inspector.rendering.words import words_of
+
+_ROWS = 16  # of T a step has: all types it shows, and others that compete with them
+_CONTEXTS = 2  # of the context variants a step uses
+_AHEAD = 4  # steps that are painted while one trains
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """B pairs: ``pictures`` float32 [2B, 3, S, S], RGB 0..1, first views before second ones; the first views' masks.
+
+    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1; ``captions`` 2B sentences; ``corner`` is the patch of the
+    model's square that the pictures begin at; ``contexts`` are the context variants in turn.
+    """
+
+    pictures: Tensor
+    type_mask: Tensor
+    words: tuple[str, ...]
+    captions: tuple[str, ...]
+    corner: tuple[int, int]
+    contexts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The pairs of a step, by their numbers."""
+
+    step: int
+    pairs: tuple[int, ...]
+    size_px: int
+
+
+class Painter:
+    """Renders the pairs of steps, in this process or ahead of it in others."""
+
+    def __init__(self, photographs: Photographs | None, seed: int, pool: ProcessPoolExecutor | None = None) -> None:
+        self._photographs = photographs
+        self._seed = seed
+        self._pool = pool
+
+    def pairs(self, requests: Iterator[Request]) -> Iterator[tuple[Request, list[Pair]]]:
+        """Yield each request with its pairs, in order."""
+        if self._pool is None:
+            for request in requests:
+                yield request, [render_pair((self._seed, n), request.size_px, self._photographs) for n in request.pairs]
+            return
+        waiting: deque[tuple[Request, list[Future[Pair]]]] = deque()
+        for request in requests:
+            waiting.append(
+                (request, [self._pool.submit(_paint, self._seed, n, request.size_px) for n in request.pairs])
+            )
+            if len(waiting) > _AHEAD:
+                ready, futures = waiting.popleft()
+                yield ready, [future.result() for future in futures]
+        for ready, futures in waiting:
+            yield ready, [future.result() for future in futures]
+
+
+@contextmanager
+def painter(photographs: Photographs | None, seed: int, processes: int) -> Iterator[Painter]:
+    """Yield a painter with ``processes`` others, which end with the block; 0: it paints in this one."""
+    if not processes:
+        yield Painter(photographs, seed)
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _remember, (photographs,))
+    try:
+        yield Painter(photographs, seed, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_shared: dict[str, Photographs | None] = {}
+
+
+def _remember(photographs: Photographs | None) -> None:
+    torch.set_num_threads(1)
+    _shared["photographs"] = photographs
+
+
+def _paint(seed: int, number: int, size_px: int) -> Pair:
+    return render_pair((seed, number), size_px, _shared["photographs"])
+
+
+def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px: int, contexts: int) -> StepBatch:
+    """Return the pairs of ``step`` as tensors; ``grid``: patches a side of the model, ``contexts``: variants it has."""
+    rng = np.random.default_rng([seed, 1, step])
+    pictures = np.stack([p.first for p in pairs] + [p.second for p in pairs])[..., ::-1]
+    masks = np.stack([p.type_mask for p in pairs])
+    shown = [int(k) for k in np.unique(masks) if k not in (0, UNKNOWN_TYPE)]
+    others = rng.permutation([k for k in range(1, 1 + len(DEFECT_TYPES)) if k not in shown])
+    labels = [*shown, *(int(k) for k in others[: max(0, _ROWS - len(shown))])]
+    rows = np.zeros(256, np.int64)
+    rows[labels], rows[UNKNOWN_TYPE] = range(1, 1 + len(labels)), UNKNOWN_TYPE
+    known = [words_of(DEFECT_TYPES[k - 1]) for k in labels]
+    # The name itself half of the time: it is what most vocabularies say.
+    words = tuple(w[0] if rng.random() < 0.5 else w[int(rng.integers(len(w)))] for w in known)
+    room = grid - pictures.shape[1] // patch_px
+    return StepBatch(
+        torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255,
+        torch.from_numpy(rows[masks]),
+        words,
+        (*(p.caption for p in pairs), *(caption(rng, p.surface, ()) for p in pairs)),
+        (int(rng.integers(room + 1)), int(rng.integers(room + 1))),
+        tuple(int(k) for k in rng.permutation(contexts)[:_CONTEXTS]),
+    )

@@ -1,0 +1,86 @@
+"""All that pretraining changes: both towers, the prompt weights, and heads that no later step needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from inspector.dapo.clip import build_clip, model_shape
+from inspector.dapo.layer_tokens import run_with_layer_tokens
+from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.spec import ModelSpec
+from inspector.dapo.text_tower import TextTower, causal_mask
+from inspector.dapo.visual_tower import VisualFeatures, VisualTower
+from inspector.domain.product import Vocabulary
+
+
+class Learner(nn.Module):
+    """A CLIP model with DAPO's prompt weights, all of it trainable: pictures are seen as the serving path sees them."""
+
+    def __init__(self, spec: ModelSpec, types: Sequence[str], target_width: int, seed: int) -> None:
+        """Build a fresh model. Raises as ``build_clip``."""
+        super().__init__()
+        clip: Any = build_clip(spec).train().requires_grad_(True)
+        self.shape = model_shape(spec)
+        self.clip = clip
+        self.prompts, self.manifest = init_prompt_weights(spec, Vocabulary(tuple(types)), seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.heads = nn.ModuleList(nn.Linear(self.shape.visual_width, target_width) for _ in self.shape.taps)
+        self.pair_scale = nn.Parameter(torch.full((len(self.shape.taps),), 5.0))
+        self.pair_shift = nn.Parameter(torch.full((len(self.shape.taps),), -2.0))
+        self._tokenizer = open_clip.get_tokenizer(spec.name)
+
+    @property
+    def visual(self) -> VisualTower:
+        """The tower of pictures, on this model's own weights."""
+        return VisualTower(self.clip.visual, self.shape)
+
+    @property
+    def text(self) -> TextTower:
+        """The tower of words, on this model's own weights."""
+        return TextTower(getattr(self.clip, "text", self.clip), self._tokenizer, self.shape.context_length)
+
+    def see(self, images: Tensor, corner: tuple[int, int]) -> VisualFeatures:
+        """Encode normalised ``images`` [B, 3, S, S], S up to the model's size; ``corner``: the patch they begin at."""
+        vit = self.clip.visual
+        side, whole = images.shape[-1] // self.shape.patch_size_px, self.shape.grid[0]
+        patches = vit.conv1(images).flatten(2).transpose(1, 2)
+        cls = vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        places = vit.positional_embedding
+        window = places[1:].view(whole, whole, -1)[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+        places = torch.cat([places[:1], window.flatten(0, 1)])
+        embedded = vit.ln_pre(torch.cat([cls, patches], dim=1) + places)
+        return self.visual.forward_embedded(embedded, self.prompts.visual_tokens)
+
+    def words(self, types: Sequence[str], contexts: Sequence[int]) -> Tensor:
+        """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all."""
+        tower, chosen = self.text, list(contexts)
+        normal, abnormal = self.prompts.normal_context[chosen], self.prompts.abnormal_context[chosen]
+        prompts = [("normal object", normal), *((f"{name} anomaly object", abnormal) for name in types)]
+        rows = [tower(phrase, context, self.prompts.text_tokens, "causal").mean(0) for phrase, context in prompts]
+        return nn.functional.normalize(torch.stack(rows), dim=-1)
+
+    def sentences(self, captions: Sequence[str]) -> Tensor:
+        """Encode whole sentences as CLIP does, without contexts or layer tokens: [B, D]."""
+        tower = self.text
+        ids = self._tokenizer(list(captions), self.shape.context_length).to(tower.positional_embedding.device)
+        ends = ids.argmax(-1)
+        ids = ids[:, : int(ends.max()) + 1]
+        sequence = tower.token_embedding(ids) + tower.positional_embedding[: ids.shape[1]]
+        none = sequence.new_zeros(self.shape.text_layers, 0, sequence.shape[-1])
+        mask = causal_mask(ids.shape[1], ids.device)
+        for output in run_with_layer_tokens(tower.transformer.resblocks, sequence, none, mask):
+            sequence = output
+        return tower.project(tower.ln_final(sequence[torch.arange(len(ids)), ends]))
+
+    def decayed(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return (matrices, which weight decay pulls on; everything else)."""
+        named = dict(self.named_parameters())
+        free = ("embedding", "context", "tokens", "pair_")
+        pulled = [n for n, p in named.items() if p.ndim >= 2 and not any(word in n for word in free)]
+        return [named[n] for n in pulled], [p for n, p in named.items() if n not in set(pulled)]

@@ -1,0 +1,69 @@
+"""What pretraining asks of the model, beside DAPO's own loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CELL_PX = 8
+"""Side of the cells that defects are learnt in: masks at full size would cost more than the towers."""
+
+_CLEAR = 0.1  # share of a patch: one that shows less of a defect is asked nothing
+_MOST = 20.0  # weight of a defective patch beside a normal one
+
+
+def coarse_types(type_mask: Tensor, cell_px: int = CELL_PX) -> Tensor:
+    """Return int64 [B, S / cell, S / cell]: of each cell of ``type_mask`` [B, S, S] the highest type in it.
+
+    So that a line one pixel wide stays whole. A type wins over ``UNKNOWN_TYPE`` (255), and that over normal (0).
+    """
+    ranked = torch.where(type_mask == 255, 0.5, type_mask.float())
+    highest = functional.max_pool2d(ranked[:, None], cell_px)[:, 0]
+    return torch.where(highest == 0.5, 255.0, highest).long()
+
+
+def covered(type_mask: Tensor, patch_px: int) -> Tensor:
+    """Return the share of each patch that is defective, float32 [B, patches], of ``type_mask`` [B, S, S]."""
+    return functional.avg_pool2d((type_mask != 0).float()[:, None], patch_px).flatten(1)
+
+
+def pair_loss(
+    first: Sequence[Tensor], second: Sequence[Tensor], defective: Tensor, scale: Tensor, shift: Tensor
+) -> Tensor:
+    """Return how badly the distance to the other view's nearest patch tells defects: what a reference bank does.
+
+    Args:
+        first, second: for each tap [B, patches, D_v], of both views.
+        defective: the share of each of the first view's patches that is defective, [B, patches].
+        scale, shift: [taps], from a cosine distance to a logit.
+
+    Returns:
+        Weighted binary cross-entropy over the patches, a mean over taps, scalar.
+    """
+    truth = (defective >= _CLEAR).float()
+    asked = ((defective == 0) | (defective >= _CLEAR)).float()
+    balance = ((asked.sum() - truth.sum()) / truth.sum().clamp_min(1)).clamp(1, _MOST)
+    weight = asked * (1 + truth * (balance - 1))
+    losses = []
+    for tap, (one, other) in enumerate(zip(first, second, strict=True)):
+        cosine = functional.normalize(one, dim=-1) @ functional.normalize(other, dim=-1).transpose(1, 2)
+        logit = scale[tap] * (1 - cosine.amax(-1)) + shift[tap]
+        loss = functional.binary_cross_entropy_with_logits(logit, truth, reduction="none")
+        losses.append((loss * weight).sum() / weight.sum())
+    return torch.stack(losses).mean()
+
+
+def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: Sequence[str]) -> Tensor:
+    """Return CLIP's contrastive loss (Radford et al. 2021) of images and texts [B, D]; equal captions all count."""
+    logits = scale.exp().clamp(max=100) * functional.normalize(images, dim=-1) @ functional.normalize(texts, dim=-1).T
+    same = torch.tensor([[float(a == b) for b in captions] for a in captions], device=logits.device)
+    target = same / same.sum(1, keepdim=True)
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+
+
+def texture_loss(predicted: Sequence[Tensor], target: Tensor) -> Tensor:
+    """Return the mean squared error of each tap's prediction [B, patches, width], a mean over taps."""
+    return torch.stack([functional.mse_loss(one, target) for one in predicted]).mean()

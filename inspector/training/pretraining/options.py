@@ -1,0 +1,93 @@
+"""How a model is pretrained, and what the run tells while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from inspector.domain.checks import check_number
+from inspector.training.options import MAX_SEED
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingOptions:
+    """What decides the result of a run, beside the model, the photographs and the teacher.
+
+    A step sees ``pairs_a_step`` pairs of pictures of ``crop_px``; the last ``full_share`` of the run sees them at the
+    model's own size. The learning rate rises to ``lr`` over ``warmup_steps``, stays, and falls to nothing over the last
+    ``decay_share`` of the run: a run that has not begun to fall can be made longer. Weights of the losses: see
+    ``losses.py``. ``average_decay``: the model that comes out is the mean of the weights over about 1 / (1 - decay)
+    steps.
+
+    Raises:
+        BadInputError: a number out of range.
+    """
+
+    pairs_a_step: int = 8
+    crop_px: int = 192
+    full_share: float = 0.1
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.05
+    warmup_steps: int = 300
+    decay_share: float = 0.25
+    average_decay: float = 0.998
+    texture_weight: float = 4.0
+    pair_weight: float = 2.0
+    caption_weight: float = 0.2
+    defect_weight: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("pairs_a_step", self.pairs_a_step, 1)
+        check_number("crop_px", self.crop_px, 64)
+        check_number("lr", self.lr, 0, 1, low_excluded=True)
+        check_number("warmup_steps", self.warmup_steps, 1)
+        check_number("seed", self.seed, 0, MAX_SEED)
+        check_number("weight_decay", self.weight_decay, 0)
+        for name in ("full_share", "decay_share", "average_decay"):
+            check_number(name, getattr(self, name), 0, 1)
+        for name in ("texture_weight", "pair_weight", "caption_weight", "defect_weight"):
+            check_number(name, getattr(self, name), 0)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of ``step`` (from 0) of ``steps``."""
+        rising = min(1.0, (step + 1) / self.warmup_steps)
+        falling = min(1.0, (steps - step) / max(1.0, self.decay_share * steps))
+        return self.lr * rising * falling
+
+    def full_size(self, step: int, steps: int) -> bool:
+        """Return whether ``step`` (from 0) of ``steps`` sees pictures at the model's own size."""
+        return step >= steps * (1 - self.full_share)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingStep:
+    """One optimiser step: ``step`` of ``steps`` (from 1), mean losses of its batch by name, pace."""
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    images_per_s: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingListener:
+    """Whom a run talks to: after each step, after each validation; ``stop`` is asked between any two steps."""
+
+    step: Callable[[PretrainingStep], None] = lambda _step: None
+    validated: Callable[[int, Mapping[str, float]], None] = lambda _step, _metrics: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingEffort:
+    """What a run may use; none of it changes what is learnt.
+
+    ``render_processes`` paint ahead of the training, 0 paints in between, which is best where all cores train.
+    """
+
+    render_processes: int = 0
+    checkpoint_every_s: float = 300.0
+    validate_every_s: float = 900.0
