@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from demo_log import is_ready
 from demo_names import Names
 from demo_truth import Inspected, compare, read_truth
 from demo_view import AlertWatch, CameraRow, Rate, live, summary
@@ -34,7 +35,7 @@ from inspector.adapters.redis.results import RedisResults
 from inspector.adapters.redis.scratch import ScratchCameras
 from inspector.apps import wiring
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
-from inspector.domain.result import PredLabel
+from inspector.domain.result import PredLabel, ScoreMode
 from inspector.settings import Settings, load
 from inspector.simulator.catalogue import NAMES
 
@@ -45,6 +46,11 @@ NORMAL_FRAMES = 32
 NORMAL_SOURCE = f"sim:{{name}}?normal=1&seed={SEED}&start=100000&step=37"
 DEFECT_RATE = 0.15
 REDRAW_S = 0.5
+WAYS = {
+    ScoreMode.ZERO_SHOT: "words alone",
+    ScoreMode.MUTUAL: "the camera's other frames, unlabelled",
+    ScoreMode.BANK: "normal frames",
+}
 # The inspectors load their model while the cameras are enrolled; the line itself starts when both are ready.
 READY_TIMEOUT_S = 180.0
 
@@ -124,46 +130,41 @@ def left_as_found(demo: Demo, settings: Settings) -> Iterator[None]:
             cameras.close()
 
 
-def prepare(demo: Demo) -> None:
-    """Start inspectors, enrol the cameras with normal frames; return when all of it is ready."""
+def prepare(demo: Demo, enrolled: bool) -> None:
+    """Start inspectors, and enrol the cameras with normal frames if asked to; return when all of it is ready."""
     began_s = time.monotonic()
-    demo.console.print(
-        f"Enrolling {len(NAMES)} cameras with {NORMAL_FRAMES} normal frames each, and starting two inspectors. "
-        "No trained model is bundled yet: scores come from the normal frames, the text side is untrained, "
-        "so [bold]where[/] means something and [bold]which type[/] is a guess."
-    )
+    start = "Starting two inspectors with the bundled model. "
+    if enrolled:
+        demo.console.print(f"{start}Enrolling {len(NAMES)} cameras with {NORMAL_FRAMES} normal frames each.")
+    else:
+        demo.console.print(
+            f"{start}It has never seen these parts, and nobody shows it a good one: all it is told is words, such as "
+            "[bold]scratch[/] and [bold]metal plate[/]."
+        )
     for number in (1, 2):
         demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=demo.names.replica(number))
-    # The same lines at another time: the seed is the product's design, the frame numbers are its parts.
-    sources = [(demo.names.camera(name), NORMAL_SOURCE.format(name=name)) for name in NAMES]
-    enroll = demo.start("enroll", "enroll", *itertools.chain(*sources), "--shots", str(NORMAL_FRAMES))
-    demo.finish(enroll, "enroll")
-    wait_ready(demo)
+    if enrolled:
+        enroll(demo)
+    wait_ready(demo, {f"bank/{demo.names.camera(name)}" for name in NAMES} if enrolled else set())
     demo.console.print(f"Ready after {time.monotonic() - began_s:.0f} s.")
 
 
-def wait_ready(demo: Demo) -> None:
-    """Wait until both inspectors hold every camera's bank."""
-    banks = {f"bank/{demo.names.camera(name)}" for name in NAMES}
+def enroll(demo: Demo) -> None:
+    """Show every camera normal frames of its line; a bank of each is announced when this returns."""
+    # The same lines at another time: the seed is the product's design, the frame numbers are its parts.
+    sources = [(demo.names.camera(name), NORMAL_SOURCE.format(name=name)) for name in NAMES]
+    shown = demo.start("enroll", "enroll", *itertools.chain(*sources), "--shots", str(NORMAL_FRAMES))
+    demo.finish(shown, "enroll")
+
+
+def wait_ready(demo: Demo, banks: set[str]) -> None:
+    """Wait until both inspectors inspect and hold these banks."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     logs = [demo.state / f"inspector-{number}.log" for number in (1, 2)]
-    while not all(banks <= taken(log.read_text(errors="replace")) for log in logs):
+    while not all(is_ready(log.read_text(errors="replace"), banks) for log in logs):
         if time.monotonic() > deadline or any(process.poll() for process in demo.processes):
             raise SystemExit(f"demo: the inspectors did not get ready; their words are in {demo.state}/inspector-*.log")
         time.sleep(0.2)
-
-
-def taken(log: str) -> set[str]:
-    """Return the configuration that an inspector's log (JSON lines) says it took, as in ``bank/cam-plate``."""
-    found = set()
-    for text in log.splitlines():
-        try:
-            entry = json.loads(text)
-        except ValueError:  # a library's plain words, or a line that is being written
-            continue
-        if isinstance(entry, dict) and entry.get("event") == "took configuration":
-            found.add(str(entry.get("what")))
-    return found
 
 
 def run_line(demo: Demo, inspected: Inspected, frames: int, rate: float) -> None:
@@ -246,6 +247,9 @@ def report(demo: Demo, results: RedisResults, inspected: Inspected) -> int:
     inspected.update(truth)
     scores = compare(truth, inspected.results)
     demo.console.print(summary(scores))
+    modes = Counter(result.mode for result in inspected.results.values())
+    judged = ", ".join(f"{WAYS[mode]} {count}" for mode, count in modes.most_common())
+    demo.console.print(f"Frames judged by {judged or 'nobody'}.")
     overlays = demo.out / "overlays"
     shutil.rmtree(overlays, ignore_errors=True)
     overlays.mkdir(parents=True)
@@ -267,6 +271,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shared", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--frames", type=int, default=300, help="frames of all cameras together (default 300)")
     parser.add_argument("--rate", type=float, default=3.0, help="frames per second of each camera (default 3)")
+    parser.add_argument("--enroll", action="store_true", help="show every camera normal frames of its line first")
     return parser.parse_args()
 
 
@@ -280,18 +285,18 @@ def main() -> int:
     try:
         settings = load(CONFIG, {"kafka": {"bootstrap_servers": demo.bootstrap, **names.topics}})
         with left_as_found(demo, settings):
-            return run(demo, given.frames, given.rate)
+            return run(demo, given.frames, given.rate, given.enroll)
     except InspectorError as error:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
 
 
-def run(demo: Demo, frames: int, rate: float) -> int:
+def run(demo: Demo, frames: int, rate: float, enrolled: bool) -> int:
     """Run the line from its start to its summary; returns the exit code."""
     results = RedisResults(connect(demo.redis_url))
     inspected = Inspected(results.get)
     try:
-        prepare(demo)
+        prepare(demo, enrolled)
         run_line(demo, inspected, frames, rate)
         missing = report(demo, results, inspected)
     except KeyboardInterrupt:

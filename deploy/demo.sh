@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# A production line on this machine: deploy/demo.sh [--frames N]
+# A production line on this machine: deploy/demo.sh [--frames N] [--enroll]
 #
 # Installs what is missing, starts Kafka and Redis (or uses KAFKA_BOOTSTRAP and REDIS_URL, under names of this run), then
-# three cameras and two inspectors with a live table, until N frames or Ctrl-C. What it started is gone afterwards;
-# overlays stay in out/demo/. Exit code 1: something failed, or a frame has no result.
+# three cameras and two inspectors with a live table, until N frames or Ctrl-C. The bundled model judges parts that it
+# has never seen; with --enroll every camera is shown normal frames first. What it started is gone afterwards; overlays
+# stay in out/demo/. Exit code 1: something failed, or a frame has no result.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source deploy/supervise.sh
 
 case ${1:-} in
   -h | --help)
-    sed -n '2,6s/^# \{0,1\}//p' "$0"
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
     exit
     ;;
 esac

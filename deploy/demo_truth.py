@@ -21,13 +21,17 @@ class TrueFrame:
 
 @dataclass
 class CameraScore:
-    """Verdicts of one camera against the truth; ``missing`` frames were made and have no result."""
+    """Verdicts of one camera against the truth; ``missing`` frames were made and have no result.
+
+    ``right_type``: found frames whose gravest defect is of a type that was made on them.
+    """
 
     missing: int = 0
     good: int = 0
     false_alarms: int = 0
     found: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
+    right_type: int = 0
 
     @property
     def recall(self) -> float | None:
@@ -80,6 +84,8 @@ def compare(truth: Mapping[str, TrueFrame], results: Mapping[str, InspectionResu
         if frame.defect_types:
             score.made[frame.defect_types[0]] += 1
             score.found[frame.defect_types[0]] += anomalous
+            gravest = max(result.defects, key=lambda defect: defect.severity, default=None)
+            score.right_type += anomalous and gravest is not None and gravest.defect_type in frame.defect_types
         else:
             score.good += 1
             score.false_alarms += anomalous

@@ -115,7 +115,7 @@ def summary(scores: Mapping[str, CameraScore]) -> Table:
     title = "\nVerdicts against what the lines really made"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     table.add_column("camera")
-    for name in ("no result", "good parts", "false alarms", "defective", "found", "recall"):
+    for name in ("no result", "good parts", "false alarms", "defective", "found", "recall", "right type"):
         table.add_column(name, justify="right")
     table.add_column("found of made, by type")
     for camera_id, score in sorted(scores.items()):
@@ -124,5 +124,5 @@ def summary(scores: Mapping[str, CameraScore]) -> Table:
         made, found = score.made.total(), score.found.total()
         missing = Text(str(score.missing), style="bold red" if score.missing else "")
         counts = (str(count) for count in (score.good, score.false_alarms, made, found))
-        table.add_row(camera_id, missing, *counts, recall, types)
+        table.add_row(camera_id, missing, *counts, recall, f"{score.right_type}/{found}", types)
     return table

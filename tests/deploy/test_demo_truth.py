@@ -7,19 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from demo import taken
+from demo_log import is_ready
 from demo_names import Names
 from demo_truth import CameraScore, Inspected, TrueFrame, compare, read_truth
 from demo_view import quantile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.domain.defect import Box, Defect
 from inspector.domain.frame import FrameSource
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.settings import load
 
 
-def result(frame_id: str, camera_id: str, anomalous: bool) -> InspectionResult:
+def result(frame_id: str, camera_id: str, anomalous: bool, *defects: Defect) -> InspectionResult:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     return InspectionResult(
         frame_id=frame_id,
@@ -38,7 +39,7 @@ def result(frame_id: str, camera_id: str, anomalous: bool) -> InspectionResult:
         timings_ms={},
         width_px=64,
         height_px=64,
-        defects=(),
+        defects=defects,
     )
 
 
@@ -60,6 +61,20 @@ def test_every_frame_that_was_made_is_counted_once_also_without_a_result() -> No
     assert scores["a"].recall == 0.5
     assert scores["b"] == CameraScore(missing=1)
     assert scores["b"].recall is None
+
+
+def test_the_type_that_counts_is_that_of_the_gravest_defect() -> None:
+    def defect(name: str, severity: int) -> Defect:
+        return Defect(name, 0.9, severity, 9, 0.1, Box(0, 0, 3, 3), (), "")
+
+    truth = {name: TrueFrame("a", ("scratch", "dent")) for name in ("right", "wrong", "no region", "overlooked")}
+    results = {
+        "right": result("right", "a", True, defect("stain", 100), defect("dent", 700)),
+        "wrong": result("wrong", "a", True, defect("dent", 100), defect("stain", 700)),
+        "no region": result("no region", "a", True),
+        "overlooked": result("overlooked", "a", False, defect("dent", 700)),
+    }
+    assert compare(truth, results)["a"].right_type == 1
 
 
 def test_counts_stay_when_the_store_forgets() -> None:
@@ -88,7 +103,11 @@ def test_an_inspector_that_refused_a_bank_is_not_ready() -> None:
     took = {"event": "took configuration", "what": "bank/cam-plate"}
     refused = {"event": "refused configuration, the last good one stays", "what": "bank/cam-belt"}
     log = "\n".join(["plain words", json.dumps(took), json.dumps(refused), '{"event": "took conf'])
-    assert taken(log) == {"bank/cam-plate"}
+    ready = f'{log}\n{{"event": "inspecting"}}'
+    assert is_ready(ready, {"bank/cam-plate"})
+    assert is_ready(ready, set())
+    assert not is_ready(ready, {"bank/cam-plate", "bank/cam-belt"})
+    assert not is_ready(log, set())
 
 
 def test_on_servers_of_others_every_name_is_of_this_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
