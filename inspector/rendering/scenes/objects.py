@@ -83,11 +83,19 @@ def _stamp(
     """Put a piece's patch onto the canvas, its middle ``at`` (x, y), turned by ``turn`` radians, in place."""
     half, side = piece.shape[0] / 2, cover.shape[0]
     cos, sin = math.cos(turn), math.sin(turn)
-    move = np.array([[cos, -sin, at[0] - cos * half + sin * half], [sin, cos, at[1] - sin * half - cos * half]])
-    laid = np.asarray(cv2.warpAffine(piece, move, (side, side)), np.float32)
-    shaded = cv2.warpAffine(piece_gain, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
-    np.copyto(gain, shaded, where=laid > 0.02)
-    np.maximum(cover, laid, out=cover)
+    # Only the window that a turned piece can reach.
+    reach = half * (abs(cos) + abs(sin)) + 2
+    left, top = max(0, int(at[0] - reach)), max(0, int(at[1] - reach))
+    size = min(side, int(at[0] + reach) + 1) - left, min(side, int(at[1] + reach) + 1) - top
+    if min(size) <= 0:
+        return
+    x, y = at[0] - left, at[1] - top
+    move = np.array([[cos, -sin, x - cos * half + sin * half], [sin, cos, y - sin * half - cos * half]])
+    laid = np.asarray(cv2.warpAffine(piece, move, size), np.float32)
+    shaded = cv2.warpAffine(piece_gain, move, size, borderMode=cv2.BORDER_REPLICATE)
+    window = (slice(top, top + size[1]), slice(left, left + size[0]))
+    np.copyto(gain[window], shaded, where=laid > 0.02)
+    np.maximum(cover[window], laid, out=cover[window])
 
 
 def _axes(side: int) -> tuple[FloatImage, FloatImage]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -90,10 +91,12 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+@lru_cache(maxsize=8)
 def grid(side_px: int) -> tuple[FloatImage, FloatImage]:
-    """Return the x and the y of every pixel, float32 [side_px, side_px]."""
+    """Return the x and the y of every pixel, float32 [side_px, side_px], not to be written to."""
     steps = np.arange(side_px, dtype=np.float32)
     x, y = np.meshgrid(steps, steps)
+    x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
