@@ -108,7 +108,7 @@ def train(
         lr=lr,
         seed=seed,
         text_mode=settings.model.text_mode or "causal",
-        precision=settings.model.precision,
+        precision=settings.model.training_precision,
         layer_tokens=layer_tokens,
         false_alarm_rate=settings.calibration.false_alarm_rate,
     )
@@ -146,6 +146,14 @@ def evaluate(
     weights: Weights = None,
     vocabulary: Vocabulary = None,
     object_word: ObjectWord = "object",
+    controls: Annotated[
+        bool,
+        typer.Option("--controls", help="Also measure the model untrained, and hand-made features, beside it."),
+    ] = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A comparison.json to show beside this one; repeatable."),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew; replace a report of other weights or settings in DIR.")
     ] = False,
@@ -165,7 +173,18 @@ def evaluate(
         resolution=resolution,
         object_word=object_word,
     )
-    code = verb.run(settings, verb.Request(tuple(folders), asked, out, layout, vocabulary, as_json, restart))
+    request = verb.Request(
+        paths=tuple(folders),
+        asked=asked,
+        out=out,
+        layout=layout,
+        vocabulary=vocabulary,
+        as_json=as_json,
+        restart=restart,
+        controls=controls,
+        beside=tuple(beside or ()),
+    )
+    code = verb.run(settings, request)
     if code:
         raise typer.Exit(code)
 

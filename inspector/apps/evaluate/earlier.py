@@ -10,7 +10,8 @@ from typing import Any
 from inspector.domain.errors import BadInputError
 
 METRICS_FILE, TABLE_FILE, SCORES_FILE, REPORT_FILE = "metrics.json", "metrics.csv", "scores.jsonl", "report.html"
-UNITS_FOLDER = "units"
+COMPARISON_FILE, COMPARISON_TABLE = "comparison.json", "comparison.md"
+UNITS_FOLDER, CONTROLS_FOLDER = "units", "controls"
 
 
 def refuse_another(out: Path, about: Mapping[str, object]) -> None:
@@ -54,7 +55,8 @@ def remove(out: Path) -> None:
     Raises:
         OSError: a file cannot be removed.
     """
-    for name in (METRICS_FILE, TABLE_FILE, SCORES_FILE, REPORT_FILE):
+    for name in (METRICS_FILE, TABLE_FILE, SCORES_FILE, REPORT_FILE, COMPARISON_FILE, COMPARISON_TABLE):
         (out / name).unlink(missing_ok=True)
-    for unit in (out / UNITS_FOLDER).glob("*.json"):
+    of_controls = (out / CONTROLS_FOLDER).glob(f"*/seed*/{UNITS_FOLDER}/*.json")
+    for unit in [*(out / UNITS_FOLDER).glob("*.json"), *of_controls]:
         unit.unlink()

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from inspector.apps import console, wiring
 from inspector.apps.evaluate import documents
+from inspector.apps.evaluate.controls import compared, measure_controls, read_beside
 from inspector.apps.evaluate.earlier import (
+    COMPARISON_FILE,
+    COMPARISON_TABLE,
     METRICS_FILE,
     REPORT_FILE,
     SCORES_FILE,
@@ -27,6 +30,8 @@ from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
+from inspector.evaluation.comparison import Comparison, System, to_document
+from inspector.evaluation.comparison_table import markdown
 from inspector.evaluation.report.page import TUNED_ON, EvaluatedDataset
 from inspector.evaluation.unit_result import UnitResult
 from inspector.files import write_whole
@@ -37,7 +42,7 @@ INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to evaluate and where to put it."""
+    """What to evaluate and where to put it. ``beside``: comparisons of others, to be shown with this one."""
 
     paths: tuple[Path, ...]
     asked: Asked
@@ -46,17 +51,21 @@ class Request:
     vocabulary: Path | None = None
     as_json: bool = False
     restart: bool = False
+    controls: bool = False
+    beside: tuple[Path, ...] = ()
 
 
 def run(settings: Settings, request: Request) -> int:
     """Evaluate; return 0, or 130 where it was interrupted: finished units are kept, and a later run goes on from them.
 
     Raises:
-        BadInputError: no data set, an unusable model, a report of other weights or settings in the way, or images that
-            could not be used (all else is written then).
+        BadInputError: no data set, an unusable model, a report of other weights or settings in the way, a file beside
+            that is no comparison, or images that could not be used (all else is written then).
         OSError: the output folder cannot be written.
     """
     datasets = open_all(request.paths, request.layout, request.vocabulary)
+    beside = [read_beside(path) for path in request.beside]
+    controls: list[System] = []
     with stop_event() as stop:
         session = Session(settings, datasets, request.asked, request.out / UNITS_FOLDER)
         if request.restart:
@@ -68,11 +77,14 @@ def run(settings: Settings, request: Request) -> int:
         _remark_on(session, datasets, request.asked)
         try:
             session.measure_missing(stop)
+            if request.controls:
+                controls = measure_controls(settings, datasets, request.asked, request.out, stop)
         except StoppedError:
             done = f"{len(session.units)} of {len(session.keys)} units are kept in {request.out}"
             console.remark(f"interrupted: {done}; run again to go on", "yellow")
             return INTERRUPTED
-    _write(session, datasets, request)
+    comparison = compared(session.units, controls, beside) if controls or beside else None
+    _write(session, datasets, request, comparison)
     complain_of(session.units)
     return 0
 
@@ -121,7 +133,7 @@ def open_all(paths: Sequence[Path], layout: str | None, vocabulary: Path | None)
     return datasets
 
 
-def _write(session: Session, datasets: Sequence[Dataset], request: Request) -> None:
+def _write(session: Session, datasets: Sequence[Dataset], request: Request, comparison: Comparison | None) -> None:
     """Write what the units say together, and print it."""
     evaluated = [
         EvaluatedDataset(
@@ -139,8 +151,18 @@ def _write(session: Session, datasets: Sequence[Dataset], request: Request) -> N
     write_whole(request.out / TABLE_FILE, documents.metrics_csv(session.units).encode())
     write_whole(request.out / SCORES_FILE, documents.scores_lines(session.units).encode())
     write_report(request.out / REPORT_FILE, session.about, evaluated)
+    table = ""
+    if comparison is not None:
+        document |= {"comparison": to_document(comparison)}
+        table = markdown(comparison)
+        about = dict(session.about)
+        write_whole(
+            request.out / COMPARISON_FILE, (json.dumps(about | document["comparison"], indent=1) + "\n").encode()
+        )
+        write_whole(request.out / COMPARISON_TABLE, table.encode())
     if request.as_json:
         console.print_json(document)
     else:
         print_tables(evaluated)
+        console.lines(table.splitlines())
         console.lines([f"report: {request.out / REPORT_FILE}"])
