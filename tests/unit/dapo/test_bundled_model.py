@@ -41,6 +41,9 @@ def test_it_is_trained() -> None:
     assert manifest.trained
     assert manifest.tuned_on
     assert {"scratch", "dent", "hole", "stain", "crack"} <= set(manifest.vocabulary)
+    card = (FOLDER / "MODEL_CARD.md").read_text()
+    assert all(part in card for part in ("## Data and licences", "## How it was made", "## Metrics", "## Limits"))
+    assert all(part in card for part in ("untrained", "hand-made", "## Appendix", manifest.version))
 
 
 def test_it_is_small_and_holds_nothing_that_could_execute() -> None:
