@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,12 +11,13 @@ from typing import Any
 import open_clip
 import torch
 
-from inspector.apps import console, wiring
+from inspector import __version__
+from inspector.apps import console, train_output, wiring
 from inspector.apps.bench.machine import describe
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
-from inspector.dapo.clip import register_models
-from inspector.dapo.spec import RANDOM, ModelSpec
+from inspector.dapo.clip import model_shape, register_models
+from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.datasets.opening import open_dataset
 from inspector.domain.errors import BadInputError
 from inspector.rendering.defects import DEFECT_TYPES
@@ -34,7 +34,8 @@ from inspector.training.pretraining.options import (
     PretrainingStep,
 )
 from inspector.training.pretraining.run import Material, Pretrained, pretrain
-from inspector.training.pretraining.validation import Validation
+from inspector.training.pretraining.teacher import TEACHERS
+from inspector.training.pretraining.validation import MEAN, SCENES, Validation
 from inspector.training.processes import Processes, joined
 from inspector.training.work_folder import begin_anew
 from inspector.vision.decode import DecodeLimits, decode
@@ -64,7 +65,7 @@ class Request:
     @property
     def work(self) -> Path:
         """Folder of the run beside the model."""
-        return self.out.with_name(f"{self.out.name}.training")
+        return train_output.work_folder(self.out)
 
     @property
     def steps(self) -> int:
@@ -75,8 +76,10 @@ class Request:
 def run(settings: Settings, request: Request) -> int:
     """Pretrain and write the model's folder; return the exit code, which is 130 after Ctrl-C.
 
+    Started by ``torchrun`` in several processes, all share the work, and the first one writes and prints.
+
     Raises:
-        BadInputError: unusable photographs, data sets, teacher or output.
+        BadInputError: unusable model, photographs, data sets, teacher or output (as ``train_output.check_model``).
         InspectorError: a loss that is no number.
         OSError: a file cannot be written.
     """
@@ -84,8 +87,14 @@ def run(settings: Settings, request: Request) -> int:
         if processes.writes and request.restart:
             begin_anew(request.work)
         processes.wait()
-        # Its weights are drawn anew, whatever the settings would serve with.
-        spec = replace(wiring.model_spec(settings), pretrained=RANDOM, device=processes.device)
+        # Its weights are drawn anew and it computes as training does, whatever the settings would serve with.
+        spec = replace(
+            wiring.model_spec(settings),
+            pretrained=RANDOM,
+            precision=settings.model.training_precision,
+            engine="torch",
+            device=processes.device,
+        )
         torch.set_num_threads(settings.model.threads or max(1, torch.get_num_threads() // processes.count))
         material = _material(request, spec, processes)
         stop = stack.enter_context(stop_event())
@@ -111,7 +120,7 @@ def run(settings: Settings, request: Request) -> int:
                 console.remark(f"stopped by {error.got}; repeat the command to go on from there")
             return STOPPED
     if processes.writes:
-        _write(request, spec, made)
+        _write(request, spec, made, _card(request, spec, material, processes))
     return 0
 
 
@@ -124,7 +133,7 @@ def _material(request: Request, spec: ModelSpec, processes: Processes) -> Materi
 
 
 def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: ModelSpec) -> Validation:
-    side = 256 if spec.image_size_px is None else spec.image_size_px
+    side = model_shape(spec).image_size_px
     normals = {}
     for folder in folders:
         dataset = open_dataset(folder)
@@ -138,22 +147,18 @@ def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: Mod
     return Validation(normals, scenes, DEFECT_TYPES)
 
 
-def _write(request: Request, spec: ModelSpec, made: Pretrained) -> None:
-    manifest = write_model_folder(
-        request.out,
-        made.clip,
-        _open_clip_config(spec, made),
-        (made.prompts, made.manifest),
-        _card(request, spec),
-        name=spec.name,
-    )
+def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> None:
+    # A folder's model is called by where it lies, and from now on that is here.
+    name = f"{LOCAL_FOLDER}{request.out}" if spec.name.startswith(LOCAL_FOLDER) else spec.name
+    config = _open_clip_config(spec, made)
+    manifest = write_model_folder(request.out, made.clip, config, (made.prompts, made.manifest), card, name=name)
     plot = request.work / "loss.svg"
     draw_loss(request.work / "history.jsonl", plot)
     console.lines(
         [
             f"wrote {request.out} with prompt weights {manifest.version}",
             f"loss: {plot}, history and validation beside it",
-            f"tune prompts and thresholds: inspector train DATASET --from {request.out}/prompts.safetensors",
+            f"use it, or tune its prompts by train: INSPECTOR_MODEL__NAME={LOCAL_FOLDER}{request.out}",
         ]
     )
 
@@ -161,26 +166,31 @@ def _write(request: Request, spec: ModelSpec, made: Pretrained) -> None:
 def _open_clip_config(spec: ModelSpec, made: Pretrained) -> dict[str, dict[str, object]]:
     register_models()
     visual: Any = made.clip.visual
-    model = open_clip.get_model_config(spec.name) or {}
+    model = dict(open_clip.get_model_config(spec.name) or {})
+    # The size it was trained at, which the settings may have chosen.
+    model["vision_cfg"] = {**model["vision_cfg"], "image_size": model_shape(spec).image_size_px}
     return {
-        "model_cfg": dict(model),
+        "model_cfg": model,
         "preprocess_cfg": {"mean": list(visual.image_mean), "std": list(visual.image_std)},
     }
 
 
-def _card(request: Request, spec: ModelSpec) -> str:
+def _card(request: Request, spec: ModelSpec, material: Material, processes: Processes) -> str:
     machine = describe(torch.__version__, torch.get_num_threads(), 0.0)
+    device = torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else "no GPU"
+    photographs = 0 if material.photographs is None else len(material.photographs)
+    validated = ", ".join(path.name for path in request.validate_on) or "no data set"
     facts = {
-        "images": request.images,
-        "steps": request.steps,
-        "teacher": request.teacher,
-        "photographs": 0 if request.photographs is None else len(Photographs.load(request.photographs)),
-        "seed": request.options.seed,
-        "hardware": f"{machine.cpu}, {machine.cores} cores, {spec.device}",
+        "images": f"{2 * request.options.pairs_a_step * request.steps} rendered, in {request.steps} steps",
+        "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
+        "teacher": f"{request.teacher}: {TEACHERS[request.teacher].lineage}",
+        "watched on": f"rendered scenes, and defects painted on good training images of: {validated}",
+        "seed": str(request.options.seed),
+        "precision": spec.precision,
+        "hardware": f"{machine.cpu}, {machine.cores} cores, {device}, processes: {processes.count}",
+        "made by": f"inspector {__version__}, torch {torch.__version__}",
     }
-    lines = "\n".join(
-        f"- {name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in facts.items()
-    )
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return f"# A model by `inspector pretrain`\n\n{lines}\n"
 
 
@@ -189,4 +199,6 @@ def _losses(values: Mapping[str, float]) -> str:
 
 
 def _summary(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if name.startswith("mean/") and "_tap" not in name}
+    """Return what one line has room for: the mean over the data sets, or the scenes where there are none."""
+    of = MEAN if any(name.startswith(f"{MEAN}/") for name in metrics) else SCENES
+    return {name: value for name, value in metrics.items() if name.startswith(f"{of}/") and "_tap" not in name}

@@ -1,9 +1,10 @@
-"""Where ``inspector train`` may write, asked before seconds are spent on loading torch, and hours on training."""
+"""Where ``train`` and ``pretrain`` may write, asked before seconds go into loading torch, and hours into training."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from inspector.dapo.model_folder import check_replaceable
 from inspector.domain.errors import BadInputError
 
 
@@ -23,8 +24,31 @@ def check(out: Path, *, restart: bool) -> None:
     """
     if out.is_dir():
         raise BadInputError("a file to write the weights to", f"{out}, a folder", "name a file in it")
+    _check_parent(out)
+    _check_unused(out, "a new file", restart=restart)
+
+
+def check_model(out: Path, *, restart: bool) -> None:
+    """See that a model's folder can be written to ``out`` without losing other things; nothing is made or changed.
+
+    A model that exists is taken only with ``restart``, or where the run that made it can go on.
+
+    Raises:
+        BadInputError: it has no name, holds other things than a model, stands in no folder, or exists.
+    """
+    if out.name in ("", ".."):
+        raise BadInputError("a folder with a name of its own for the model", str(out), "name another, such as model")
+    check_replaceable(out)
+    _check_parent(out)
+    _check_unused(out, "a new folder", restart=restart)
+
+
+def _check_parent(out: Path) -> None:
     if not out.parent.is_dir():
         what = "no folder" if out.parent.exists() else "which does not exist"
         raise BadInputError("a folder to write the weights into", f"{out.parent}, {what}", "make it, or name another")
+
+
+def _check_unused(out: Path, wanted: str, *, restart: bool) -> None:
     if out.exists() and not restart and not (work_folder(out) / "checkpoint.safetensors").exists():
-        raise BadInputError("a new file", f"{out}, which exists", "choose another name, or add --restart")
+        raise BadInputError(wanted, f"{out}, which exists", "choose another name, or add --restart")

@@ -42,8 +42,12 @@ def pretrain(
 ) -> None:
     """Train a whole small CLIP model on rendered defects; the same command goes on after Ctrl-C.
 
-    On two CPU cores for hours, or on a GPU; several processes share the work under torchrun.
+    On two CPU cores for hours, or on a GPU; several processes share the work under torchrun. The larger teacher needs
+    deploy/pretrain.lock installed.
     """
+    from inspector.apps import train_output
+
+    train_output.check_model(out, restart=restart)  # before torch, which takes its time to load
     settings = load_settings(config, flags={"model": {} if precision is None else {"precision": precision}})
     from inspector.apps import pretrain as verb
     from inspector.training.pretraining.options import PretrainingEffort, PretrainingOptions

@@ -65,6 +65,20 @@ def verify_folder(folder: Path, names: Iterable[str] = (CONFIG_FILE, MODEL_FILE)
             raise _damaged(f"sha256 {sums.get(name, 'missing')} for {name}", f"{found} in {folder}", folder)
 
 
+def check_replaceable(folder: Path) -> None:
+    """See that a model written to ``folder`` would replace nothing but a model.
+
+    Raises:
+        BadInputError: it is a file, or holds other things.
+    """
+    if not folder.exists():
+        return
+    known = {CONFIG_FILE, MODEL_FILE, PROMPTS_FILE, SUMS_FILE, CARD_FILE}
+    strange = sorted({path.name for path in folder.iterdir()} - known) if folder.is_dir() else [folder.name]
+    if strange:
+        raise BadInputError("a new folder, or one that holds a model", f"{strange[0]} in {folder}", "choose another")
+
+
 def read_by_open_clip(folder: Path) -> list[Path]:
     """Return the files that decide what open_clip makes of a folder: not the prompts beside them, nor what is prose."""
     files = [path for path in folder.glob("*") if path.is_file() and path.name != PROMPTS_FILE]

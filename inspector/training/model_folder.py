@@ -14,7 +14,15 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from inspector.dapo.backbone import content_id
-from inspector.dapo.model_folder import CARD_FILE, CONFIG_FILE, MODEL_FILE, PROMPTS_FILE, SUMS_FILE, sums_text
+from inspector.dapo.model_folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    MODEL_FILE,
+    PROMPTS_FILE,
+    SUMS_FILE,
+    check_replaceable,
+    sums_text,
+)
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.spec import BUNDLED
 from inspector.dapo.weights_file import weights_bytes
@@ -51,7 +59,7 @@ def write_model_folder(
             number that fp16 has.
         OSError: the disk or its rights.
     """
-    _check_folder(folder)
+    check_replaceable(folder)
     _check_config(config, clip)
     content = {CONFIG_FILE: json.dumps(config, indent=2).encode() + b"\n", MODEL_FILE: _half_precision(clip)}
     backbone = content_id(hashlib.sha256(content[file]).digest() for file in sorted(content))
@@ -68,15 +76,6 @@ def write_card(folder: Path, card: str) -> None:
     """Replace the model card of a folder; what the model does is not touched. Raises OSError as ``write_whole``."""
     content = {file: (folder / file).read_bytes() for file in (CONFIG_FILE, MODEL_FILE, PROMPTS_FILE)}
     write_whole(folder / CARD_FILE, _with_files(card, content))
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.exists():
-        return
-    known = {CONFIG_FILE, MODEL_FILE, PROMPTS_FILE, SUMS_FILE, CARD_FILE}
-    strange = sorted({path.name for path in folder.iterdir()} - known) if folder.is_dir() else [folder.name]
-    if strange:
-        raise BadInputError("a new folder, or one that holds a model", f"{strange[0]} in {folder}", "choose another")
 
 
 def _check_config(config: Mapping[str, Mapping[str, object]], clip: nn.Module) -> None:

@@ -40,6 +40,11 @@ class WorkFolder:
         return self._path / "history.jsonl"
 
     @property
+    def validation(self) -> Path:
+        """A line of JSON a validation, of runs that have some: ``step``, then metrics."""
+        return self._path / "validation.jsonl"
+
+    @property
     def cache(self) -> Path:
         """Folder of the embedded images."""
         return self._path / "cache"
@@ -77,15 +82,26 @@ class WorkFolder:
             raise BadInputError(f"{self._path} to be of this run ({now})", f"one begun with {was}", _RESTART)
 
     def rewind_history(self, steps: int) -> None:
-        """Forget the steps after the first ``steps``, which a resumed run makes again."""
+        """Forget the steps after the first ``steps``, which a resumed run makes again, and their validations."""
         kept = self.history.read_bytes().splitlines(keepends=True)[:steps] if self.history.exists() else []
         write_whole(self.history, b"".join(kept), alone=True)
+        if self.validation.exists():
+            lines = self.validation.read_bytes().splitlines(keepends=True)
+            write_whole(self.validation, b"".join(line for line in lines if _step(line) <= steps), alone=True)
 
     def remember(self, step: Step) -> None:
         """Add a step to the history. What hangs on the machine stays out: the same run writes the same file."""
         names = ("epoch", "step", "total", "classification", "focal", "dice")
         with self.history.open("a", encoding="utf-8") as file:
             file.write(json.dumps({name: getattr(step, name) for name in names}) + "\n")
+
+
+def _step(line: bytes) -> float:
+    """Return the step of a record; a line that a killed process left unfinished is of none that was kept."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 @contextmanager
@@ -110,7 +126,7 @@ def begin_anew(folder: Path) -> None:
     if not folder.exists():
         return
     with _locked(folder):
-        for name in ("run.json", "checkpoint.safetensors", "history.jsonl"):
+        for name in ("run.json", "checkpoint.safetensors", "history.jsonl", "validation.jsonl"):
             (folder / name).unlink(missing_ok=True)
 
 

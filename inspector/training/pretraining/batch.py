@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from inspector.domain.errors import InspectorError
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, Photographs, render_pair
 from inspector.rendering.scenes.captions import caption
@@ -42,7 +47,7 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The pairs of a step, by their numbers."""
+    """The pairs that this process sees in ``step`` (from 0), by their numbers in the whole run; sides in pixels."""
 
     step: int
     pairs: tuple[int, ...]
@@ -58,7 +63,7 @@ class Painter:
         self._pool = pool
 
     def pairs(self, requests: Iterator[Request]) -> Iterator[tuple[Request, list[Pair]]]:
-        """Yield each request with its pairs, in order."""
+        """Yield each request with its pairs, in order. Raises InspectorError where another process died."""
         if self._pool is None:
             for request in requests:
                 yield request, [render_pair((self._seed, n), request.size_px, self._photographs) for n in request.pairs]
@@ -69,10 +74,9 @@ class Painter:
                 (request, [self._pool.submit(_paint, self._seed, n, request.size_px) for n in request.pairs])
             )
             if len(waiting) > _AHEAD:
-                ready, futures = waiting.popleft()
-                yield ready, [future.result() for future in futures]
-        for ready, futures in waiting:
-            yield ready, [future.result() for future in futures]
+                yield _painted(*waiting.popleft())
+        while waiting:
+            yield _painted(*waiting.popleft())
 
 
 @contextmanager
@@ -88,12 +92,34 @@ def painter(photographs: Photographs | None, seed: int, processes: int) -> Itera
         pool.shutdown(cancel_futures=True)
 
 
+def _painted(request: Request, futures: Sequence[Future[Pair]]) -> tuple[Request, list[Pair]]:
+    try:
+        return request, [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise InspectorError(
+            "rendering processes that live",
+            "one that was killed, perhaps for want of memory",
+            "repeat the command with fewer --render-processes",
+        ) from error
+
+
 _shared: dict[str, Photographs | None] = {}
 
 
 def _remember(photographs: Photographs | None) -> None:
+    # Ctrl-C and torchrun tell the whole group; whoever trains finishes its step first, then ends these.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _shared["photographs"] = photographs
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its children, which would wait for work for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _paint(seed: int, number: int, size_px: int) -> Pair:
@@ -101,7 +127,16 @@ def _paint(seed: int, number: int, size_px: int) -> Pair:
 
 
 def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px: int, contexts: int) -> StepBatch:
-    """Return the pairs of ``step`` as tensors; ``grid``: patches a side of the model, ``contexts``: variants it has."""
+    """Return the pairs of ``step`` as tensors, with words, places and contexts that ``seed`` and ``step`` choose.
+
+    Args:
+        pairs: of one size, a multiple of ``patch_px``.
+        step: its number in the run, from 0.
+        seed: of the run.
+        grid: patches a side of the model's own square.
+        patch_px: side of a patch.
+        contexts: variants of the learnable context that there are.
+    """
     rng = np.random.default_rng([seed, 1, step])
     pictures = np.stack([p.first for p in pairs] + [p.second for p in pairs])[..., ::-1]
     masks = np.stack([p.type_mask for p in pairs])

@@ -35,6 +35,8 @@ def pair_loss(
 ) -> Tensor:
     """Return how badly the distance to the other view's nearest patch tells defects: what a reference bank does.
 
+    A patch that is defective by less than a tenth is not asked. Where few are defective, each weighs more, up to 20.
+
     Args:
         first, second: for each tap [B, patches, D_v], of both views.
         defective: the share of each of the first view's patches that is defective, [B, patches].
@@ -52,12 +54,18 @@ def pair_loss(
         cosine = functional.normalize(one, dim=-1) @ functional.normalize(other, dim=-1).transpose(1, 2)
         logit = scale[tap] * (1 - cosine.amax(-1)) + shift[tap]
         loss = functional.binary_cross_entropy_with_logits(logit, truth, reduction="none")
-        losses.append((loss * weight).sum() / weight.sum())
+        losses.append((loss * weight).sum() / weight.sum().clamp_min(1))  # every patch may show a bit of a defect
     return torch.stack(losses).mean()
 
 
 def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: Sequence[str]) -> Tensor:
-    """Return CLIP's contrastive loss (Radford et al. 2021) of images and texts [B, D]; equal captions all count."""
+    """Return CLIP's contrastive loss (Radford et al., ICML 2021), scalar.
+
+    Args:
+        images, texts: [B, D], of any length. Texts whose captions are equal are right for each other's images.
+        scale: logarithm of the factor of the cosines, scalar; the factor is held at 100.
+        captions: B sentences.
+    """
     logits = scale.exp().clamp(max=100) * functional.normalize(images, dim=-1) @ functional.normalize(texts, dim=-1).T
     same = torch.tensor([[float(a == b) for b in captions] for a in captions], device=logits.device)
     target = same / same.sum(1, keepdim=True)
@@ -65,5 +73,5 @@ def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: Sequenc
 
 
 def texture_loss(predicted: Sequence[Tensor], target: Tensor) -> Tensor:
-    """Return the mean squared error of each tap's prediction [B, patches, width], a mean over taps."""
+    """Return the mean squared error of each tap's prediction [B, patches, width], a mean over taps, scalar."""
     return torch.stack([functional.mse_loss(one, target) for one in predicted]).mean()

