@@ -166,20 +166,21 @@ def model_spec(settings: Settings) -> ModelSpec:
     """Return which frozen model scores, and how.
 
     Raises:
-        BadInputError: torch cannot compute on the configured device.
+        BadInputError: torch cannot compute on the configured device, or precision, engine and device do not agree.
     """
+    from inspector.dapo.engine import fastest
     from inspector.dapo.spec import ModelSpec
 
     model = settings.model
     _check_device(model.device)
-    return ModelSpec(
+    spec = ModelSpec(
         name=model.name,
         pretrained=model.pretrained,
         image_size_px=model.image_size_px,
         seed=model.seed,
-        precision=model.precision,
         device=model.device,
     )
+    return fastest(spec, model.precision, model.engine)
 
 
 def engine(settings: Settings) -> InspectionEngine:

@@ -130,7 +130,7 @@ def bench(
         typer.Option(metavar="PX", min=32, max=2048, help="Default: model.image_size_px, or the model's own."),
     ] = None,
     precision: Annotated[
-        Literal["fp32", "bf16"] | None, typer.Option(help="Default: model.precision of the settings.")
+        Literal["fp32", "bf16", "int8"] | None, typer.Option(help="Default: model.precision of the settings.")
     ] = None,
     frames: Annotated[
         int | None, typer.Option(min=96, max=1_000_000, help="Frames end to end; growth of memory needs 5000.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.similarity import image_probability, type_probabilities
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.visual_tower import VisualTower, load_visual_tower
+from inspector.dapo.visual_tower import VisualFeatures, VisualTower, load_visual_tower
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class VisualScorer:
 
     def __init__(self, tower: VisualTower, weights: PromptWeights, spec: ModelSpec) -> None:
         self._tower = tower
-        self._spec = spec
-        self._tokens = weights.visual_tokens.detach().clone().to(spec.device)
+        self._device = torch.device(spec.device)
+        self._bf16 = spec.precision == "bf16"
+        self._encode = encoder(tower, weights.visual_tokens.detach().clone().to(spec.device), spec)
         # Copied: the caller may go on training the weights, or want them where they are.
         self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
 
@@ -60,7 +64,7 @@ class VisualScorer:
     @property
     def device(self) -> torch.device:
         """Where images are scored."""
-        return self._tokens.device
+        return self._device
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -82,9 +86,8 @@ class VisualScorer:
             text_mask: bool [B, 1+Kmax], True for real rows.
         """
         images, text, text_mask = (t.to(self.device) for t in (images, text, text_mask))
-        low_precision = self._spec.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
-            features = self._tower(images, self._tokens)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            features = self._encode(images)
             adapted = [adapter(tap) for adapter, tap in zip(self._adapters, features.taps, strict=True)]
         probabilities = torch.stack([type_probabilities(a, text, text_mask) for a in adapted]).mean(0)
         return BatchScores(
@@ -93,6 +96,23 @@ class VisualScorer:
             taps=tuple(tap.float() for tap in features.taps),
             adapted=tuple(adapted),
         )
+
+
+def encoder(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> Callable[[Tensor], VisualFeatures]:
+    """Return what encodes images with the layer tokens: the engine of ``spec``, or torch where that cannot be used."""
+    if spec.engine == "onnx":
+        try:
+            # Here, not above: both are slow to load, and a machine may be without them.
+            from inspector.dapo.onnx_graph import NoGraphError
+            from inspector.dapo.onnx_tower import OnnxTower
+        except ImportError as error:
+            _log.warning("the model runs in torch at fp32, ONNX Runtime cannot be loaded: %s", error)
+        else:
+            try:
+                return OnnxTower(tower, tokens, int8=spec.precision == "int8", threads=torch.get_num_threads())
+            except NoGraphError as error:
+                _log.warning("the model runs in torch at fp32, not in ONNX Runtime: %s", error)
+    return lambda images: tower(images, tokens)
 
 
 def pad_text(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

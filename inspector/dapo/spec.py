@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["fp32", "bf16"]
+ServingPrecision = Literal["fp32", "bf16", "int8"]
+Engine = Literal["torch", "onnx"]
 
 RANDOM = "random"
 BUNDLED = "bundled"
@@ -21,12 +23,14 @@ class ModelSpec:
     file, ``bundled``: what ships in this package, or ``random``: initialised from ``seed``, the same numbers in every
     process; for ``local-dir:`` any value but ``random`` takes the folder's weights. ``image_size_px`` other than the
     model's own interpolates the position embedding. ``precision`` is that of the visual tower while scoring; text
-    features are always made in fp32.
+    features are always made in fp32. ``engine`` runs the tower's blocks: torch (fp32, bf16), or ONNX Runtime on the CPU
+    (fp32, int8); ``fastest`` chooses both.
     """
 
     name: str = "inspector-s"
     pretrained: str = RANDOM
     image_size_px: int | None = None
     seed: int = 0
-    precision: Precision = "fp32"
+    precision: ServingPrecision = "fp32"
     device: str = "cpu"
+    engine: Engine = "torch"

@@ -46,7 +46,7 @@ class VisualTower(nn.Module):
         for layer, last in enumerate(outputs, start=1):
             if layer in self.shape.taps:
                 taps.append(last[:, skip:])
-        return VisualFeatures(self._pool(last, skip), tuple(taps))
+        return VisualFeatures(self.pool(last, skip), tuple(taps))
 
     def embed(self, images: Tensor) -> Tensor:
         """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``."""
@@ -55,7 +55,7 @@ class VisualTower(nn.Module):
         embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + self.vit.positional_embedding)
         return embedded
 
-    def _pool(self, tokens: Tensor, skip: int) -> Tensor:
+    def pool(self, tokens: Tensor, skip: int) -> Tensor:
         """Project CLS, or the mean of the patches for models trained with ``pool_type`` "avg", to [B, D]."""
         pooled = tokens[:, 0]
         if self.vit.pool_type == "avg":

@@ -98,7 +98,7 @@ class WeightsShelf:
             lr=self._tuning.lr,
             seed=seed,
             text_mode=recipe.text_mode,
-            precision=self._settings.model.precision,
+            precision=self._settings.model.training_precision,
             layer_tokens=LAYER_TOKENS if recipe.layer_tokens is None else recipe.layer_tokens,
             false_alarm_rate=self._settings.calibration.false_alarm_rate,
         )

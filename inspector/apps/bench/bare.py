@@ -1,4 +1,6 @@
-"""The bare model: open_clip's own vision tower on ready-made tensors, the bound that nothing around it can beat.
+"""The bare model: the vision tower on ready-made tensors, the bound that nothing around it can beat.
+
+Where torch is the engine it is open_clip's own tower, else the same blocks in the inspector's engine.
 
 It runs in a process and a session of its own, as the inspector does: Linux shares a busy machine by session
 (sched_autogroup), and in ours the model would compete with the whole bench.
@@ -24,7 +26,7 @@ _STOP_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class BareJob:
-    """What to run: the inspector's architecture, weights, precision, batch size and number of threads."""
+    """What to run: the inspector's architecture, weights, precision, engine, batch size and number of threads."""
 
     spec: dict[str, Any]
     batch: int
@@ -83,20 +85,27 @@ def _serve(job: BareJob) -> None:
     import torch
 
     from inspector.dapo.clip import build_clip, model_shape
+    from inspector.dapo.scorer import encoder
+    from inspector.dapo.visual_tower import VisualTower
 
     torch.set_num_threads(job.threads)
     spec = ModelSpec(**job.spec)
     clip: Any = build_clip(spec)  # torch types every attribute of a module as a tensor or a module
     tower = clip.visual.to(spec.device)
     del clip
-    side = model_shape(spec).image_size_px
+    shape = model_shape(spec)
+    side = shape.image_size_px
     images = torch.randn(job.batch, 3, side, side, generator=torch.Generator().manual_seed(spec.seed)).to(spec.device)
+
+    no_tokens = torch.empty(shape.visual_layers, 0, shape.visual_width)
+    in_engine = None if spec.engine == "torch" else encoder(VisualTower(tower, shape), no_tokens, spec)
 
     @torch.inference_mode()
     def batch_s() -> float:
         started_s = time.perf_counter()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
-            tower(images).float().cpu()  # to the CPU: a GPU has to finish before the clock stops
+            pooled = tower(images) if in_engine is None else in_engine(images).image
+            pooled.float().cpu()  # a GPU has to finish before the clock stops
         return time.perf_counter() - started_s
 
     print(sum(p.numel() for p in tower.parameters()) / 1e6, flush=True)

@@ -73,6 +73,7 @@ def inspector_environment(settings: Settings, pool: Pool, pixel_threshold: float
         "MODEL__NAME": model.name,
         "MODEL__PRETRAINED": model.pretrained,
         "MODEL__PRECISION": model.precision,
+        "MODEL__ENGINE": model.engine,
         "KAFKA__GROUP": kafka.group,
         "KAFKA__FRAMES_TOPIC": kafka.frames_topic,
         "KAFKA__ALERTS_TOPIC": kafka.alerts_topic,

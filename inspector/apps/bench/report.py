@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from inspector.apps import console
+from inspector.apps.bench.engines import EngineRow, verdict
 from inspector.apps.bench.machine import Machine
 from inspector.apps.bench.measure import Sample, percentile, rss_at
 from inspector.apps.bench.stages import Stage
@@ -27,6 +28,7 @@ class Setup:
     image_size_px: int
     parameters_m: float
     precision: str
+    engine: str
     device: str
     batch_size: int
     decode_threads: int
@@ -94,6 +96,7 @@ class Report:
     throughput: Throughput
     latency: Latency
     memory: Memory
+    engines: tuple[EngineRow, ...] = ()
 
 
 def throughput(first: Sample, last: Sample, bare_before_fps: float, bare_after_fps: float, cores: int) -> Throughput:
@@ -136,6 +139,18 @@ def to_document(report: Report) -> dict[str, Any]:
         {"stage": s.stage, "frames": s.frames, "cpu_ms_per_frame": s.cost.cpu_ms, "wall_ms_per_frame": s.cost.wall_ms}
         for s in report.stages
     ]
+    document["engines"] = [
+        {
+            "engine": row.engine,
+            "precision": row.precision,
+            "in_use": row.in_use,
+            "frames_per_s": 1e3 / row.cost.wall_ms,
+            "cpu_ms_per_frame": row.cost.cpu_ms,
+            "ratio": row.ratio,
+            "map_difference": row.map_difference,
+        }
+        for row in report.engines
+    ]
     document["throughput"] |= {"bare_fps": report.throughput.bare_fps, "ratio": report.throughput.ratio}
     rounded: dict[str, Any] = _rounded({"schema": BENCH_SCHEMA, **document})
     return rounded
@@ -144,6 +159,7 @@ def to_document(report: Report) -> dict[str, Any]:
 def print_report(report: Report) -> None:
     """Print the report for people: facts on stdout, doubts about them on stderr."""
     console.print_table(_stage_table(report))
+    console.print_table(_engine_table(report))
     console.print_table(_line_table(report))
     for doubt in doubts(report):
         console.remark(doubt, "yellow")
@@ -161,13 +177,15 @@ def doubts(report: Report) -> list[str]:
     slow, fast = sorted((report.throughput.bare_before_fps, report.throughput.bare_after_fps))
     if fast > 1.1 * slow:
         found.append(f"the bare model itself ran at {slow:.1f} and at {fast:.1f} frames/s: repeat on a quieter machine")
+    if said := verdict(report.engines):
+        found.append(said)
     return found
 
 
 def _stage_table(report: Report) -> Table:
     machine, setup = report.machine, report.setup
     title = (
-        f"{setup.model} ({setup.parameters_m:.1f} M) at {setup.image_size_px} px, {setup.precision}, "
+        f"{setup.model} ({setup.parameters_m:.1f} M) at {setup.image_size_px} px, {setup.engine} {setup.precision}, "
         f"batches of {setup.batch_size}, {setup.frame_width_px}x{setup.frame_height_px} JPEG of "
         f"{setup.frame_mean_kib:.0f} KiB; {machine.cores} cores of {machine.cpu}, torch {machine.torch} "
         f"with {machine.torch_threads} threads"
@@ -175,6 +193,16 @@ def _stage_table(report: Report) -> Table:
     made = console.table("stage", "CPU ms/frame", "wall ms/frame", "frames", title=title)
     for stage in report.stages:
         made.add_row(stage.stage, f"{stage.cost.cpu_ms:.2f}", f"{stage.cost.wall_ms:.2f}", stage.frames)
+    return made
+
+
+def _engine_table(report: Report) -> Table:
+    made = console.table("scoring in", "frames/s", "of torch fp32", "CPU ms/frame", "maps differ by at most", "")
+    for row in report.engines:
+        fps, ratio = f"{1e3 / row.cost.wall_ms:.1f}", f"{row.ratio:.2f}"
+        made.add_row(
+            row.name, fps, ratio, f"{row.cost.cpu_ms:.1f}", f"{row.map_difference:.4f}", "in use" if row.in_use else ""
+        )
     return made
 
 

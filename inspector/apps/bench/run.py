@@ -16,6 +16,7 @@ from inspector.adapters.redis.scratch import ScratchCameras
 from inspector.apps import console, wiring
 from inspector.apps.bench import machine, report
 from inspector.apps.bench.bare import bare_model
+from inspector.apps.bench.engines import measure_engines
 from inspector.apps.bench.line import AlertTimes, BenchLine, Interrupted, bench_line, scratch_settings
 from inspector.apps.bench.measure import Sample, steady
 from inspector.apps.bench.pool import DEFECT_EVERY, Pool, render
@@ -87,6 +88,9 @@ def _measure(
             _check(stop)
             stages.append(stage)
             meter.advance()
+    with console.status("measuring engines"):
+        engines = measure_engines(settings, parts.pixels, effort.repeats)
+    _check(stop)
     folder, batch = settings.spool.dir.parent, settings.batch.max_size
     with (
         bench_line(settings, pool, folder, stop, stage_settings.kafka.group) as line,
@@ -111,6 +115,7 @@ def _measure(
         throughput=through,
         latency=late,
         memory=report.memory(samples),
+        engines=engines,
     )
 
 
@@ -150,11 +155,13 @@ def _half_load(line: BenchLine, rate_fps: float, seconds: float) -> report.Laten
 
 
 def _setup(settings: Settings, pool: Pool, image_size_px: int, parameters_m: float) -> report.Setup:
+    spec = wiring.model_spec(settings)
     return report.Setup(
         model=settings.model.name,
         image_size_px=image_size_px,
         parameters_m=parameters_m,
-        precision=settings.model.precision,
+        precision=spec.precision,
+        engine=spec.engine,
         device=settings.model.device,
         batch_size=settings.batch.max_size,
         decode_threads=settings.batch.decode_threads,

@@ -17,12 +17,13 @@ from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.pipeline import alert_record, outcomes
 from inspector.pipeline.ports import DecodedFrame, FrameLog, OutRecord, ResultStore, Verdict
 from inspector.settings import Settings
-from inspector.vision.camera_book import CameraBook, Plan
+from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodedImage, DecodeLimits, decode
 from inspector.vision.enrolment import enrol
 from inspector.vision.judge import judge
+from inspector.vision.plan import Plan
 from inspector.vision.preprocess import preprocess
-from inspector.vision.raw_scorer import RawScorer
+from inspector.vision.raw_scorer import Pixels, RawScorer
 from inspector.vision.region_embeddings import MadeWith
 
 _FALSE_ALARM_RATE = 0.01
@@ -70,6 +71,11 @@ class Parts:
         maps = np.stack([scores.anomaly_map for scores in raw])
         # What lets regions through whatever the model makes of the frames.
         self.pixel_threshold = float(np.clip(np.quantile(maps, 1 - _DEFECTIVE_SHARE), 0, 1))
+
+    @property
+    def pixels(self) -> Sequence[Pixels]:
+        """A batch of decoded frames, as the tower takes them."""
+        return self._pixels
 
     def stages(self) -> Iterator[Stage]:
         """Measure and yield stage after stage."""

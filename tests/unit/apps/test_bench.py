@@ -70,7 +70,7 @@ def test_figures_of_a_busy_machine_come_with_a_doubt() -> None:
         span = (sample(0, 0, worker=0, all=0), sample(10, 100, worker=10, all=10 + others_s))
         return report.Report(
             machine=Machine("a cpu", 2, "3", "2", 2, load),
-            setup=report.Setup("m", 256, 5.6, "fp32", "cpu", 8, 2, 1280, 1024, 250, 0.1),
+            setup=report.Setup("m", 256, 5.6, "fp32", "torch", "cpu", 8, 2, 1280, 1024, 250, 0.1),
             stages=(),
             throughput=report.throughput(*span, before_fps, 10, 2),
             latency=report.latency(5, [1, 2, 3]),
@@ -88,7 +88,7 @@ def test_the_bench_never_meets_the_real_line(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "inspector.yaml"
     file.write_text("{kafka: {group: real, frames_topic: real.frames}, cameras: {real: {line: l2}}}")
     monkeypatch.setenv("INSPECTOR_KAFKA__ALERTS_TOPIC", "real.alerts")
-    real = settings.load(file, {"model": {"name": "ViT-B-16", "image_size_px": 224}})
+    real = settings.load(file, {"model": {"name": "ViT-B-16", "image_size_px": 224, "engine": "torch"}})
     own = scratch_settings(real, "bench-1-", tmp_path)
     pool = Pool("bench-1-", (b"a",))
     for name, value in inspector_environment(own, pool, 0.7).items():
@@ -97,7 +97,7 @@ def test_the_bench_never_meets_the_real_line(tmp_path: Path, monkeypatch: pytest
     topics = {name: value for name, value in seen.kafka if name.endswith("_topic") or name == "group"}
     assert len(topics) == 5
     assert all(value.startswith("bench-1-") for value in topics.values())
-    assert (seen.kafka, seen.replica, seen.model.image_size_px) == (own.kafka, own.replica, 224)
+    assert (seen.kafka, seen.replica, seen.model) == (own.kafka, own.replica, own.model)
     cameras = seen.domain_cameras()
     assert cameras[pool.defect_camera].image_threshold == 0
     assert all(cameras[camera_id].image_threshold == 1 for camera_id in pool.good_cameras)
