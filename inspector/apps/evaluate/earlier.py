@@ -10,6 +10,7 @@ from typing import Any
 from inspector.domain.errors import BadInputError
 
 METRICS_FILE, TABLE_FILE, SCORES_FILE, REPORT_FILE = "metrics.json", "metrics.csv", "scores.jsonl", "report.html"
+MISTAKES_FILE = "mistakes-{}.jpg"
 COMPARISON_FILE, COMPARISON_TABLE = "comparison.json", "comparison.md"
 UNITS_FOLDER, CONTROLS_FOLDER = "units", "controls"
 
@@ -57,6 +58,8 @@ def remove(out: Path) -> None:
     """
     for name in (METRICS_FILE, TABLE_FILE, SCORES_FILE, REPORT_FILE, COMPARISON_FILE, COMPARISON_TABLE):
         (out / name).unlink(missing_ok=True)
+    for picture in out.glob(MISTAKES_FILE.format("*")):
+        picture.unlink()
     of_controls = (out / CONTROLS_FOLDER).glob(f"*/seed*/{UNITS_FOLDER}/*.json")
     for unit in [*(out / UNITS_FOLDER).glob("*.json"), *of_controls]:
         unit.unlink()

@@ -40,7 +40,10 @@ def candidate(
 
 
 def draw_examples(candidates: Sequence[Candidate], count: int, pixel_threshold: float | None) -> tuple[Example, ...]:
-    """Draw ``count`` examples of each group, under one range of colours: that of all candidates' scores."""
+    """Draw ``count`` examples of each group, twice as many of the worst, which are of two kinds.
+
+    All under one range of colours: that of all candidates' scores.
+    """
     if not candidates or not count:
         return ()
     # Not the very highest: one hot pixel would leave all others cold.
@@ -63,8 +66,8 @@ def _choose(
     defective = [c for c in ranked if c.scored.anomalous]
     good = [c for c in ranked if not c.scored.anomalous]
     best, rest = defective[:count], defective[count:]
-    turns = [kind[i] for i in range(count) for kind in (rest[::-1], good) if i < len(kind)]
-    worst = turns[:count]
+    turns = [kind[i] for i in range(2 * count) for kind in (rest[::-1], good) if i < len(kind)]
+    worst = turns[: 2 * count]
     taken = {id(c) for c in worst}
     rest = [c for c in rest if id(c) not in taken]
     start = max(0, (len(rest) - count) // 2)

@@ -1,4 +1,4 @@
-"""The report's head, and its file."""
+"""The report's head, its file, and the pictures beside it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from inspector.apps.evaluate.earlier import MISTAKES_FILE
+from inspector.evaluation.report.mistakes import mistakes_picture, worst_mistakes
 from inspector.evaluation.report.page import EvaluatedDataset, Evaluation, Fact
 from inspector.evaluation.report.render import render
+from inspector.evaluation.unit_result import Setting, UnitResult
 from inspector.files import write_whole
 
 _UNTRAINED = (
@@ -27,6 +30,19 @@ def write_report(path: Path, about: Mapping[str, Any], datasets: Sequence[Evalua
         warnings.append(f"{len(failures)} files could not be used and are in none of the figures; each is named below.")
     page = render(Evaluation(tuple(_facts(about, datasets)), tuple(datasets), tuple(warnings)))
     write_whole(path, page.encode("utf-8", "replace"))
+
+
+def write_mistakes(out: Path, units: Sequence[UnitResult]) -> list[Path]:
+    """Write the worst mistakes of each setting below ``out``, a picture each, and return where they are."""
+    by_setting: dict[Setting, list[UnitResult]] = {}
+    for unit in units:
+        by_setting.setdefault(unit.key.setting, []).append(unit)
+    written = []
+    for setting in sorted(by_setting, key=lambda setting: setting.order):
+        if mistakes := worst_mistakes(by_setting[setting]):
+            written.append(out / MISTAKES_FILE.format(setting.label))
+            write_whole(written[-1], mistakes_picture(mistakes))
+    return written
 
 
 def _facts(about: Mapping[str, Any], datasets: Sequence[EvaluatedDataset]) -> list[Fact]:

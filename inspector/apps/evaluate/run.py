@@ -22,7 +22,7 @@ from inspector.apps.evaluate.earlier import (
     remove,
 )
 from inspector.apps.evaluate.plan import Asked, classes_of
-from inspector.apps.evaluate.report import write_report
+from inspector.apps.evaluate.report import write_mistakes, write_report
 from inspector.apps.evaluate.session import Session, StoppedError
 from inspector.apps.evaluate.table import print_tables
 from inspector.apps.stopping import stop_event
@@ -151,6 +151,7 @@ def _write(session: Session, datasets: Sequence[Dataset], request: Request, comp
     write_whole(request.out / TABLE_FILE, documents.metrics_csv(session.units).encode())
     write_whole(request.out / SCORES_FILE, documents.scores_lines(session.units).encode())
     write_report(request.out / REPORT_FILE, session.about, evaluated)
+    pictures = write_mistakes(request.out, session.units)
     table = ""
     if comparison is not None:
         document |= {"comparison": to_document(comparison)}
@@ -165,4 +166,4 @@ def _write(session: Session, datasets: Sequence[Dataset], request: Request, comp
     else:
         print_tables(evaluated)
         console.lines(table.splitlines())
-        console.lines([f"report: {request.out / REPORT_FILE}"])
+        console.lines([*(f"worst mistakes: {picture}" for picture in pictures), f"report: {request.out / REPORT_FILE}"])

@@ -84,6 +84,9 @@ def test_zero_shot_and_shots_leave_metrics_scores_and_a_report(parts: Path) -> N
     assert {tuple(score["types"]) for score in spots} == {("spot",)}
     assert all(score["label"] == "anomalous" and score["regions"] for score in spots), "calibrated on the other images"
 
+    assert Path("out/mistakes-zero-shot.jpg").stat().st_size > 1000, "untrained, it ranks some images on the wrong side"
+    assert not Path("out/mistakes-2-shot.jpg").exists(), "a bank ranks all of them right"
+
     page = Path("out/report.html").read_text()
     assert "test/spot/000.png" in page
     assert "untrained" in page
