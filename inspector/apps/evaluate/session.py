@@ -30,9 +30,9 @@ from inspector.evaluation.unit_result import Confusion, UnitKey, UnitResult
 from inspector.settings import Settings
 
 # All examples of a report; each takes about 25 kB of it.
-_EXAMPLES = 150
+_EXAMPLES = 200
 _MOST_EXAMPLES = 4
-_GROUPS = 3  # best, median, worst
+_GROUPS = 4  # best, median, and the worst of both kinds
 
 
 class StoppedError(Exception):
@@ -79,7 +79,7 @@ class Session:
         """What the numbers hang on, besides the data set: written beside them, and part of each fingerprint."""
         import torch
 
-        model = self._settings.model
+        model = wiring.model_spec(self._settings)
         return {
             "model": self._manifest.model,
             "pretrained": self._manifest.pretrained,
@@ -88,6 +88,7 @@ class Session:
             "settings": {
                 "image_size_px": self._manifest.image_size_px,
                 "precision": model.precision,
+                "engine": model.engine,
                 "device": model.device,
                 "text_mode": self._manifest.text_mode,
                 "resolution": self._asked.resolution,
