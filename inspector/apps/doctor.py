@@ -120,12 +120,15 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _device(settings: Settings) -> Iterator[Finding]:
     import torch
 
-    device, available = wiring.model_spec(settings).device, torch.cuda.is_available()
+    spec = wiring.model_spec(settings)
+    device, available = spec.device, torch.cuda.is_available()
     if available and not device.startswith("cuda"):
         name = torch.cuda.get_device_name(0)
         yield Finding("device", Status.WARN, f"{device} is set, {name} is idle", "set model.device to cuda")
     else:
-        yield Finding("device", Status.OK, f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+        scores_in = f"scores in {spec.engine} {spec.precision}"
+        found = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {scores_in}"
+        yield Finding("device", Status.OK, found)
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
