@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Annotated
@@ -129,16 +130,16 @@ def _from_files(folder: Path, manifest: WeightsManifest) -> list[tuple[str, str]
     ]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/').strip() for cell in line)} |" for line in lines)
 
 
-def _bullets(texts: list[str]) -> str:
+def _bullets(texts: Sequence[str]) -> str:
     return "\n".join(f"- {text}" for text in texts)
 
 
-def _code(commands: list[str]) -> str:
+def _code(commands: Sequence[str]) -> str:
     return "\n".join(["```sh", *(command.strip() for command in commands), "```"])
 
 
