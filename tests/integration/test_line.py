@@ -22,7 +22,11 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 @pytest.fixture
 def line(services: Services, tmp_path: Path, topic_prefix: str, tiny_model: str) -> Iterator[Line]:
     with running_line(
-        services, tmp_path, topic_prefix, model={"name": tiny_model, "pretrained": "random"}, limits={"max_frame_bytes": 2 * 2**20}
+        services,
+        tmp_path,
+        topic_prefix,
+        model={"name": tiny_model, "pretrained": "random"},
+        limits={"max_frame_bytes": 2 * 2**20},
     ) as running:
         yield running
 
