@@ -10,7 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly LOG=.cache/setup.log
 readonly STAMP=.venv/installed-from
-readonly INPUTS=(deploy/requirements.lock deploy/build.lock pyproject.toml)
+readonly LOCKS=(deploy/requirements.lock deploy/build.lock deploy/pretrain.lock)
+readonly INPUTS=("${LOCKS[@]}" pyproject.toml)
 readonly JAVA_AT_LEAST=17 # Kafka 4's
 
 main() {
@@ -171,7 +172,7 @@ make_environment() {
   rm -f "$STAMP"
   # The lock is complete, so nothing is resolved; every archive must have the hash that the lock names.
   step "Python packages (5.7 GB installed, minutes the first time)" .venv/bin/python -m pip install \
-    --disable-pip-version-check --no-input --require-hashes --no-deps -r deploy/requirements.lock -r deploy/build.lock
+    --disable-pip-version-check --no-input --require-hashes --no-deps "${LOCKS[@]/#/--requirement=}"
   step "inspector itself" .venv/bin/python -m pip install \
     --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
   echo "$want" >"$STAMP"
