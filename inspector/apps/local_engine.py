@@ -8,7 +8,7 @@ from pathlib import Path
 from inspector.adapters.artefacts import version_of
 from inspector.apps import console, wiring
 from inspector.apps.score_inputs import CAMERA_ID, PRODUCT, UnreadableImageError, decode_file, find_inputs
-from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
+from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 
@@ -53,7 +53,11 @@ def local_engine(
         own_types = manifest.vocabulary if manifest.trained and not types_asked else ()
         if own_types:
             product = replace(product, defects=tuple(DefectSpec(name) for name in own_types))
-        cameras = {} if camera is None else {CAMERA_ID: camera}
+        own = camera or CameraSettings()
+        if own.mode is CameraMode.AUTO and reference is None:
+            # Files are no stream: what a folder holds need not be of one part, and the first would be scored otherwise.
+            own = replace(own, mode=CameraMode.ZERO_SHOT)
+        cameras = {CAMERA_ID: own}
         engine = wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
     if own_types:
         console.remark(f"no defect types given: those of the weights are looked for, {', '.join(own_types)}")

@@ -85,9 +85,11 @@ class ProductSettings:
 
 
 class CameraMode(StrEnum):
-    """How a camera is scored; ``auto`` takes the reference bank as soon as the camera has one.
+    """How a camera is scored.
 
-    ``mutual``: its last frames, unlabelled, are each other's reference.
+    ``mutual``: its last frames, unlabelled, are each other's reference, as soon as there are enough. ``auto`` takes the
+    best that the camera has what it needs for: its reference bank; thresholds that it was calibrated with zero-shot;
+    its last frames; and zero-shot until there are enough of them. Results say which it was.
     """
 
     AUTO = "auto"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from inspector.vision.bank_features import ZERO_SHOT
-from inspector.vision.camera_book import BankInUse, Plan
 from inspector.vision.normal_map import zero_shot_level
+from inspector.vision.plan import BankInUse, Plan
 
 
 @torch.inference_mode()

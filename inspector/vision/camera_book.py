@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
@@ -16,54 +16,13 @@ from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.matching import InPlace
 from inspector.vision.normal_map import NormalMap
-from inspector.vision.reference_bank import BankInfo, ReferenceBank
-from inspector.vision.score_map import ScoreMaps
+from inspector.vision.plan import BankInUse, Plan
+from inspector.vision.reference_bank import ReferenceBank
 from inspector.vision.tiling import MAX_SIDE_PX, Tiling
 
 _LOG = logging.getLogger(__name__)
 # Where new cameras are served, frames name them: what has been said about each must not grow without end.
 _MOST_TOLD = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class BankInUse:
-    """A verified bank and its version (SHA-256 of its bytes)."""
-
-    version: str
-    bank: ReferenceBank = field(repr=False)
-    info: BankInfo
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one camera's frames are scored and judged in this batch.
-
-    Score maps are None where the raw score is the score (zero-shot without a calibration), and where mutual scoring
-    finds them itself. ``product_name`` is ``default`` for a product without settings. ``tiles``: how many a side the
-    frames are decoded for. ``otherwise`` is the plan while mode mutual has too few frames.
-    """
-
-    camera_id: str
-    camera: CameraSettings
-    product_name: str
-    product: ProductSettings
-    tiles: int
-    mode: ScoreMode
-    bank: BankInUse | None
-    image_map: ScoreMap | None
-    pixel_map: ScoreMap | None
-    image_threshold: float
-    pixel_threshold: float
-    calibration_version: str | None
-    otherwise: Plan | None = None
-
-    def settled(self, mode: ScoreMode, found: ScoreMaps | None) -> Plan:
-        """Return the plan by which scores made in ``mode``, with the score maps ``found`` on the way, are judged."""
-        if mode is ScoreMode.ZERO_SHOT and self.otherwise is not None:
-            return self.otherwise
-        if found is None or self.image_map is not None:
-            return self
-        return replace(self, image_map=found.image, pixel_map=found.pixel)
 
 
 class CameraBook:
@@ -117,16 +76,25 @@ class CameraBook:
         """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
 
         A product without settings is inspected as ``default``. Mode ``bank`` without a bank falls back to zero-shot,
-        and the result says so.
+        and the result says so. See ``CameraMode`` for what ``auto`` takes.
         """
         camera = self._cameras.get(camera_id, CameraSettings())
         product, bank = self._known(product_name), self._bank(camera_id)
-        if camera.mode is CameraMode.MUTUAL:
-            return replace(
-                self._plan(camera_id, camera, product, ScoreMode.MUTUAL, None),
-                otherwise=self._plan(camera_id, camera, product, ScoreMode.ZERO_SHOT, None),
-            )
-        return self._plan(camera_id, camera, product, ScoreMode.ZERO_SHOT if bank is None else ScoreMode.BANK, bank)
+        if bank is not None:
+            return self._plan(camera_id, camera, product, ScoreMode.BANK, bank)
+        zero_shot = self._plan(camera_id, camera, product, ScoreMode.ZERO_SHOT, None)
+        calibrated = zero_shot.calibration_version is not None
+        if camera.mode is CameraMode.MUTUAL or (camera.mode is CameraMode.AUTO and not calibrated):
+            return replace(self._plan(camera_id, camera, product, ScoreMode.MUTUAL, None), otherwise=zero_shot)
+        return zero_shot
+
+    def calibration_plan(self, camera_id: str, product_name: str) -> Plan:
+        """Return the plan that thresholds are fitted for: as ``plan``, but that an ``auto`` camera has no neighbours.
+
+        Whoever gives its normal frames says what is normal; neighbours would only be a guess at it.
+        """
+        plan = self.plan(camera_id, product_name)
+        return plan.otherwise if plan.camera.mode is CameraMode.AUTO and plan.otherwise is not None else plan
 
     def mutual_plan(self, camera_id: str, product_name: str) -> Plan:
         """Return the plan of a frame that is scored mutually whatever the camera's mode, and judged by its own map."""

@@ -14,16 +14,17 @@ from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta
-from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
+from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision import enrolment
-from inspector.vision.camera_book import CameraBook, Plan
+from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.judge import RawScores, judge
+from inspector.vision.plan import Plan
 from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
 from inspector.vision.region_embeddings import MadeWith
 
@@ -130,7 +131,7 @@ class InspectionEngine:
         """See ``pipeline.ports.Engine``: the frame is plain grey, of a camera nobody has."""
         side = self.image_size_px
         try:
-            self._scorer.score([np.full((side, side, 3), 128, np.uint8)], [self._book.plan("", "default")])
+            self._scorer.score([np.full((side, side, 3), 128, np.uint8)], [self._book.calibration_plan("", "default")])
         except Exception:
             return False
         return True
@@ -191,6 +192,8 @@ class InspectionEngine:
     ) -> Calibration:
         """Return a calibration for the camera's present mode and bank, from normal frames of that camera.
 
+        Mode ``auto`` without a bank is calibrated zero-shot, and goes on so.
+
         Raises:
             BadInputError: fewer than 8 frames, or a frame of another camera.
         """
@@ -198,19 +201,24 @@ class InspectionEngine:
         if others:
             raise BadInputError(f"frames of camera {camera_id}", f"frames of {sorted(others)}", "give its own frames")
         settings = self._book.find_camera(camera_id) or CameraSettings()
-        plan = self._book.plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
+        plan = self._book.calibration_plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
         if plan.mode is ScoreMode.MUTUAL:
             # As many neighbours as the camera's ring gives, and all of a thousand frames at once would take hours.
             count = max(1, len(frames) // self._scorer.scoring.mutual_frames)
             raw = [scores for first in range(count) for scores in self.score_mutually(frames[first::count])]
         else:
-            raw = [s for start in range(0, len(frames), batch) for s in self.score_raw(frames[start : start + batch])]
+            raw = []
+            for start in range(0, len(frames), batch):
+                some = [self._at_its_size(frame) for frame in frames[start : start + batch]]
+                plans = [self._book.calibration_plan(camera_id, frame.frame.meta.product) for frame in some]
+                raw += self._scorer.score([frame.pixels for frame in some], plans)[0]
         variant = self._scorer.scoring.variant(plan.mode)
         return enrolment.calibrate(camera_id, raw, plan, self.weights_version, variant, false_alarm_rate, created_at)
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
         """See ``pipeline.ports.Engine``."""
         self._book.set_bank(camera_id, version, data)
+        self._scorer.forget_neighbours(camera_id)
 
     def set_calibration(self, version: str, data: bytes) -> None:
         """See ``pipeline.ports.Engine``."""
@@ -228,8 +236,8 @@ class InspectionEngine:
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
         """See ``pipeline.ports.Engine``."""
         self._book.set_camera(camera_id, settings)
-        if settings.mode is not CameraMode.MUTUAL:
-            self._scorer.forget_neighbours(camera_id)
+        # Whatever changed: whoever announces a camera's settings can so make it forget what it took for usual.
+        self._scorer.forget_neighbours(camera_id)
 
     def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
         """Return the frame, decoded again if the settings have changed its tiles since."""

@@ -16,9 +16,9 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
 from inspector.vision.bank_file import check_size, dump_bank
-from inspector.vision.camera_book import BankInUse, Plan
 from inspector.vision.image_score import fit_score_maps, peaks
 from inspector.vision.judge import RawScores
+from inspector.vision.plan import BankInUse, Plan
 from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
 from inspector.vision.reference_bank import BankInfo, build_bank
 from inspector.vision.score_map import ScoreMaps

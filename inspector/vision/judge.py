@@ -13,10 +13,10 @@ from inspector.domain.artefact import ScoreMap
 from inspector.domain.outcome import Evidence
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.ports import DecodedFrame, Verdict
-from inspector.vision.camera_book import Plan
 from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
+from inspector.vision.plan import Plan
 from inspector.vision.region_embeddings import MadeWith, Patches, RegionEmbeddings, dump_regions, embed_regions
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import ScoreMaps, apply_score_map

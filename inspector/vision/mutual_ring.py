@@ -17,11 +17,16 @@ from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map
 from inspector.vision.bank_features import TEXTURE, ZERO_SHOT
+from inspector.vision.frame_look import Look, same_look
 from inspector.vision.image_score import Peaks, fit_score_maps, peaks
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
 from inspector.vision.score_map import ScoreMaps
 
 _LOG = logging.getLogger(__name__)
+
+# Share of a ring that may be anomalous frames. Their like must stay rarer than the frames whose mean makes a score
+# (``mutual_keep``), or a defect that comes again and again would be as usual as what is good.
+_MOST_SUSPECT = 1 / 8
 
 ToMaps = Callable[[Tensor], NDArray[np.float32]]
 
@@ -30,7 +35,9 @@ ToMaps = Callable[[Tensor], NDArray[np.float32]]
 class MutualFrame:
     """One frame: what recognises it again, its features [rows, columns, D] by level, and, once scored, its scores.
 
-    ``distances`` [rows, columns] by level and ``peaks`` are as they were found when the frame was last measured.
+    ``look`` recognises a part that has not moved since the frame before (see ``frame_look``); None: not asked.
+    ``repeats`` is the digest of the held frame whose part it shows again. ``distances`` [rows, columns] by level and
+    ``peaks`` are as they were found when the frame was last measured, ``suspect`` whether it was anomalous then.
     """
 
     digest: str
@@ -38,6 +45,9 @@ class MutualFrame:
     features: Mapping[str, Tensor] = field(repr=False)
     distances: Mapping[str, Tensor] | None = field(default=None, repr=False)
     peaks: Peaks | None = None
+    look: Look | None = field(default=None, repr=False)
+    repeats: str | None = None
+    suspect: bool = False
 
     @property
     def size(self) -> int:
@@ -56,12 +66,19 @@ class MutualScore:
 
 
 class MutualRing:
-    """The last frames of one camera, oldest first."""
+    """The last frames of one camera, oldest first, as far as they say what is usual.
+
+    A part that stands still before the camera is one frame, however many are taken of it: a ring full of one part would
+    find every other strange. And few anomalous frames are held: when a tool breaks, every part is bad from then on, and
+    within a ring's length the defect would be what is usual. A lasting change so goes on being reported until somebody
+    says that it is right, by enrolling the camera or announcing its settings.
+    """
 
     def __init__(self, scoring: ScoringSettings, false_alarm_rate: float) -> None:
         self._scoring = scoring
         self._false_alarm_rate = false_alarm_rate
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
+        self.room = scoring.mutual_memory_mb * 2**20
         self._in_place: bool | None = None
         self._taken = 0
         self._measured_among = 0
@@ -81,6 +98,9 @@ class MutualRing:
             if self._frames and not _comparable(frame, next(iter(self._frames.values()))):
                 self._frames.clear()
                 self._in_place, self._measured_among = None, 0
+            frame.repeats = self._shown_before(frame)
+            if frame.repeats is not None:
+                continue
             self._taken += frame.digest not in self._frames
             self._frames.setdefault(frame.digest, frame)
         while len(self._frames) > self._most(frames[-1]):
@@ -110,6 +130,9 @@ class MutualRing:
         seen = [frame.peaks for frame in self._frames.values() if frame.peaks is not None]
         fit = partial(fit_unlabelled_score_map, false_alarm_rate=self._false_alarm_rate)
         score_maps = fit_score_maps(seen, fit)
+        for frame in asked.values():
+            frame.suspect = frame.peaks is not None and frame.peaks.image >= score_maps.image.midpoint
+        self._part_with_suspects(held[0])
         return [
             MutualScore(by_digest[frame.digest], self._peaks(by_digest[frame.digest], frame), score_maps)
             for frame in frames
@@ -120,7 +143,21 @@ class MutualRing:
 
     def _most(self, frame: MutualFrame) -> int:
         """How many frames of the size of ``frame`` the ring holds when it is full."""
-        return min(self._scoring.mutual_frames, self._scoring.mutual_memory_mb * 2**20 // frame.size)
+        return min(self._scoring.mutual_frames, self.room // frame.size)
+
+    def _shown_before(self, frame: MutualFrame) -> str | None:
+        """Return the digest of the held frame whose part, not moved since, a frame shows again; None: of none."""
+        if not self._frames or frame.digest in self._frames:
+            return None
+        last = next(reversed(self._frames.values()))
+        return last.digest if same_look(last.look, frame.look) else None
+
+    def _part_with_suspects(self, frame: MutualFrame) -> None:
+        """Forget the oldest anomalous frames beyond a share, but never so many that the camera would be zero-shot."""
+        suspects = [digest for digest, each in self._frames.items() if each.suspect]
+        excess = len(suspects) - max(1, round(_MOST_SUSPECT * self._most(frame)))
+        for digest in suspects[: max(0, min(excess, len(self) - self._scoring.mutual_min_frames))]:
+            del self._frames[digest]
 
     def _outgrow(self, held: Sequence[MutualFrame]) -> None:
         """Forget what was measured among few, where there are half as many again, and once the ring is full.
@@ -136,7 +173,8 @@ class MutualRing:
     def _measure(self, asked: Sequence[MutualFrame], references: Mapping[str, Tensor], in_place: bool) -> None:
         number = {digest: i for i, digest in enumerate(self._frames)}
         measure = fit_measure(references, in_place)
-        own = torch.tensor([number.get(frame.digest, -1) for frame in asked], device=_device(references))
+        of = [number.get(frame.repeats or frame.digest, -1) for frame in asked]
+        own = torch.tensor(of, device=_device(references))
         found = measure.distances(_stacked(asked), references, own, self._scoring.mutual_keep)
         for i, frame in enumerate(asked):
             frame.distances = {level: values[i] for level, values in found.items()}
@@ -184,8 +222,11 @@ class MutualRings:
         stream = (camera_id, product_name)
         ring = self._rings.setdefault(stream, MutualRing(self.scoring, self._false_alarm_rate))
         self._rings.move_to_end(stream)
+        room = self.scoring.mutual_memory_mb * 2**20
+        # Short rings for all, rather than long ones for some and none, in turn, for the others.
+        ring.room = max(room // len(self._rings), self.scoring.mutual_min_frames * frames[-1].size)
         ring.take(frames)
-        room, size = self.scoring.mutual_memory_mb * 2**20, self.size
+        size = self.size
         if frames[-1].size * self.scoring.mutual_min_frames > room:
             self._tell("stays", camera_id, f"{self.scoring.mutual_min_frames} of its frames")
         while size > room and len(self._rings) > 1:

@@ -14,8 +14,9 @@ from inspector.domain.product import ProductSettings
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import chosen_levels
-from inspector.vision.camera_book import Plan
+from inspector.vision.frame_look import Look, frame_look
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, ToMaps, to_held
+from inspector.vision.plan import Plan
 from inspector.vision.score_map import ScoreMaps
 
 
@@ -34,11 +35,13 @@ def mutual_scores(
     plans: Sequence[Plan],
     features: Mapping[str, Tensor],
     digests: Sequence[str],
+    pixels: Sequence[NDArray[np.uint8]],
     to_maps: ToMaps,
 ) -> dict[int, Scored]:
     """Return what the frames of mode mutual score, by position; not there: frames of cameras with too few.
 
-    ``features`` [B, rows, columns, D] by level. Frames of a camera and product in a batch are each other's neighbours.
+    ``features`` [B, rows, columns, D] by level, of ``pixels``, uint8 [S, S, 3] each. Frames of a camera and product in
+    a batch are each other's neighbours.
     """
     streams: dict[tuple[str, str], list[int]] = {}
     for i, plan in enumerate(plans):
@@ -46,7 +49,10 @@ def mutual_scores(
             streams.setdefault((plan.camera_id, plan.product_name), []).append(i)
     found: dict[int, Scored] = {}
     for (camera_id, product_name), positions in streams.items():
-        frames = [mutual_frame(rings.scoring, digests[i], plans[i].product, features, i) for i in positions]
+        frames = [
+            mutual_frame(rings.scoring, digests[i], plans[i].product, features, i, frame_look(pixels[i]))
+            for i in positions
+        ]
         scores = rings.score(camera_id, product_name, frames, to_maps)
         found.update(zip(positions, map(_scored, scores or ()), strict=False))
     return found
@@ -75,11 +81,19 @@ def score_set(
 
 
 def mutual_frame(
-    scoring: ScoringSettings, digest: str, product: ProductSettings, features: Mapping[str, Tensor], i: int
+    scoring: ScoringSettings,
+    digest: str,
+    product: ProductSettings,
+    features: Mapping[str, Tensor],
+    i: int,
+    look: Look | None = None,
 ) -> MutualFrame:
-    """Return image ``i`` of ``features`` [B, rows, columns, D] by level as it is compared with others."""
+    """Return image ``i`` of ``features`` [B, rows, columns, D] by level as it is compared with others.
+
+    ``look``: of a stream, where a part may stand still; a set that is given as a whole is taken as it is.
+    """
     chosen = {level: features[level] for level in chosen_levels(scoring.bank_levels, scoring.mutual_fusion)}
-    return MutualFrame(digest, product, to_held(chosen, i))
+    return MutualFrame(digest, product, to_held(chosen, i), look=look)
 
 
 def _scored(score: MutualScore) -> Scored:

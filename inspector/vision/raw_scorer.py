@@ -24,12 +24,12 @@ from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.vision.bank_features import ZERO_SHOT, bank_features, chosen_levels
 from inspector.vision.bank_scoring import bank_scores
-from inspector.vision.camera_book import Plan
 from inspector.vision.image_score import peaks, zero_shot_score
 from inspector.vision.judge import RawScores
 from inspector.vision.mutual_ring import MutualRings
 from inspector.vision.mutual_scoring import Scored, mutual_frame, mutual_scores, score_set
 from inspector.vision.normal_map import logit_of
+from inspector.vision.plan import Plan
 from inspector.vision.preprocess import preprocess
 from inspector.vision.region_embeddings import Patches
 from inspector.vision.texture import TextureFeatures
@@ -228,7 +228,7 @@ class RawScorer:
             for i, anomaly_map in zip(banked, to_maps(torch.stack(list(banked.values()))), strict=True):
                 highest = peaks(anomaly_map, plans[i].product, self._scoring.peak_fraction)
                 found[i] = Scored(highest.image, anomaly_map, ScoreMode.BANK)
-        return found | mutual_scores(self._rings, plans, features, digests, to_maps)
+        return found | mutual_scores(self._rings, plans, features, digests, pixels, to_maps)
 
 
 def _grid(scores: BatchScores) -> tuple[int, int]:

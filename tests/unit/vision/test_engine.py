@@ -234,9 +234,9 @@ def test_a_defect_outside_the_region_of_interest_does_not_count_for_a_bank_or_a_
     enrolled.set_product("plate", dataclasses.replace(PLATE, region_of_interest=LEFT))
     (scored,) = enrolled.score_raw([bad])
     assert scored.image_score < everywhere / 2
-    assert scored.anomaly_map.max() == pytest.approx(everywhere, rel=1e-4)
+    assert scored.anomaly_map.max() >= everywhere  # the mean of its highest values
     calibration = enrolled.calibrate("cam1", frames, NOW)
-    assert calibration.pixel == calibration.image
+    assert calibration.pixel.midpoint >= calibration.image.midpoint  # of the highest value, and of the highest few
 
 
 def test_a_banks_own_threshold_is_of_the_area_that_is_inspected() -> None:

@@ -20,9 +20,13 @@ FUSED = ScoringSettings(image_score="fused", fused_top_fraction=0.25)
 LEFT = (((0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.0, 1.0)),)
 EVERYWHERE = (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),)
 
+ZERO_SHOT = CameraSettings("plate", mode=CameraMode.ZERO_SHOT)
+# References that a test gives it are used by the camera of mode auto; the other one never has neighbours.
+CAMERAS = {"cam1": CameraSettings("plate"), "cam2": ZERO_SHOT}
+
 
 def engine(scoring: ScoringSettings | None = None) -> InspectionEngine:
-    return InspectionEngine(SPEC, *weights(), {"plate": PLATE}, {"cam1": CameraSettings("plate")}, True, None, scoring)
+    return InspectionEngine(SPEC, *weights(), {"plate": PLATE}, CAMERAS, True, None, scoring)
 
 
 def test_the_fused_score_is_half_cls_and_half_the_mean_of_the_highest_inspected_pixels() -> None:
@@ -108,6 +112,7 @@ def test_a_threshold_of_scores_made_another_way_is_told_once_for_each_camera_and
     scoring: ScoringSettings | None, tiles: int, made_with: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = engine(scoring)
+    served.set_camera("cam1", ZERO_SHOT)
     for name in ("plate", "board"):
         served.set_product(name, ProductSettings(name, PLATE.defects, tiles=tiles))
     for camera_id, product in (("cam1", "plate"), ("cam2", "plate"), ("cam1", "board"), ("cam1", "plate")):
