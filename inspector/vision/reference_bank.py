@@ -134,14 +134,14 @@ def build_bank(
     if not len(features[TEXTURE]):
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     fusion = "none" if text is None else scoring.bank_fusion
-    levels = {name: _level(name, features[name], scoring) for name in chosen_levels(scoring.bank_levels, fusion)}
+    levels = {name: build_level(name, features[name], scoring) for name in chosen_levels(scoring.bank_levels, fusion)}
     return ReferenceBank(levels, text if ZERO_SHOT in levels else None)
 
 
-def _level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
-    """Match in place or anywhere, whichever explains the left-out normals better: a fixed camera, or parts that lie.
+def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
+    """Build one level, matched in place or anywhere: whichever explains the left-out normals better.
 
-    One frame cannot tell, and is matched anywhere.
+    In place for a fixed camera, anywhere for parts that lie as they fell. One frame cannot tell, and is matched anywhere.
     """
     if name == ZERO_SHOT:
         return _measured(features, NormalMap(features, torch.arange(len(features))), None)

@@ -78,11 +78,15 @@ VARIANTS = (
     Variant(BANK, "aim-10", "calibrated to 10 % of false alarms", ScoreMode.BANK, 16, false_alarm_rate=0.1),
     _bank("texture", "hand-made texture alone", bank_levels="texture"),
     _bank("tower", "the vision tower's features alone", bank_levels="tower"),
+    _bank("distances", "distances alone: the zero-shot map has no share", bank_fusion="none"),
+    _bank("highest", "image score of the map's highest value", peak_fraction=0.0),
     # With three times the patches, as many references as without tiles would measure their want, see ScoringSettings.
     _bank("tiles-2", "four overlapping tiles a frame, and four times the references", tiles=2, bank_patches=4096),
     _mutual("default", "the nearest 30 % of the frames count"),
     _mutual("plain-mean", "all frames count: nothing is trimmed", mutual_keep=1.0),
     _mutual("nearest-tenth", "the nearest 10 % of the frames count", mutual_keep=0.1),
+    _mutual("distances", "distances alone: the zero-shot map has no share", mutual_fusion="none"),
+    _mutual("highest", "image score of the map's highest value", peak_fraction=0.0),
     _mutual("16-frames", "half as many frames are remembered", mutual_frames=16),
 )
 
