@@ -6,15 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.similarity import image_probability, type_probabilities
-from inspector.dapo.spec import ModelSpec
+from inspector.dapo.spec import Engine, ModelSpec
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower, load_visual_tower
 
 _log = logging.getLogger(__name__)
@@ -42,14 +43,26 @@ class VisualScorer:
         self._tower = tower
         self._device = torch.device(spec.device)
         self._bf16 = spec.precision == "bf16"
-        self._encode = encoder(tower, weights.visual_tokens.detach().clone().to(spec.device), spec)
+        tokens = weights.visual_tokens.detach().clone().to(spec.device)
+        in_onnx = onnx_tower(tower, tokens, spec) if spec.engine == "onnx" else None
+        self._engine: Engine = "torch" if in_onnx is None else "onnx"
+        self._encode: Callable[[Tensor], VisualFeatures] = in_onnx or partial(tower, layer_tokens=tokens)
         # Copied: the caller may go on training the weights, or want them where they are.
         self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
 
     @classmethod
     def load(cls, spec: ModelSpec, weights: PromptWeights) -> VisualScorer:
         """Build the visual tower of ``spec`` for ``weights`` (made for the same model). Raises as ``build_clip``."""
-        return cls(load_visual_tower(spec), weights, spec)
+        tower = load_visual_tower(spec)
+        scorer = cls(tower, weights, spec)
+        if scorer.engine == "onnx":
+            tower.vit.transformer.resblocks = nn.ModuleList()  # the graph has weights of its own
+        return scorer
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the tower's blocks: that of the model's spec, or torch where it cannot be used."""
+        return self._engine
 
     @property
     def image_size_px(self) -> int:
@@ -98,21 +111,20 @@ class VisualScorer:
         )
 
 
-def encoder(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> Callable[[Tensor], VisualFeatures]:
-    """Return what encodes images with the layer tokens: the engine of ``spec``, or torch where that cannot be used."""
-    if spec.engine == "onnx":
-        try:
-            # Here, not above: both are slow to load, and a machine may be without them.
-            from inspector.dapo.onnx_graph import NoGraphError
-            from inspector.dapo.onnx_tower import OnnxTower
-        except ImportError as error:
-            _log.warning("the model runs in torch at fp32, ONNX Runtime cannot be loaded: %s", error)
-        else:
-            try:
-                return OnnxTower(tower, tokens, int8=spec.precision == "int8", threads=torch.get_num_threads())
-            except NoGraphError as error:
-                _log.warning("the model runs in torch at fp32, not in ONNX Runtime: %s", error)
-    return lambda images: tower(images, tokens)
+def onnx_tower(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> Callable[[Tensor], VisualFeatures] | None:
+    """Return what encodes images with the layer tokens in ONNX Runtime; None, with a warning, where that cannot be."""
+    try:
+        # Here, not above: both are slow to load, and a machine may be without them.
+        from inspector.dapo.onnx_graph import NoGraphError
+        from inspector.dapo.onnx_tower import OnnxTower
+    except ImportError as error:
+        _log.warning("the model runs in torch at fp32, ONNX Runtime cannot be loaded: %s", error)
+        return None
+    try:
+        return OnnxTower(tower, tokens, int8=spec.precision == "int8", threads=torch.get_num_threads())
+    except NoGraphError as error:
+        _log.warning("the model runs in torch at fp32, not in ONNX Runtime: %s", error)
+        return None
 
 
 def pad_text(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -85,7 +85,7 @@ def _serve(job: BareJob) -> None:
     import torch
 
     from inspector.dapo.clip import build_clip, model_shape
-    from inspector.dapo.scorer import encoder
+    from inspector.dapo.scorer import onnx_tower
     from inspector.dapo.visual_tower import VisualTower
 
     torch.set_num_threads(job.threads)
@@ -98,13 +98,13 @@ def _serve(job: BareJob) -> None:
     images = torch.randn(job.batch, 3, side, side, generator=torch.Generator().manual_seed(spec.seed)).to(spec.device)
 
     no_tokens = torch.empty(shape.visual_layers, 0, shape.visual_width)
-    in_engine = None if spec.engine == "torch" else encoder(VisualTower(tower, shape), no_tokens, spec)
+    in_onnx = onnx_tower(VisualTower(tower, shape), no_tokens, spec) if spec.engine == "onnx" else None
 
     @torch.inference_mode()
     def batch_s() -> float:
         started_s = time.perf_counter()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
-            pooled = tower(images) if in_engine is None else in_engine(images).image
+            pooled = tower(images) if in_onnx is None else in_onnx(images).image
             pooled.float().cpu()  # a GPU has to finish before the clock stops
         return time.perf_counter() - started_s
 

@@ -64,14 +64,14 @@ def measure_engines(settings: Settings, pixels: Sequence[Pixels], repeats: int) 
     costs = [median_cost(taken) for taken in zip(*rounds, strict=True)]
     return tuple(
         EngineRow(
-            engine=spec.engine,
+            engine=scorer.engine,
             precision=spec.precision,
             cost=cost,
             ratio=costs[0].wall_ms / cost.wall_ms,
             map_difference=(found - maps[0]).abs().max().item(),
             in_use=spec == chosen,
         )
-        for spec, cost, found in zip(specs, costs, maps, strict=True)
+        for spec, scorer, cost, found in zip(specs, scorers, costs, maps, strict=True)
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from dapo_models import BOARD, PLATE, TINY, lively_weights
 from reference.dapo_reference import encode_text, score_image
 
-from inspector.dapo.clip import build_clip
+from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.scorer import VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
@@ -64,7 +64,7 @@ def test_both_text_modes_agree_with_the_reference(spec: ModelSpec, causal: bool)
         expected = encode_text(build_clip(spec), weights, BOARD.defect_types, BOARD.object_word, causal)
     torch.testing.assert_close(text, expected, atol=TOLERANCE, rtol=0)
     assert text.dtype == torch.float32
-    assert text.shape == (6, scorer_dim(spec))
+    assert text.shape == (6, model_shape(spec).embed_dim)
     torch.testing.assert_close(text.norm(dim=1), torch.ones(6))
 
 
@@ -106,7 +106,3 @@ def test_bf16_stays_near_fp32_and_gives_float32() -> None:
     torch.testing.assert_close(rough.type_grid, exact.type_grid, atol=0.1, rtol=0)
     assert not torch.equal(rough.type_grid, exact.type_grid)
     assert all(tap.dtype == torch.float32 for tap in rough.taps)
-
-
-def scorer_dim(spec: ModelSpec) -> int:
-    return {"dapo-tiny": 24, "inspector-s": 192}[spec.name]

@@ -44,6 +44,18 @@ def both(spec: ModelSpec, count: int, precision: str, weights: PromptWeights) ->
     )
 
 
+def test_a_loaded_scorer_serves_without_the_blocks_it_was_made_from() -> None:
+    weights = lively_weights(TINY, contexts=1)
+    scorer, batch, text = (
+        VisualScorer.load(replace(TINY, engine="onnx"), weights),
+        images(2, TINY),
+        texts(TINY, weights, 2),
+    )
+    assert scorer.engine == "onnx"
+    expected = VisualScorer.load(TINY, weights).score(batch, *text)
+    torch.testing.assert_close(scorer.score(batch, *text).type_grid, expected.type_grid, atol=1e-5, rtol=0)
+
+
 def assert_near(one: Tensor, other: Tensor, share: float) -> None:
     """Assert that ``one`` is from ``other`` by no more than a share of its length."""
     assert one.shape == other.shape
@@ -114,6 +126,7 @@ def test_what_no_graph_is_written_for_runs_in_torch_and_says_so(caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         scorer = VisualScorer(tower, weights, replace(TINY, engine="onnx", precision="int8"))
     assert "activation is SiLU" in caplog.text
+    assert scorer.engine == "torch"
     batch, text = images(1, TINY), texts(TINY, weights, 1)
     expected = VisualScorer(tower, weights, TINY).score(batch, *text)
     assert torch.equal(scorer.score(batch, *text).type_grid, expected.type_grid)
