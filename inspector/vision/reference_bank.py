@@ -141,7 +141,7 @@ def build_bank(
 def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
     """Build one level, matched in place or anywhere: whichever explains the left-out normals better.
 
-    In place for a fixed camera, anywhere for parts that lie as they fell. One frame cannot tell, and is matched anywhere.
+    In place for a fixed camera, anywhere for parts that lie as they fell. One frame cannot tell: anywhere.
     """
     if name == ZERO_SHOT:
         return _measured(features, NormalMap(features, torch.arange(len(features))), None)
