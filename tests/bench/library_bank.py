@@ -5,8 +5,7 @@ over 3 x 3 neighbours and joined; a greedy coreset of a tenth of the normals' pa
 the nearest of them. Without labels, as the service's mutual scoring: each frame against the 32 before it, mean of the
 nearest 30 %. Shots, orders, masks and metrics are those of `inspector evaluate`, which shows the result beside its own:
 
-    pip install --target .cache/library --no-deps --require-hashes -r tests/bench/library_bank.requirements.txt
-    PYTHONPATH=.cache/library python tests/bench/library_bank.py SET... --out library.json
+    python tests/bench/library_bank.py SET... --out library.json
     inspector evaluate SET... --shots 0,4,16 --mutual --controls --beside library.json
 """
 
