@@ -12,7 +12,7 @@ from inspector.cli.options import Config, load_settings
 app = typer.Typer()
 
 
-@app.command(epilog="Example: inspector pretrain --photographs surfaces/ --images 1000000 --out model/")
+@app.command(epilog="Example: inspector pretrain --photographs surfaces/ --images 100000 --out model/")
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the model; the run's own stands beside.")],
     images: Annotated[int, typer.Option(metavar="N", min=2, help="Pictures to see; more makes a run longer.")],
