@@ -68,15 +68,24 @@ class Painter:
             for request in requests:
                 yield request, [render_pair((self._seed, n), request.size_px, self._photographs) for n in request.pairs]
             return
-        waiting: deque[tuple[Request, list[Future[Pair]]]] = deque()
-        for request in requests:
-            waiting.append(
-                (request, [self._pool.submit(_paint, self._seed, n, request.size_px) for n in request.pairs])
-            )
-            if len(waiting) > _AHEAD:
-                yield _painted(*waiting.popleft())
-        while waiting:
+        try:
+            yield from _ahead(self._pool, self._seed, requests)
+        except BrokenProcessPool as error:
+            raise InspectorError(
+                "rendering processes that live",
+                "one that was killed, perhaps for want of memory",
+                "repeat the command with fewer --render-processes",
+            ) from error
+
+
+def _ahead(pool: ProcessPoolExecutor, seed: int, requests: Iterator[Request]) -> Iterator[tuple[Request, list[Pair]]]:
+    waiting: deque[tuple[Request, list[Future[Pair]]]] = deque()
+    for request in requests:
+        waiting.append((request, [pool.submit(_paint, seed, n, request.size_px) for n in request.pairs]))
+        if len(waiting) > _AHEAD:
             yield _painted(*waiting.popleft())
+    while waiting:
+        yield _painted(*waiting.popleft())
 
 
 @contextmanager
@@ -93,14 +102,7 @@ def painter(photographs: Photographs | None, seed: int, processes: int) -> Itera
 
 
 def _painted(request: Request, futures: Sequence[Future[Pair]]) -> tuple[Request, list[Pair]]:
-    try:
-        return request, [future.result() for future in futures]
-    except BrokenProcessPool as error:
-        raise InspectorError(
-            "rendering processes that live",
-            "one that was killed, perhaps for want of memory",
-            "repeat the command with fewer --render-processes",
-        ) from error
+    return request, [future.result() for future in futures]
 
 
 _shared: dict[str, Photographs | None] = {}
