@@ -1,9 +1,13 @@
-"""Writes a trained model as a folder that serves: fp16 weights, configuration, prompt weights, checksums, card."""
+"""Writes a trained model as a folder that serves: fp16 weights, configuration, prompt weights, checksums, card.
+
+python -m inspector.training.model_folder SOURCE PROMPTS TARGET    # SOURCE's model with other prompts becomes TARGET
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +26,12 @@ from inspector.dapo.model_folder import (
     SUMS_FILE,
     check_replaceable,
     sums_text,
+    verify_folder,
 )
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.spec import BUNDLED
-from inspector.dapo.weights_file import weights_bytes
-from inspector.domain.errors import BadInputError
+from inspector.dapo.spec import BUNDLED, LOCAL_FOLDER, ModelSpec
+from inspector.dapo.weights_file import load_weights, weights_bytes
+from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.weights import WeightsManifest
 from inspector.files import write_folder_whole, write_whole
 
@@ -62,11 +67,36 @@ def write_model_folder(
     check_replaceable(folder)
     _check_config(config, clip)
     content = {CONFIG_FILE: json.dumps(config, indent=2).encode() + b"\n", MODEL_FILE: _half_precision(clip)}
-    backbone = content_id(hashlib.sha256(content[file]).digest() for file in sorted(content))
+    return _write(folder, content, prompts, card, name)
+
+
+def copy_model_folder(source: Path, prompts: Path, target: Path) -> WeightsManifest:
+    """Write a model again with prompt weights tuned beside it, under the name it has; return their manifest.
+
+    Raises:
+        BadInputError: ``source`` is damaged, the weights belong to another model, or ``target`` holds other things.
+        OSError: a file cannot be read, the disk or its rights.
+    """
+    check_replaceable(target)
+    verify_folder(source, (CONFIG_FILE, MODEL_FILE, PROMPTS_FILE))
+    spec = ModelSpec(f"{LOCAL_FOLDER}{source}", BUNDLED)
+    name = load_weights(source / PROMPTS_FILE, spec)[1].model
+    tuned = load_weights(prompts, spec)
+    content = {file: (source / file).read_bytes() for file in (CONFIG_FILE, MODEL_FILE)}
+    return _write(target, content, tuned, (source / CARD_FILE).read_text(encoding="utf-8"), name)
+
+
+def _write(
+    folder: Path,
+    model: Mapping[str, bytes],
+    prompts: tuple[PromptWeights, WeightsManifest],
+    card: str,
+    name: str,
+) -> WeightsManifest:
+    backbone = content_id(hashlib.sha256(model[file]).digest() for file in sorted(model))
     weights, manifest = prompts
-    content[PROMPTS_FILE], sealed = weights_bytes(
-        weights, replace(manifest, model=name, pretrained=BUNDLED, backbone=backbone)
-    )
+    data, sealed = weights_bytes(weights, replace(manifest, model=name, pretrained=BUNDLED, backbone=backbone))
+    content = {**model, PROMPTS_FILE: data}
     files = {**content, SUMS_FILE: sums_text(_digests(content)).encode(), CARD_FILE: _with_files(card, content)}
     write_folder_whole(folder, files)
     return sealed
@@ -113,3 +143,18 @@ def _with_files(card: str, content: Mapping[str, bytes]) -> bytes:
     lines += [f"| `{name}` | {len(content[name])} | `{digest}` |" for name, digest in sorted(_digests(content).items())]
     body = card.partition(f"\n{FILES_HEADING}\n")[0].rstrip()
     return "\n".join([body, "", FILES_HEADING, "", *lines, ""]).encode()
+
+
+def main() -> None:
+    """Put a model together."""
+    if len(sys.argv) != 4:
+        sys.exit(f"usage: {(__doc__ or '').splitlines()[-1]}")
+    source, prompts, target = (Path(argument) for argument in sys.argv[1:])
+    try:
+        print(f"wrote {target} with prompt weights {copy_model_folder(source, prompts, target).version}")
+    except (InspectorError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

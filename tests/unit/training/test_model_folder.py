@@ -19,11 +19,11 @@ from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights
 from inspector.dapo.scorer import VisualScorer
 from inspector.dapo.spec import BUNDLED, RANDOM, ModelSpec
 from inspector.dapo.text import encode_vocabularies
-from inspector.dapo.weights_file import load_weights
+from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
 from inspector.domain.weights import WeightsManifest
-from inspector.training.model_folder import write_card, write_model_folder
+from inspector.training.model_folder import copy_model_folder, write_card, write_model_folder
 
 PLATE = Vocabulary(("scratch", "dent"))
 ARCHITECTURE = {
@@ -116,6 +116,21 @@ def test_the_checksums_are_those_of_sha256sum_and_the_card_lists_them(tmp_path: 
         data = (tmp_path / "m" / name).read_bytes()
         assert digest == hashlib.sha256(data).hexdigest()
         assert f"| `{name}` | {len(data)} | `{digest}` |" in card
+
+
+def test_prompts_tuned_beside_a_folder_make_it_another_model_of_the_same_name(tmp_path: Path, made: Made) -> None:
+    spec, first = _write(tmp_path / "m", made)
+    weights, manifest = init_prompt_weights(spec, PLATE, 7)
+    save_weights(tmp_path / "tuned", weights, replace(manifest, trained=True, tuned_on=("parts",)))
+    second = copy_model_folder(tmp_path / "m", tmp_path / "tuned", tmp_path / "n")
+    assert (second.model, second.pretrained, second.backbone) == (first.model, first.pretrained, first.backbone)
+    assert (second.trained, second.tuned_on) == (True, ("parts",))
+    served = ModelSpec(f"local-dir:{tmp_path / 'n'}", BUNDLED)
+    assert load_weights(tmp_path / "n" / "prompts.safetensors", served)[1] == second
+    build_clip(served)
+    save_weights(tmp_path / "others", *made[2])
+    with pytest.raises(BadInputError, match="weights made for"):
+        copy_model_folder(tmp_path / "m", tmp_path / "others", tmp_path / "n")
 
 
 def test_what_cannot_be_written_leaves_the_folder_as_it_was(
