@@ -31,7 +31,7 @@ from inspector.settings import Settings
 
 # All examples of a report; each takes about 25 kB of it.
 _EXAMPLES = 200
-_MOST_EXAMPLES = 4
+_MOST_EXAMPLES = 5  # and ten of the worst
 _GROUPS = 4  # best, median, and the worst of both kinds
 
 

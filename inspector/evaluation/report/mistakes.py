@@ -76,7 +76,9 @@ def mistakes_picture(mistakes: Sequence[Mistake]) -> bytes:
         for place, jpeg in enumerate((mistake.example.truth_jpeg, mistake.example.found_jpeg)):
             picture = Image.open(io.BytesIO(base64.b64decode(jpeg)))
             picture.thumbnail((_TILE_PX, _TILE_PX))
-            canvas.paste(picture, (x + place * (_TILE_PX + _GAP_PX), y + _TEXT_PX))
+            left, top = x + place * (_TILE_PX + _GAP_PX), y + _TEXT_PX
+            canvas.paste(picture, (left, top))
+            draw.rectangle((left - 1, top - 1, left + picture.width, top + picture.height), outline=_FAINT)
     data = io.BytesIO()
     canvas.save(data, "JPEG", quality=_JPEG_QUALITY)
     return data.getvalue()
@@ -87,9 +89,9 @@ def _caption(mistake: Mistake) -> tuple[str, str]:
     place = key.dataset if key.class_name == key.dataset else f"{key.dataset}, {key.class_name}"
     share = f"{100 * mistake.share:.0f} %"
     if mistake.missed:
-        told = f"missed {', '.join(example.types)}: {share} of the good score as high"
+        told = f"missed {', '.join(example.types)}: {share} of good images score as high"
     else:
-        told = f"false alarm: {share} of the defective score as low"
+        told = f"false alarm: {share} of defective images score as low"
     return told, f"{place}: {example.file}"
 
 
