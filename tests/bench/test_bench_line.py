@@ -38,6 +38,10 @@ def test_quick_bench_measures_every_part_and_leaves_nothing_behind(
     stages = {stage["stage"]: stage["cpu_ms_per_frame"] for stage in document["stages"]}
     assert list(stages) == ["decode", "preprocess", "score", "bank", "regions", "overlay", "redis", "kafka"]
     assert all(stages[name] > 0 for name in ("decode", "score", "overlay", "redis", "kafka"))
+    engines = {f"{row['engine']} {row['precision']}": row for row in document["engines"]}
+    assert list(engines) == ["torch fp32", "torch bf16", "onnx fp32", "onnx int8"]
+    assert engines["torch fp32"]["ratio"] == 1
+    assert [name for name, row in engines.items() if row["in_use"]] == ["onnx fp32"]
     assert document["throughput"]["end_to_end_fps"] > 0
     assert document["throughput"]["bare_fps"] > 0
     assert document["latency"]["alerts"] >= 3

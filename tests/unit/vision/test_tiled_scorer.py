@@ -7,6 +7,7 @@ import torch
 from engine_kit import SPEC, weights
 from torch import Tensor
 
+from inspector.dapo.clip import model_shape
 from inspector.dapo.scorer import BatchScores, VisualScorer
 from inspector.vision.tiled_scorer import TiledScorer
 
@@ -20,7 +21,9 @@ def visual() -> VisualScorer:
 
 @pytest.fixture(scope="module")
 def text() -> tuple[Tensor, Tensor]:
-    rows = torch.nn.functional.normalize(torch.randn(2, 4, 192, generator=torch.Generator().manual_seed(1)), dim=-1)
+    rows = torch.nn.functional.normalize(
+        torch.randn(2, 4, model_shape(SPEC).embed_dim, generator=torch.Generator().manual_seed(1)), dim=-1
+    )
     mask = torch.ones(2, 4, dtype=torch.bool)
     mask[1, 3] = False
     return rows * mask[..., None], mask
