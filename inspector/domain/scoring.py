@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
+from inspector.domain.product import CameraMode
 from inspector.domain.result import ScoreMode
 
 ImageScore = Literal["cls", "fused"]
@@ -33,7 +34,8 @@ class ScoringSettings:
 
     Mutual: the last ``mutual_frames`` frames of a camera are each other's reference; a patch's score is the mean over
     the ``mutual_keep`` fraction of them (above 0, at most 1) that resemble it most. Below ``mutual_min_frames`` frames
-    the camera is scored zero-shot. ``mutual_memory_mb`` bounds what the frames of all cameras take; the camera that
+    the camera is scored zero-shot; one of mode auto, which nobody asked to be scored so, below ``mutual_auto_frames``
+    (at most ``mutual_frames`` count). ``mutual_memory_mb`` bounds what the frames of all cameras take; the camera that
     was silent longest forgets first. ``mutual_fusion``: as ``bank_fusion``, beside the frames' own maps.
 
     Raises:
@@ -51,6 +53,7 @@ class ScoringSettings:
     mutual_frames: int = 32
     mutual_keep: float = 0.3
     mutual_min_frames: int = 8
+    mutual_auto_frames: int = 16
     mutual_memory_mb: int = 1024
     mutual_fusion: Fusion = "zero_shot"
 
@@ -69,7 +72,13 @@ class ScoringSettings:
         # A threshold fitted on fewer is a guess: the same bound as for calibration.
         check_number("mutual_min_frames", self.mutual_min_frames, 8)
         check_number("mutual_frames", self.mutual_frames, self.mutual_min_frames)
+        check_number("mutual_auto_frames", self.mutual_auto_frames, self.mutual_min_frames)
         check_number("mutual_memory_mb", self.mutual_memory_mb, 1)
+
+    def frames_needed(self, mode: CameraMode) -> int:
+        """Return how many frames a camera of a mode must have sent before they are each other's reference."""
+        wanted = self.mutual_auto_frames if mode is CameraMode.AUTO else self.mutual_min_frames
+        return min(wanted, self.mutual_frames)
 
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.

@@ -139,6 +139,7 @@ class ScoringSection(Section):
     mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32
     mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.3
     mutual_min_frames: Annotated[int, Field(ge=8, le=1024)] = 8
+    mutual_auto_frames: Annotated[int, Field(ge=8, le=1024)] = 16
     mutual_memory_mb: Annotated[int, Field(ge=1)] = 1024
     mutual_fusion: Fusion = "zero_shot"
 
@@ -147,6 +148,10 @@ class ScoringSection(Section):
         if self.mutual_min_frames > self.mutual_frames:
             raise ValueError(
                 f"mutual_min_frames is {self.mutual_min_frames}, above mutual_frames, {self.mutual_frames}"
+            )
+        if self.mutual_auto_frames < self.mutual_min_frames:
+            raise ValueError(
+                f"mutual_auto_frames is {self.mutual_auto_frames}, below mutual_min_frames, {self.mutual_min_frames}"
             )
         return self
 

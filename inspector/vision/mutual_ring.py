@@ -107,9 +107,15 @@ class MutualRing:
             self._frames.popitem(last=False)
 
     @torch.inference_mode()
-    def score(self, frames: Sequence[MutualFrame], to_maps: ToMaps) -> list[MutualScore] | None:
-        """Score frames, taken before, against all others of the ring; None while these are too few."""
-        if len(self._frames) < self._scoring.mutual_min_frames:
+    def score(
+        self, frames: Sequence[MutualFrame], to_maps: ToMaps, least: int | None = None
+    ) -> list[MutualScore] | None:
+        """Score frames, taken before, against all others of the ring; None while these are too few.
+
+        ``least``: how many it must hold, None: ``mutual_min_frames``.
+        """
+        least = self._scoring.mutual_min_frames if least is None else least
+        if len(self._frames) < least:
             return None
         held = list(self._frames.values())
         references = _stacked(held)
@@ -132,7 +138,7 @@ class MutualRing:
         score_maps = fit_score_maps(seen, fit)
         for frame in asked.values():
             frame.suspect = frame.peaks is not None and frame.peaks.image >= score_maps.image.midpoint
-        self._part_with_suspects(held[0])
+        self._part_with_suspects(held[0], least)
         return [
             MutualScore(by_digest[frame.digest], self._peaks(by_digest[frame.digest], frame), score_maps)
             for frame in frames
@@ -152,11 +158,11 @@ class MutualRing:
         last = next(reversed(self._frames.values()))
         return last.digest if same_look(last.look, frame.look) else None
 
-    def _part_with_suspects(self, frame: MutualFrame) -> None:
+    def _part_with_suspects(self, frame: MutualFrame, least: int) -> None:
         """Forget the oldest anomalous frames beyond a share, but never so many that the camera would be zero-shot."""
         suspects = [digest for digest, each in self._frames.items() if each.suspect]
         excess = len(suspects) - max(1, round(_MOST_SUSPECT * self._most(frame)))
-        for digest in suspects[: max(0, min(excess, len(self) - self._scoring.mutual_min_frames))]:
+        for digest in suspects[: max(0, min(excess, len(self) - least))]:
             del self._frames[digest]
 
     def _outgrow(self, held: Sequence[MutualFrame]) -> None:
@@ -216,24 +222,33 @@ class MutualRings:
         return sum(ring.size for ring in self._rings.values())
 
     def score(
-        self, camera_id: str, product_name: str, frames: Sequence[MutualFrame], to_maps: ToMaps
+        self,
+        camera_id: str,
+        product_name: str,
+        frames: Sequence[MutualFrame],
+        to_maps: ToMaps,
+        least: int | None = None,
     ) -> list[MutualScore] | None:
-        """Take the frames of one camera and product in a batch and score them; None while these are too few."""
+        """Take the frames of one camera and product in a batch and score them; None while these are too few.
+
+        ``least``: as for ``MutualRing.score``.
+        """
+        least = self.scoring.mutual_min_frames if least is None else least
         stream = (camera_id, product_name)
         ring = self._rings.setdefault(stream, MutualRing(self.scoring, self._false_alarm_rate))
         self._rings.move_to_end(stream)
         room = self.scoring.mutual_memory_mb * 2**20
         # Short rings for all, rather than long ones for some and none, in turn, for the others.
-        ring.room = max(room // len(self._rings), self.scoring.mutual_min_frames * frames[-1].size)
+        ring.room = max(room // len(self._rings), least * frames[-1].size)
         ring.take(frames)
         size = self.size
-        if frames[-1].size * self.scoring.mutual_min_frames > room:
-            self._tell("stays", camera_id, f"{self.scoring.mutual_min_frames} of its frames")
+        if frames[-1].size * least > room:
+            self._tell("stays", camera_id, f"{least} of its frames")
         while size > room and len(self._rings) > 1:
             (forgotten, _), silent = self._rings.popitem(last=False)
             self._tell("starts anew", forgotten, f"the last frames of {len(self._rings) + 1} cameras and products")
             size -= silent.size
-        return ring.score(frames, to_maps)
+        return ring.score(frames, to_maps, least)
 
     def forget(self, camera_id: str) -> None:
         """Drop a camera's rings, if it has any."""

@@ -53,7 +53,8 @@ def mutual_scores(
             mutual_frame(rings.scoring, digests[i], plans[i].product, features, i, frame_look(pixels[i]))
             for i in positions
         ]
-        scores = rings.score(camera_id, product_name, frames, to_maps)
+        least = rings.scoring.frames_needed(plans[positions[0]].camera.mode)
+        scores = rings.score(camera_id, product_name, frames, to_maps, least)
         found.update(zip(positions, map(_scored, scores or ()), strict=False))
     return found
 
