@@ -41,9 +41,9 @@ class VisualScorer:
 
     def __init__(self, tower: VisualTower, weights: PromptWeights, spec: ModelSpec) -> None:
         self._tower = tower
-        self._device = torch.device(spec.device)
         self._bf16 = spec.precision == "bf16"
         tokens = weights.visual_tokens.detach().clone().to(spec.device)
+        self._device = tokens.device
         in_onnx = onnx_tower(tower, tokens, spec) if spec.engine == "onnx" else None
         self._engine: Engine = "torch" if in_onnx is None else "onnx"
         self._encode: Callable[[Tensor], VisualFeatures] = in_onnx or partial(tower, layer_tokens=tokens)
