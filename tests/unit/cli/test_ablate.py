@@ -41,8 +41,8 @@ def test_each_row_stands_beside_its_groups_default_over_the_seeds(parts: Path) -
         assert row["values"]["pixel_auroc"]["std"] is not None
         assert bool(row["change"]) is not name.endswith("default")
     assert found["bank/default"]["values"]["image_auroc"]["mean"] == 1.0, "a bank sees bright squares on grey plates"
-    # Fused or not, zero-shot maps are the same; only the score of the image may move.
-    assert found["zero-shot/fused"]["change"]["pixel_auroc"] == {"mean": 0.0, "std": 0.0}
+    # Fused or not, zero-shot maps are the same to rounding; only the score of the image may move.
+    assert found["zero-shot/fused"]["change"]["pixel_auroc"] == pytest.approx({"mean": 0, "std": 0}, abs=1e-6)
     change = found["bank/tower"]["change"]["pixel_auroc"]["mean"]
     values = [found[name]["values"]["pixel_auroc"]["mean"] for name in ("bank/tower", "bank/default")]
     assert change == pytest.approx(values[0] - values[1])
