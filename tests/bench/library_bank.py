@@ -131,8 +131,9 @@ def main() -> None:
         for key in units_of(dataset, asked):
             units.append(measured(features, dataset, key))
             print(key.dataset, key.class_name, key.setting.label, key.seed, units[-1].metrics["image_auroc"].value)
-    document = to_document(Comparison(tuple(systems_of(NAME, units)), {}))
-    given.out.write_text(json.dumps(document, indent=1) + "\n")
+            # After each: whoever stops early has what is done.
+            document = to_document(Comparison(tuple(systems_of(NAME, units)), {}))
+            given.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
