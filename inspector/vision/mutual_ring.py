@@ -239,7 +239,7 @@ class MutualRings:
         self._rings.move_to_end(stream)
         room = self.scoring.mutual_memory_mb * 2**20
         # Short rings for all, rather than long ones for some and none, in turn, for the others.
-        ring.room = max(room // len(self._rings), least * frames[-1].size)
+        ring.room = min(room, max(room // len(self._rings), least * frames[-1].size))
         ring.take(frames)
         size = self.size
         if frames[-1].size * least > room:
