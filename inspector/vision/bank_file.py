@@ -16,7 +16,7 @@ from inspector.vision.bank_features import LEVELS, TEXTURE, ZERO_SHOT, chosen_le
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.normal_map import NormalMap
-from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank
+from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
 
 BANK_SCHEMA = "inspection.bank/3"
@@ -46,7 +46,7 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
         if name != ZERO_SHOT:
             patches = min(patches, scoring.bank_patches)
         if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
-            in_place = min(frames, scoring.bank_frames) * rows * columns
+            in_place = frames_in_place(name, shapes[name], frames, scoring) * rows * columns
             patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
         needed += patches * width * (4 if name == TEXTURE else 2)
     if needed > _MAX_BYTES:

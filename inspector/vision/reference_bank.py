@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,8 @@ from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
 _BLOCKS_A_SIDE = 4
+# Values of a level of the tower that are matched in place: 16 MiB in half precision.
+_MOST_IN_PLACE = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +152,22 @@ def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
     white = features if whitening is None else whitening(features)
     choices = []
     if scoring.bank_matching == "in_place" or (scoring.bank_matching == "auto" and len(white) > 1):
-        chosen = torch.linspace(0, len(white) - 1, min(len(white), scoring.bank_frames)).round().long()
+        kept = frames_in_place(name, white.shape[1:], len(white), scoring)
+        chosen = torch.linspace(0, len(white) - 1, kept).round().long()
         choices.append(_measured(white, InPlace(white[chosen].contiguous(), chosen), whitening))
     if scoring.bank_matching != "in_place":
         choices.append(_measured(white, _anywhere(white, scoring.bank_patches), whitening))
     # Mean square: peaks decide about a frame, and many places that match exactly must not hide a few that never do.
     return min(choices, key=lambda level: level.mean**2 + level.std**2)
+
+
+def frames_in_place(name: str, shape: Sequence[int], frames: int, scoring: ScoringSettings) -> int:
+    """Return how many of the frames a level keeps all patches of, where they are matched in place.
+
+    ``shape``: rows, columns, D of one frame. Of wide features in many tiles, ``bank_frames`` would be gigabytes.
+    """
+    most = scoring.bank_frames if name == TEXTURE else min(scoring.bank_frames, _MOST_IN_PLACE // math.prod(shape))
+    return min(frames, max(2, most))
 
 
 def _anywhere(features: Tensor, max_patches: int) -> Anywhere:
