@@ -48,7 +48,7 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
         if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
             in_place = frames_in_place(name, shapes[name], frames, scoring) * rows * columns
             patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
-        needed += patches * width * (4 if name == TEXTURE else 2)
+        needed += patches * width * (4 if name in (TEXTURE, ZERO_SHOT) else 2)
     if needed > _MAX_BYTES:
         raise BadInputError(
             f"a bank of at most {_MAX_BYTES // 2**20} MiB",
@@ -62,8 +62,8 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
     tensors: dict[str, Tensor] = {}
     for name, level in bank.levels.items():
         patches = level.matcher.patches
-        # Whitened features reach hundreds, where half precision is coarser than normals differ.
-        tensors[f"{name}.patches"] = patches.half().contiguous() if level.whitening is None else patches
+        # Whitened features reach hundreds, logits tens, where half precision is coarser than normals differ.
+        tensors[f"{name}.patches"] = patches if name in (TEXTURE, ZERO_SHOT) else patches.half().contiguous()
         tensors[f"{name}.frames"] = level.matcher.frames.to(torch.int32)
         if level.whitening is not None:
             tensors[f"{name}.centre"] = level.whitening.centre

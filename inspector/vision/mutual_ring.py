@@ -272,9 +272,11 @@ class MutualRings:
 def to_held(features: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
     """Return what a ring holds of image ``i`` of features [B, rows, columns, D] by level.
 
-    Half precision, but for texture: whitened features reach hundreds, where half is coarser than normals differ.
+    Half precision, but for texture, whose whitened features reach hundreds, and zero-shot maps, whose logits reach
+    tens: half is coarser there than normals differ.
     """
-    return {name: values[i].clone() if name == TEXTURE else values[i].half() for name, values in features.items()}
+    full = (TEXTURE, ZERO_SHOT)
+    return {name: values[i].clone() if name in full else values[i].half() for name, values in features.items()}
 
 
 def _stacked(frames: Sequence[MutualFrame]) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from inspector.dapo.similarity import type_probabilities
 
-# Keeps logarithms finite, and a map that is certain of normality everywhere from turning its rounding into defects.
-_FLOOR = 1e-4
+# Keeps logarithms finite. Far below what looks like certainty: a model that takes defects for rare puts a whole map
+# below a millionth, and what exceeds the usual there still finds them.
+_FLOOR = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,14 @@ def zero_shot_level(adapted: Sequence[Tensor], text: Tensor, text_mask: Tensor, 
         text, text_mask: T of each image, as for ``dapo.scorer.VisualScorer.score``.
         grid: rows and columns of the P patches.
     """
-    normal = torch.stack([type_probabilities(tap, text, text_mask)[..., 0] for tap in adapted]).mean(0)
-    return logit_of(1 - normal).reshape(len(normal), *grid, 1)
+    # The defects' sum: one minus the rest has no digits left where that is nearly one.
+    anomalous = torch.stack([type_probabilities(tap, text, text_mask)[..., 1:].sum(-1) for tap in adapted]).mean(0)
+    return logit_of(anomalous).reshape(len(anomalous), *grid, 1)
 
 
 def logit_of(probabilities: Tensor) -> Tensor:
     """Return the logits of probabilities, held off 0 and 1."""
-    held = probabilities.float().clamp(_FLOOR, 1 - _FLOOR)
+    held = probabilities.float().clamp(_FLOOR, 1 - 1e-6)  # float32 has nothing between 1 - 1e-8 and 1
     return torch.logit(held)
 
 
