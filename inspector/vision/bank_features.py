@@ -17,7 +17,7 @@ ZERO_SHOT = "zero_shot"
 _TAPS: Mapping[str, int] = MappingProxyType({"early": 0, "lower": 1, "upper": 2, "late": 3})
 # Share of each level in the score, where it is in use; see deploy/decisions/0011, and tests/bench/level_shares.py for
 # what others give. Levels of the tower that are not here are not kept.
-LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.1, "late": 0.1, TEXTURE: 0.8, ZERO_SHOT: 0.5})
+LEVEL_SHARES: Mapping[str, float] = MappingProxyType({"early": 0.1, "late": 0.4, TEXTURE: 0.5, ZERO_SHOT: 0.5})
 LEVELS = tuple(LEVEL_SHARES)
 
 

@@ -77,7 +77,7 @@ def test_one_map_is_known_but_for_its_middle() -> None:
     assert NormalMap(single, torch.arange(1)).distance(single).median() == 0
 
 
-def test_the_logit_of_the_map_is_that_of_one_minus_normal() -> None:
+def test_the_level_is_the_logit_of_the_map() -> None:
     generator = torch.Generator().manual_seed(0)
     adapted = [torch.randn(2, 6, 5, generator=generator) for _ in range(3)]
     text = torch.nn.functional.normalize(torch.randn(2, 4, 5, generator=generator), dim=-1)
@@ -85,7 +85,7 @@ def test_the_logit_of_the_map_is_that_of_one_minus_normal() -> None:
     level = zero_shot_level(adapted, text, mask, (2, 3))
     cosines = torch.stack([torch.nn.functional.normalize(tap, dim=-1) @ text.transpose(1, 2) for tap in adapted])
     anomalous = 1 - (cosines / 0.07).softmax(-1)[..., 0].mean(0)
-    torch.testing.assert_close(level[..., 0].sigmoid().flatten(1), anomalous.clamp(1e-4, 1 - 1e-4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(level[..., 0].sigmoid().flatten(1), anomalous, atol=1e-5, rtol=0)
     assert logit_of(torch.tensor([0.0, 1.0])).isfinite().all()
 
 
