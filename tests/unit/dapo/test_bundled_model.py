@@ -35,7 +35,6 @@ def test_the_default_settings_name_the_bundled_model_and_its_own_prompts() -> No
     assert (manifest.model, manifest.pretrained, manifest.backbone) == ("inspector-s", BUNDLED, backbone_id(SPEC))
 
 
-@pytest.mark.xfail(reason="a stand-in ships until the model is trained", strict=True)
 def test_it_is_trained() -> None:
     manifest = load_weights(FOLDER / "prompts.safetensors", SPEC)[1]
     assert manifest.trained
