@@ -19,7 +19,7 @@ DATASETS = ("ball_screw", "cookie", "printed_board")
 
 @pytest.fixture
 def line(services: Services, tmp_path: Path, topic_prefix: str) -> Iterator[Line]:
-    with running_line(services, tmp_path, topic_prefix, model={"precision": "bf16"}) as running:
+    with running_line(services, tmp_path, topic_prefix) as running:
         yield running
 
 
