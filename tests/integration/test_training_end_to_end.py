@@ -26,7 +26,7 @@ SIDE_PX = 128
 MODEL = ModelSpec("inspector-s", image_size_px=SIDE_PX)
 # Thin scratches are finer than this model's 8 x 8 patches: they are left to finer ones.
 WORDS = Vocabulary(("stain", "hole", "contamination"))
-TRAINING = TrainingOptions(epochs=5, batch_size=8, lr=1e-3)
+TRAINING = TrainingOptions(epochs=8, batch_size=8, lr=1e-3)
 
 
 def pixel_auroc(weights: PromptWeights, held_out: SyntheticExamples) -> float:
