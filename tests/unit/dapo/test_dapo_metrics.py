@@ -10,14 +10,14 @@ from local_services import PHOTOGRAPHS
 from numpy.typing import NDArray
 from reference.dapo_reference import encode_text, score_image
 
-from inspector.apps.score_inputs import InputFile, decode_file
+from inspector.apps.score_inputs import CAMERA_ID, InputFile, decode_file
 from inspector.dapo.clip import build_clip
 from inspector.dapo.prompt_weights import seal
 from inspector.dapo.spec import ModelSpec
 from inspector.datasets.opening import open_dataset
 from inspector.datasets.reading import read_mask, read_type_mask
 from inspector.datasets.sample import Dataset, Sample
-from inspector.domain.product import DefectSpec, ProductSettings
+from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.evaluation.class_meter import ClassMeter
 from inspector.evaluation.metrics import Metric
@@ -52,7 +52,9 @@ def test_serving_and_reference_give_the_same_metrics(name: str, step: int) -> No
     weights = lively_weights(SPEC, contexts=2)
     manifest = seal(weights, _manifest(types))
     product = ProductSettings(defects=tuple(DefectSpec(word) for word in types))
-    engine = InspectionEngine(SPEC, weights, manifest, {"default": product}, {})
+    # Left to itself the engine would compare later frames with the first sixteen.
+    cameras = {CAMERA_ID: CameraSettings(mode=CameraMode.ZERO_SHOT)}
+    engine = InspectionEngine(SPEC, weights, manifest, {"default": product}, cameras)
     clip = build_clip(SPEC)
     size = (engine.image_size_px, engine.image_size_px)
     served, plain = ClassMeter(types), ClassMeter(types)
