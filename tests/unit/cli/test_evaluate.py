@@ -336,7 +336,7 @@ def test_examples_keep_to_their_budget_and_no_class_goes_without() -> None:
     shown = session._examples_of(keys)
     assert sum(shown.values()) * 3 <= 150
     assert all(UnitKey("many", f"{number:02}", ScoreMode.ZERO_SHOT) in shown for number in range(30))
-    assert set(session._examples_of(keys[:2]).values()) == {4}
+    assert set(session._examples_of(keys[:2]).values()) == {5}
 
 
 def test_settings_that_a_data_set_cannot_have_are_told_before_the_work(parts: Path) -> None:
