@@ -38,7 +38,7 @@ def test_every_type_can_be_drawn_on_every_shape_and_the_mask_is_what_changed(wor
         assert mask.any()
         assert not changed(before, after)[mask == 0].any()
         visible = colour_difference(before, after) >= JUST_NOTICEABLE
-        assert visible[mask > 0].mean() > 0.5
+        assert visible[mask > 0].mean() > (0.5 if "deformation" in words else 0.6)
         assert colour_difference(before, after)[mask > 0].mean() > JUST_NOTICEABLE
 
 
@@ -83,7 +83,7 @@ def test_only_the_foreground_is_painted():
 def test_defects_come_in_all_sizes_and_strengths_and_up_to_three_at_a_time():
     before = surface(roughness=1)
     areas, contrasts, types = [], [], []
-    for seed in range(80):
+    for seed in range(160):
         after, mask = add_defects(np.random.default_rng(seed), before, DEFECT_TYPES)
         areas.append((mask > 0).mean())
         contrasts.append(colour_difference(before, after)[mask > 0].mean())
@@ -92,7 +92,7 @@ def test_defects_come_in_all_sizes_and_strengths_and_up_to_three_at_a_time():
     assert min(areas) < 0.002
     assert max(areas) > 0.03
     assert min(contrasts) < 6
-    assert max(contrasts) > 20
+    assert max(contrasts) > 25
     assert set(types) == {1, 2, 3}
 
 
