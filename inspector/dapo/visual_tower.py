@@ -48,12 +48,26 @@ class VisualTower(nn.Module):
                 taps.append(last[:, skip:])
         return VisualFeatures(self.pool(last, skip), tuple(taps))
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``."""
-        patches = self.vit.conv1(images).flatten(2).transpose(1, 2)
+    def embed(self, images: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+        """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``.
+
+        Images may be smaller than the model's square: ``corner`` is the row and column of the patch they begin at.
+        """
+        patches = self.vit.conv1(images)
+        places = self._places(corner, (patches.shape[-2], patches.shape[-1]))
+        patches = patches.flatten(2).transpose(1, 2)
         cls = self.vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
-        embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + self.vit.positional_embedding)
+        embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + places)
         return embedded
+
+    def _places(self, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """Return the positions of CLS and of a window of ``size`` patches, [1 + P, D_v]."""
+        places: Tensor = self.vit.positional_embedding
+        if size == self.shape.grid:
+            return places
+        (top, left), (rows, columns) = corner, size
+        window = places[1:].view(*self.shape.grid, -1)[top : top + rows, left : left + columns]
+        return torch.cat([places[:1], window.flatten(0, 1)])
 
     def pool(self, tokens: Tensor, skip: int) -> Tensor:
         """Project CLS, or the mean of the patches for models trained with ``pool_type`` "avg", to [B, D]."""

@@ -47,15 +47,8 @@ class Learner(nn.Module):
 
     def see(self, images: Tensor, corner: tuple[int, int]) -> VisualFeatures:
         """Encode normalised ``images`` [B, 3, S, S], S up to the model's size; ``corner``: the patch they begin at."""
-        vit = self.clip.visual
-        side, whole = images.shape[-1] // self.shape.patch_size_px, self.shape.grid[0]
-        patches = vit.conv1(images).flatten(2).transpose(1, 2)
-        cls = vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
-        places = vit.positional_embedding
-        window = places[1:].view(whole, whole, -1)[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-        places = torch.cat([places[:1], window.flatten(0, 1)])
-        embedded = vit.ln_pre(torch.cat([cls, patches], dim=1) + places)
-        return self.visual.forward_embedded(embedded, self.prompts.visual_tokens)
+        visual = self.visual
+        return visual.forward_embedded(visual.embed(images, corner), self.prompts.visual_tokens)
 
     def words(self, types: Sequence[str], contexts: Sequence[int]) -> Tensor:
         """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all."""
