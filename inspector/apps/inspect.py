@@ -20,6 +20,7 @@ from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics, StuckError
+from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
 from inspector.pipeline.ports import Engine, FencedError, FrameLog
 from inspector.settings import Settings
@@ -40,15 +41,15 @@ def supervise(worker_arguments: Sequence[str]) -> int:
     return Supervisor([sys.executable, "-m", "inspector", *worker_arguments], on_restart).run()
 
 
-def work(settings: Settings) -> int:
-    """Inspect until told to stop; return the exit code.
+def work(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> int:
+    """Inspect until told to stop; return the exit code. ``on_milestone`` hears how far each batch has come.
 
     Raises:
         InspectorError: a problem that a restart would meet again.
     """
     stop = stop_when_told()
     try:
-        return _work(settings, stop)
+        return _work(settings, stop, on_milestone)
     except ServiceUnavailableError as error:
         _log.error("waiting for a service", problem=str(error))
     except FencedError as error:
@@ -64,7 +65,7 @@ def work(settings: Settings) -> int:
     return EXIT_TRY_AGAIN
 
 
-def _work(settings: Settings, stop: threading.Event) -> int:
+def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) -> int:
     # The services first: one that is away should be told in a second, not after a model was loaded.
     store = wiring.result_store(settings)
     artefacts = wiring.artefacts(settings)
@@ -80,7 +81,7 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     )
     if not _configured(config, stop):
         return EXIT_OK
-    log = frame_log(settings)
+    log = frame_log(settings, on_milestone)
     try:
         reporter = _Reporter(log, engine)
         loop = InspectionLoop(
@@ -90,7 +91,7 @@ def _work(settings: Settings, stop: threading.Event) -> int:
             config,
             OutTopics(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
             _limits(settings),
-            LoopEvents(reporter.committed, _trouble),
+            LoopEvents(reporter.committed, _trouble, on_milestone),
         )
         _log.info("inspecting", topic=settings.kafka.frames_topic, group=settings.kafka.group, pid=os.getpid())
         loop.run(stop.is_set)
@@ -102,7 +103,7 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     return EXIT_OK
 
 
-def frame_log(settings: Settings) -> KafkaFrameLog:
+def frame_log(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> KafkaFrameLog:
     """Return the line's frame log, connected. Raises as ``KafkaFrameLog``."""
     return KafkaFrameLog(
         wiring.kafka_connection(settings),
@@ -111,6 +112,7 @@ def frame_log(settings: Settings) -> KafkaFrameLog:
         frames_topic=settings.kafka.frames_topic,
         max_record_bytes=settings.limits.max_frame_bytes + 2 * _DEAD_LETTER_ROOM_BYTES,
         output_topics=(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
+        on_milestone=on_milestone,
     )
 
 

@@ -21,6 +21,7 @@ from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ledger import Counts, OffsetLedger
+from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import (
     CommitFailedError,
     Engine,
@@ -77,10 +78,14 @@ class CommitReport:
 
 @dataclass(frozen=True, slots=True)
 class LoopEvents:
-    """What the loop tells: a committed batch, and trouble it recovers from (what, detail)."""
+    """What the loop tells: a committed batch, trouble it recovers from (what, detail), and how far a batch has come.
+
+    The milestones of the transaction itself are the log's to tell.
+    """
 
     on_commit: Callable[[CommitReport], None] = lambda _: None
     on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
+    on_milestone: OnMilestone = nobody_listens
 
 
 class StuckError(Exception):
@@ -122,7 +127,7 @@ class InspectionLoop:
         self._events = events
         self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._scorer = ThreadPoolExecutor(1, "score")
-        self._batches = BatchScorer(engine)
+        self._batches = BatchScorer(engine, events.on_milestone)
         self._batcher: Batcher[Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
         self._ledger = OffsetLedger()
         self._in_flight: deque[_Batch] = deque()
@@ -184,6 +189,8 @@ class InspectionLoop:
         self._ownership = polled.ownership
         for record in polled.records:
             self._take(record)
+        if polled.records:
+            self._events.on_milestone(Milestone.POLLED)
 
     def _hold_back(self, *, full: bool) -> None:
         # Paused partitions are still polled: that is what keeps us in the group while we wait.
@@ -246,6 +253,7 @@ class InspectionLoop:
             self._events.on_trouble("redis is away", str(error))
             batch.retry_at_s = time.monotonic() + self._limits.retry_s
             return
+        self._events.on_milestone(Milestone.STORED)
         self._commit(batch, settled, store_ms=1000 * (time.monotonic() - started_s))
 
     def _check_stuck(self, batch: _Batch) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.outcome import Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
+from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
 
 
@@ -30,8 +31,9 @@ class Slot:
 class BatchScorer:
     """Runs on the scoring thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, on_milestone: OnMilestone = nobody_listens) -> None:
         self._engine = engine
+        self._on_milestone = on_milestone
 
     def score(self, slots: Sequence[Slot]) -> list[Outcome]:
         """Return one outcome for each slot, in order.
@@ -41,13 +43,16 @@ class BatchScorer:
             MemoryError: one frame alone is too much.
         """
         decoded = [_decoded(slot) for slot in slots]
+        self._on_milestone(Milestone.DECODED)
         started_s = time.monotonic()
         ready = [frame for frame in decoded if isinstance(frame, DecodedFrame)]
         verdicts = iter(self._verdicts(ready) if ready else ())
-        return [
+        found = [
             frame if isinstance(frame, Rejected) else self._outcome(slot, frame, next(verdicts), started_s)
             for slot, frame in zip(slots, decoded, strict=True)
         ]
+        self._on_milestone(Milestone.SCORED)
+        return found
 
     def _verdicts(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict | Exception]:
         try:

@@ -19,6 +19,7 @@ from inspector.adapters.kafka.reading import SpentConsumerError, reading
 from inspector.adapters.kafka.reconnect import Reconnect
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
+from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.ports import CommitFailedError, FencedError, LogRecord, OutRecord, Ownership, Polled
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class KafkaFrameLog:
         commit_limit_s: float = 15.0,
         poll_limit_s: float = 60.0,
         on_watchdog: Callable[[], None] = exit_process,
+        on_milestone: OnMilestone = nobody_listens,
     ) -> None:
         self.transactional_id = f"{group_id}-{replica}"
         self._connection = connection
@@ -85,6 +87,7 @@ class KafkaFrameLog:
         self._reconnect = Reconnect()
         self._commit_limit_s, self._poll_limit_s = commit_limit_s, poll_limit_s
         self._watchdog = Watchdog(on_watchdog)
+        self._on_milestone = on_milestone
         try:
             self._connect()
             self._reconnect.succeeded()
@@ -146,7 +149,7 @@ class KafkaFrameLog:
         try:
             with self._watchdog.guard("a transaction", self._commit_limit_s):
                 transaction.commit_transaction(
-                    self._producer, ownership.handle, next_offsets, records, self._flush_timeout_s
+                    self._producer, ownership.handle, next_offsets, records, self._flush_timeout_s, self._on_milestone
                 )
         except errors.KafkaError as error:
             if transaction.is_fenced(error):

@@ -8,6 +8,7 @@ from typing import Any
 from kafka import errors
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import OutRecord
 
 # INVALID_PRODUCER_EPOCH is what a fenced producer gets from a partition's leader, PRODUCER_FENCED from a coordinator.
@@ -20,6 +21,7 @@ def commit_transaction(
     next_offsets: Mapping[tuple[str, int], int],
     records: Sequence[OutRecord],
     flush_timeout_s: float,
+    on_milestone: OnMilestone = nobody_listens,
 ) -> None:
     """Begin, send, check every record, send the offsets, commit. Any error leaves the producer unusable.
 
@@ -38,12 +40,15 @@ def commit_transaction(
         producer.flush(flush_timeout_s)
     for future in sent:
         future.get(timeout=0)
+    on_milestone(Milestone.SENT)
     offsets = {
         TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
         for (topic, partition), offset in next_offsets.items()
     }
     producer.send_offsets_to_transaction(offsets, group_metadata)
+    on_milestone(Milestone.OFFSETS_SENT)
     producer.commit_transaction()
+    on_milestone(Milestone.COMMITTED)
 
 
 def is_fenced(error: BaseException) -> bool:
