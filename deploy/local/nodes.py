@@ -153,6 +153,7 @@ def _kafka_settings(node: Node, plan: Plan, broker: Broker) -> dict[str, object]
         "num.io.threads": 4,
         "background.threads": 2,
         "log.cleaner.dedupe.buffer.size": 8 * MIB,
+        **broker.extra_settings,
     }
 
 

@@ -11,7 +11,7 @@ import json
 import random
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from process import ServiceError
@@ -21,12 +21,16 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Broker:
-    """One Kafka node, broker and controller in one process."""
+    """One Kafka node, broker and controller in one process.
+
+    ``extra_settings`` replace or follow the usual ones: a fault test gives a broker another listener.
+    """
 
     number: int
     port: int
     controller_port: int
     directory_id: str
+    extra_settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
