@@ -1,0 +1,221 @@
+"""What the line left behind: committed alerts and dead letters, results in Redis, committed offsets, the journal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+from journal import StoredBatch, read_journal
+from kafka.admin import OffsetSpec
+from kafka.structs import TopicPartition
+from truth import TrueFrame, read_lines, read_truth
+
+from inspector.adapters.kafka import clients, partitions
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client
+from inspector.adapters.redis import keys
+from inspector.apps import wiring
+from inspector.domain.alert import ALERT_TYPE
+from inspector.domain.frame import FrameSource
+from inspector.settings import Settings
+
+_POLL_MS = 200
+# A transaction orphaned by a kill holds readers of committed records back until it times out, after 10 s.
+_READ_TIMEOUT_S = 60.0
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAlert:
+    """One committed alert; ``place`` is its partition and offset in the alerts topic."""
+
+    place: tuple[int, int]
+    alert_id: str
+    camera_id: str
+    frame_id: str
+    source: FrameSource
+    score: float
+    weights_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLetter:
+    """One committed dead letter."""
+
+    source: FrameSource
+    reason: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResult:
+    """One result in Redis."""
+
+    frame_id: str
+    camera_id: str
+    source: FrameSource
+    label: str
+    score: float
+    weights_version: str
+    inspected_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long and how many results are kept: seconds, and frames a camera."""
+
+    good_s: float
+    defect_s: float
+    good_per_camera: int
+    defect_per_camera: int
+
+
+@dataclass
+class Evidence:
+    """Everything that a check compares. ``committed`` is the next offset of each partition that has one."""
+
+    truth: Sequence[TrueFrame]
+    kept: Kept
+    now_s: float = field(default_factory=time.time)
+    alerts: Sequence[SeenAlert] = ()
+    letters: Sequence[SeenLetter] = ()
+    dropped: Sequence[FrameSource] = ()
+    results: Sequence[SeenResult] = ()
+    once_stored: Mapping[str, FrameSource] = field(default_factory=dict)
+    committed: Mapping[int, int] = field(default_factory=dict)
+    journal: Sequence[StoredBatch] = ()
+    acked: Sequence[tuple[str, int, int]] = ()
+
+
+def gather(truth: Path, settings: Settings, journal: Path | None, acked: Sequence[Path]) -> Evidence:
+    """Read it all. The line should stand still; the ends of the topics are taken before they are read.
+
+    Raises:
+        ServiceUnavailableError, KafkaError: Kafka or Redis is away.
+        TimeoutError: records up to the ends did not become readable.
+    """
+    connection, kafka, kept = wiring.kafka_connection(settings), settings.kafka, settings.retention
+    frames = read_truth(truth)
+    committed = _committed(connection, kafka.group, kafka.frames_topic)
+    limit = settings.limits.max_frame_bytes
+    alerts = [_alert(raw) for raw in read_to_the_end(connection, kafka.alerts_topic, limit) if _is_defect(raw)]
+    letters = [_letter(raw) for raw in read_to_the_end(connection, kafka.dead_letter_topic, limit)]
+    client = wiring.redis_client(settings)
+    try:
+        results = [result for result in _results(client) if result.source.topic == kafka.frames_topic]
+        known = {result.frame_id for result in results}
+        once_stored = dict(_once_stored(client, (f.frame_id for f in frames if f.frame_id not in known)))
+    finally:
+        client.close()
+    return Evidence(
+        truth=frames,
+        kept=Kept(3600 * kept.good_hours, 3600 * kept.defect_hours, kept.good_per_camera, kept.defect_per_camera),
+        alerts=alerts,
+        letters=letters,
+        results=results,
+        once_stored=once_stored,
+        committed=committed,
+        journal=[] if journal is None else list(read_journal(journal)),
+        acked=[(a["frame_id"], a["partition"], a["offset"]) for path in acked for a in read_lines(path)],
+    )
+
+
+def read_to_the_end(connection: KafkaConnection, topic: str, max_record_bytes: int) -> Iterator[Any]:
+    """Yield the committed records of a topic, partition by partition in order, up to its ends as they are now.
+
+    The ends are those of all records, so that what an open transaction hides for a while is waited for.
+    """
+    with admin_client(connection) as admin:
+        described = admin.describe_topics([topic])[0]["partitions"]
+        wanted = {TopicPartition(topic, each["partition_index"]): OffsetSpec.LATEST for each in described}
+        ends = {partition: found.offset for partition, found in admin.list_partition_offsets(wanted).items()}
+    consumer = clients.lone_consumer(connection, max_record_bytes=max_record_bytes)
+    read: dict[TopicPartition, list[Any]] = {partition: [] for partition in ends}
+    deadline_s = time.monotonic() + _READ_TIMEOUT_S
+    try:
+        partitions.seek_to_beginning(consumer, partitions.assign_all(consumer, topic, connection))
+        while not partitions.reached(consumer, ends):
+            polled = consumer.poll(timeout_ms=_POLL_MS)
+            for partition, batch in polled.items():
+                read[partition].extend(raw for raw in batch if raw.offset < ends[partition])
+            if polled:
+                deadline_s = time.monotonic() + _READ_TIMEOUT_S
+            elif time.monotonic() > deadline_s:
+                raise TimeoutError(f"{topic}: nothing came for {_READ_TIMEOUT_S:.0f} s, and the ends are not reached")
+    finally:
+        clients.close_consumer(consumer, 2.0)
+    for _, batch in sorted(read.items()):
+        yield from batch
+
+
+def _committed(connection: KafkaConnection, group: str, topic: str) -> dict[int, int]:
+    with admin_client(connection) as admin:
+        described = admin.describe_topics([topic])[0]["partitions"]
+        wanted = [TopicPartition(topic, each["partition_index"]) for each in described]
+        found = admin.list_group_offsets({group: wanted})[group]
+    return {partition.partition: at.offset for partition, at in found.items() if at.offset >= 0}
+
+
+def _headers(raw: Any) -> dict[str, str]:
+    # The first of a name is the service's own; what it passes on of the frame's headers comes after.
+    found: dict[str, str] = {}
+    for name, value in raw.headers:
+        found.setdefault(name, (value or b"").decode(errors="replace"))
+    return found
+
+
+def _is_defect(raw: Any) -> bool:
+    return _headers(raw).get("ce_type") == ALERT_TYPE
+
+
+def _alert(raw: Any) -> SeenAlert:
+    alert = json.loads(raw.value)
+    return SeenAlert(
+        (raw.partition, raw.offset),
+        alert["alert_id"],
+        alert["camera_id"],
+        alert["frame_id"],
+        FrameSource(**alert["source"]),
+        alert["anomaly_score"],
+        alert["weights_version"],
+    )
+
+
+def _letter(raw: Any) -> SeenLetter:
+    headers = _headers(raw)
+    source = FrameSource(headers["topic"], int(headers["partition"]), int(headers["offset"]))
+    return SeenLetter(source, headers["reason"], headers["sha256"])
+
+
+def _results(client: Any) -> Iterator[SeenResult]:
+    for page in _pages(client.scan_iter(match=f"{keys.result('')}*", count=_PAGE)):
+        for data in client.mget(page):
+            if data is not None:
+                result = json.loads(data)
+                yield SeenResult(
+                    result["frame_id"],
+                    result["camera_id"],
+                    FrameSource(**result["source"]),
+                    result["pred_label"],
+                    result["anomaly_score"],
+                    result["weights_version"],
+                    result["inspected_at"],
+                )
+
+
+def _once_stored(client: Any, frame_ids: Iterable[str]) -> Iterator[tuple[str, FrameSource]]:
+    for page in _pages(frame_ids):
+        for frame_id, place in zip(page, client.mget([keys.seen(each) for each in page]), strict=True):
+            if place is not None:
+                topic, partition, offset = cast(bytes, place).decode().rsplit(":", 2)
+                yield frame_id, FrameSource(topic, int(partition), int(offset))
+
+
+def _pages(items: Iterable[Any]) -> Iterator[list[Any]]:
+    remaining = iter(items)
+    while page := list(islice(remaining, _PAGE)):
+        yield page
