@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
+from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json
 from inspector.pipeline.ports import LogRecord
@@ -17,8 +17,6 @@ def decode_announcement(record: LogRecord) -> Announcement:
         BadInputError: there is none, it is of another schema, or its key is not the record's.
     """
     announcement = from_json(Announcement, record.value or b"")
-    if announcement.schema != CONFIG_SCHEMA:
-        raise BadInputError(f"schema {CONFIG_SCHEMA}", announcement.schema, "upgrade the inspector, or its writer")
     if record.key != announcement.key.encode():
         # Compaction goes by the key: under a wrong one, an old version would outlive the new one.
         raise BadInputError(f"key {announcement.key}", repr(record.key), "correct what wrote the record")

@@ -11,6 +11,7 @@ from inspector.domain.checks import check_number
 from inspector.domain.result import ScoreMode
 
 CONFIG_SCHEMA = "inspection.config/1"
+CALIBRATION_SCHEMA = "inspection.calibration/1"
 
 
 class ArtefactKind(StrEnum):
@@ -80,6 +81,7 @@ class Calibration:
     bank_version: str | None = None
     tiles: int = 1
     variant: str = ""
+    schema: str = CALIBRATION_SCHEMA
 
     def __post_init__(self) -> None:
         check_number("frames", self.frames, 1)

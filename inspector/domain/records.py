@@ -5,6 +5,8 @@ The dataclasses of this package are the schema: validation, codec and published 
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +16,7 @@ from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
+from inspector.domain.schema_version import require_readable
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
 
 T = TypeVar("T")
@@ -49,14 +52,19 @@ def to_json(record: object) -> bytes:
 
 
 def from_json(record_type: type[T], data: bytes | str) -> T:
-    """Decode a record.
+    """Decode a record; fields that are not known, as those of a newer minor version are, are ignored.
 
     Raises:
-        BadInputError: ``data`` is not JSON of that record, or the record refuses a value.
+        BadInputError: ``data`` is not JSON of that record, the record refuses a value, or it says that it is of another
+            schema or major version.
     """
+    known = _known_schema(record_type)
     try:
         record: T = _adapter(record_type).validate_json(data)
     except ValidationError as error:
+        if known is not None:
+            # Of another major version, that is what is wrong with it, and not the first field that does not fit.
+            require_readable(_said_schema(data, known), known)
         first = error.errors(include_url=False)[0]
         place = ".".join(str(p) for p in first["loc"]) or "the record"
         raise BadInputError(
@@ -64,7 +72,26 @@ def from_json(record_type: type[T], data: bytes | str) -> T:
             f"{first['msg']} at {place}",
             "check what wrote the record against `inspector schema`",
         ) from error
+    if known is not None:
+        require_readable(getattr(record, "schema", known), known)
     return record
+
+
+def _known_schema(record_type: type) -> str | None:
+    """Return the schema that a record type names as the default of its field ``schema``, if it has one."""
+    if not is_dataclass(record_type):
+        return None
+    found = (field.default for field in fields(record_type) if field.name == "schema")
+    return next((default for default in found if isinstance(default, str)), None)
+
+
+def _said_schema(data: bytes | str, known: str) -> str:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return known
+    said = document.get("schema", known) if isinstance(document, dict) else known
+    return said if isinstance(said, str) else repr(said)
 
 
 def json_schema(name: str) -> dict[str, Any]:

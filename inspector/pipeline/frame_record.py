@@ -15,6 +15,7 @@ from inspector.domain.errors import FrameRejectedError
 from inspector.domain.frame import FRAME_SCHEMA, Frame, FrameMeta, FrameSource
 from inspector.domain.outcome import RejectReason
 from inspector.domain.product import CameraSettings
+from inspector.domain.schema_version import readable
 from inspector.pipeline.ports import LogRecord
 
 MAX_ID_CHARS = 128
@@ -54,7 +55,7 @@ def parse(record: LogRecord, find_camera: CameraLookup, max_bytes: int) -> Frame
         FrameRejectedError: the record cannot be a frame; its reason says why.
     """
     headers = _text_headers(record.headers)
-    if (schema := headers.get("schema", FRAME_SCHEMA)) != FRAME_SCHEMA:
+    if not readable(schema := headers.get("schema", FRAME_SCHEMA), FRAME_SCHEMA):
         raise FrameRejectedError(RejectReason.UNKNOWN_SCHEMA, f"expected schema {FRAME_SCHEMA}, got {schema}")
     camera_id = _camera_id(headers.get("camera_id"), record.key)
     image = _image(record.value, max_bytes)

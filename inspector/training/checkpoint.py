@@ -15,6 +15,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.files import write_whole
 
+CHECKPOINT_SCHEMA = "inspection.checkpoint/1"
 _KEY = "position"
 
 
@@ -24,6 +25,7 @@ class Position:
 
     run: str
     step: int
+    schema: str = CHECKPOINT_SCHEMA
 
 
 def save_checkpoint(path: Path, weights: nn.Module, optimiser: Adam, position: Position) -> None:

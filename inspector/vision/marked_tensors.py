@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from inspector.domain.records import to_json
+from inspector.domain.schema_version import readable
 
 MAX_HEADER_BYTES = 2**20
 _LENGTH_BYTES = 8  # safetensors: little-endian header length, then the header as JSON, then the tensors
@@ -27,7 +28,7 @@ def marked_record(data: bytes, schema: str) -> str:
     """Return the record (JSON) of a file's bytes, untrusted. safetensors itself gives metadata of files on disk only.
 
     Raises:
-        UnmarkedError: no readable header, no such metadata, or another schema.
+        UnmarkedError: no readable header, no such metadata, or another schema or major version.
     """
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     try:
@@ -39,6 +40,6 @@ def marked_record(data: bytes, schema: str) -> str:
     if not isinstance(text, str):
         raise UnmarkedError("no metadata")
     found, _, record = text.partition("\n")
-    if found != schema:
+    if not readable(found, schema):
         raise UnmarkedError(f"schema {found[:60]!r}")
     return record

@@ -42,6 +42,12 @@ def test_a_strangers_record_needs_only_an_image_and_a_camera_id_as_key() -> None
     assert frame.meta.frame_id != parse(record(offset=4), lambda _: CAMERA, max_bytes=1000).meta.frame_id
 
 
+def test_a_frame_of_the_next_minor_version_is_taken_and_its_new_headers_are_ignored() -> None:
+    newer = (("schema", b"inspection.frame/1.4"), ("exposure_us", b"\xff\xfe"), ("part_id", b"p9"))
+    assert parse(record(headers=newer), lambda _: CAMERA, max_bytes=1000).meta.part_id == "p9"
+    assert reason_of(record(headers=(("schema", b"inspection.frame/2.0"),))) is RejectReason.UNKNOWN_SCHEMA
+
+
 ids = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=MAX_ID_CHARS)
 
 
