@@ -110,7 +110,11 @@ def _topics(settings: Settings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    report = redis.check(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+    report = redis.check(
+        settings.redis.url.get_secret_value(),
+        timeout_s=settings.redis.timeout_s,
+        access=wiring.redis_access(settings),
+    )
     yield Finding("redis", Status.OK, f"Redis {report.version}")
     for sentence in report.findings:
         found, _, todo = sentence.rpartition(": ") if sentence.count(": ") == 1 else (sentence, "", "")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from inspector.adapters.kafka.publisher import FramePublisher
     from inspector.adapters.kafka.topics import TopicPlan
     from inspector.adapters.redis.artefacts import RedisArtefactStore
+    from inspector.adapters.redis.connection import RedisAccess
+    from inspector.adapters.redis.decode_marks import RedisDecodeMarks
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
     from inspector.adapters.vision_language import VisionLanguageModel
@@ -102,11 +104,30 @@ def publisher(settings: Settings, camera_id: str, on_refused: Callable[[str, Ins
     )
 
 
+def redis_access(settings: Settings) -> RedisAccess:
+    """Return who we are for Redis and whom we trust; nothing is connected yet.
+
+    Raises:
+        BadInputError: the password file or a TLS file cannot be used.
+    """
+    from inspector.adapters.redis.connection import RedisAccess
+
+    redis = settings.redis
+    return RedisAccess(
+        username=redis.username,
+        password=_secret(redis.password, redis.password_file, "redis.password_file"),
+        ca_file=_text(redis.ca_file),
+        cert_file=_text(redis.cert_file),
+        key_file=_text(redis.key_file),
+    )
+
+
 def redis_client(settings: Settings) -> Any:  # redis.Redis, which only adapters may name
     """Return a connected client. Raises as ``adapters.redis.connection.connect``."""
     from inspector.adapters.redis.connection import connect
 
-    return connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+    url, timeout_s = settings.redis.url.get_secret_value(), settings.redis.timeout_s
+    return connect(url, timeout_s=timeout_s, access=redis_access(settings))
 
 
 def results(settings: Settings) -> RedisResults:
@@ -130,6 +151,13 @@ def result_store(settings: Settings) -> RedisResultStore:
         duplicate_s=_seconds(kept.duplicate_hours),
     )
     return RedisResultStore(redis_client(settings), group_id=settings.kafka.group, retention=retention)
+
+
+def decode_marks(settings: Settings) -> RedisDecodeMarks:
+    """Return where an inspector marks the frames it decodes. Raises as ``redis_client``."""
+    from inspector.adapters.redis.decode_marks import RedisDecodeMarks
+
+    return RedisDecodeMarks(redis_client(settings), group_id=settings.kafka.group)
 
 
 def artefacts(settings: Settings) -> RedisArtefactStore:
@@ -299,13 +327,16 @@ def _secret(value: SecretStr | None, file: Path | None, setting: str) -> str | N
     if file is None:
         return None if value is None else value.get_secret_value()
     try:
-        return file.read_text(encoding="utf-8").strip()
+        secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
             "a readable file of a secret",
             f"{file}: {error.__class__.__name__}",
             f"correct {setting} or the file's rights",
         ) from error
+    if not secret:
+        raise BadInputError("a secret in its file", f"{file}, which is empty", f"write it, or correct {setting}")
+    return secret
 
 
 def _text(path: Path | None) -> str | None:

@@ -49,9 +49,18 @@ class KafkaSettings(Section):
 
 
 class RedisSettings(Section):
-    """The result store."""
+    """The result store. What stands in ``url`` wins over ``username`` and ``password``, a file over ``password``.
+
+    Secrets come from the environment or from files, never from flags.
+    """
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from kafka import errors
 from kafka.admin import KafkaAdminClient
 
 from inspector.adapters.kafka.build import build
+from inspector.adapters.tls_files import check_tls_files
 from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
 
 # The client's own default waits up to 30 s between two attempts: too long to be back within a minute of an outage.
@@ -24,6 +24,8 @@ _CREDENTIALS = (
     errors.AuthorizationError,
 )
 _UNKNOWN_TOPIC = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
+# What a client meets that speaks plainly to a TLS listener, or TLS to a plain one.
+_ANOTHER_PROTOCOL = ("Invalid frame length", "WRONG_VERSION_NUMBER", "wrong version number", "record layer failure")
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
@@ -34,6 +36,7 @@ class KafkaConnection:
     Raises:
         BadInputError: a TLS file cannot be used. They are looked at once, here: kafka-python reads them at every
             connection and tells of a bad one as of a broker that is away, which it may be later, while it is replaced.
+            Or SASL is asked for without a name or a password.
     """
 
     bootstrap_servers: str
@@ -47,20 +50,14 @@ class KafkaConnection:
     client_id: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.security_protocol.endswith("SSL"):
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            if self.ssl_cafile is not None:
-                context.load_verify_locations(self.ssl_cafile)
-            if self.ssl_certfile is not None:
-                # A password of our own: without one, an encrypted key would ask the terminal for it.
-                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password="")
-        except OSError as error:
-            files = [name for name in (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile) if name is not None]
+        if self.security_protocol.endswith("SSL"):
+            check_tls_files("kafka.security", self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
             raise BadInputError(
-                f"readable TLS files: {', '.join(files)}", str(error), "check kafka.security.* and the files"
-            ) from error
+                f"a user name and a password for {self.security_protocol}",
+                "no user name" if not self.sasl_username else "no password",
+                "set kafka.security.username, and kafka.security.password_file or INSPECTOR_KAFKA__SECURITY__PASSWORD",
+            )
 
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments that every kafka-python client takes from here."""
@@ -151,16 +148,22 @@ def translate(error: BaseException, connection: KafkaConnection, topic: str | No
     if isinstance(error, (errors.KafkaConfigurationError, errors.IllegalArgumentError)):
         return BadInputError("usable kafka.* settings", said, "correct them in inspector.yaml or the environment")
     return ServiceUnavailableError(
-        f"Kafka at {connection.bootstrap_servers} ({connection.security_protocol})",
-        said,
-        "check that it runs and can be reached from here, then try again",
+        f"Kafka at {connection.bootstrap_servers} ({connection.security_protocol})", said, _what_to_do(said)
     )
+
+
+def _what_to_do(said: str) -> str:
+    if "certificate verify failed" in said:
+        return "check kafka.security.ca_file, and for whom and until when the broker's certificate is made out"
+    if any(sign in said for sign in _ANOTHER_PROTOCOL):
+        return "check that kafka.security.protocol is the listener's, and that kafka.bootstrap_servers names Kafka"
+    return "check that it runs and can be reached from here (with kafka.security.protocol), then try again"
 
 
 def unknown_topic(topic: str, connection: KafkaConnection) -> BadInputError:
     """Return the error for a topic that does not exist."""
     return BadInputError(
         f"topic {topic} at {connection.bootstrap_servers}",
-        "no such topic",
-        "run `inspector topics create`, or correct kafka.*_topic if it has another name",
+        "no such topic that we may see",
+        "run `inspector topics create`, correct kafka.*_topic if it has another name, or check our rights (ACL)",
     )

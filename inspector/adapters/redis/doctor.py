@@ -8,7 +8,7 @@ from typing import Any, cast
 import redis
 from redis.exceptions import ResponseError
 
-from inspector.adapters.redis.connection import DEFAULT_TIMEOUT_S, connect, translated
+from inspector.adapters.redis.connection import DEFAULT_TIMEOUT_S, RedisAccess, connect, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class RedisCheck:
     findings: tuple[str, ...]
 
 
-def check(url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> RedisCheck:
+def check(url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, access: RedisAccess | None = None) -> RedisCheck:
     """Look at the server at ``url``; reads only.
 
     Raises: as ``connect``.
     """
-    client = connect(url, timeout_s=timeout_s)
+    client = connect(url, timeout_s=timeout_s, access=access or RedisAccess())
     try:
         with translated(client):
             info = client.info()
