@@ -16,7 +16,7 @@ from local_services import LOCAL, Services, running
 from proxy import HOST, Proxy
 
 sys.path.append(str(LOCAL))
-import plan as plans  # noqa: E402  (deploy/local is a folder of scripts, not a package)
+import plan as plans
 
 BROKERS = 3
 PARTITIONS = 6

@@ -53,7 +53,17 @@ class Proxy:
         self._thread.start()
         self._servers: list[asyncio.Server] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self._is_cut = False
         self.ports: list[int] = self._do(self._listen())
+
+    def cut(self) -> None:
+        """Cut every connection; new ones are closed at once, until ``mend``."""
+        self._is_cut = True
+        self._do(self._cut())
+
+    def mend(self) -> None:
+        """Take connections again."""
+        self._is_cut = False
 
     def close(self) -> None:
         """Cut every connection and stop listening."""
@@ -80,6 +90,9 @@ class Proxy:
     async def _stop(self) -> None:
         for server in self._servers:
             server.close()
+        await self._cut()
+
+    async def _cut(self) -> None:
         for task in tuple(self._busy):
             task.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)
@@ -91,6 +104,8 @@ class Proxy:
         try:
             # A broker that is down is a refused connection here, and one that is cut there.
             with contextlib.suppress(OSError, asyncio.CancelledError):
+                if self._is_cut:
+                    return
                 up_reader, up_writer = await asyncio.open_connection(HOST, target)
                 try:
                     await self._both_ways((reader, up_writer), (up_reader, writer))

@@ -80,3 +80,17 @@ def test_a_server_that_is_down_is_a_closed_connection(echo: int) -> None:
     with socket.create_connection((HOST, proxy.ports[0]), timeout=5) as connection:
         assert connection.recv(1) == b""
     proxy.close()
+
+
+def test_a_cut_ends_what_is_connected_and_takes_nobody_until_it_is_mended(echo: int) -> None:
+    proxy = Proxy([echo])
+    with socket.create_connection((HOST, proxy.ports[0]), timeout=5) as connection:
+        assert seconds(connection, request(FETCH)) < 5
+        proxy.cut()
+        assert connection.recv(1) == b""
+    with socket.create_connection((HOST, proxy.ports[0]), timeout=5) as connection:
+        assert connection.recv(1) == b""
+    proxy.mend()
+    with socket.create_connection((HOST, proxy.ports[0]), timeout=5) as connection:
+        assert seconds(connection, request(FETCH)) < 5
+    proxy.close()

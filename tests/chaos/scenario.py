@@ -1,0 +1,199 @@
+"""One row of the fault matrix: a line under load, a fault again and again, and what the checker says afterwards."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from checker import check
+from cluster_of_three import Cluster
+from findings import Findings
+from results_timing import Timing, timing
+from scenario_fleet import Fleet
+from scenario_line import ChaosLine, end, running_line
+
+from inspector import settings as settings_of
+
+INSPECTORS = ("a", "b", "c")
+
+_WARM_UP_S = 120.0
+_WAIT_EVERY_S = 0.5
+_DRAIN_S = 300.0
+
+
+@dataclass
+class Stage:
+    """What a fault may touch. ``healed_at_s`` are the moments (seconds since 1970) when an injected fault was over."""
+
+    line: ChaosLine
+    fleet: Fleet
+    producer: Producer
+    rng: random.Random
+    times: int = 0
+    healed_at_s: list[float] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The servers below the line."""
+        return self.line.cluster
+
+    def node(self, action: str, name: str) -> None:
+        """start, stop, kill, pause or resume one server."""
+        self.cluster.services.act(action, name)
+
+    def happened(self, times: int = 1) -> None:
+        """Count a fault that is over now."""
+        self.times += times
+        self.healed_at_s.append(time.time())
+
+    def wait(self, until: Callable[[], bool], timeout_s: float, what: str) -> bool:
+        """Wait for something; note a problem if it does not come in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while not until():
+            if time.monotonic() > deadline_s:
+                self.problems.append(f"not within {timeout_s:.0f} s: {what}")
+                return False
+            time.sleep(_WAIT_EVERY_S)
+        return True
+
+
+class Fault(Protocol):
+    """Something that is done to a running line, as often as asked."""
+
+    worker_options: Sequence[str]
+
+    @property
+    def how(self) -> str:
+        """What it does, for the table."""
+        ...
+
+    def prepare(self, stage: Stage) -> None:
+        """Called before the inspectors start."""
+        ...
+
+    def inject(self, stage: Stage) -> None:
+        """Do it once, undo it, and call ``stage.happened``; the line is left to recover."""
+        ...
+
+    def finish(self, stage: Stage) -> None:
+        """Called before the line is drained."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row at full size: so many faults and frames.
+
+    ``fault`` takes the scale at which the row is run, 1 for full size, and shortens outages by it. ``rate`` is frames a
+    second, ``gap_s`` the time left to the line between two faults. ``proxied``: whose link to the brokers is the
+    proxy's, ``inspectors`` or ``producer``.
+    """
+
+    name: str
+    fault: Callable[[float], Fault]
+    times: int
+    frames: int
+    rate: float = 60.0
+    frame_bytes: int = 20_000
+    gap_s: float = 5.0
+    proxied: str = ""
+    producer_options: Mapping[str, object] = field(default_factory=dict)
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What came of a row; ``times`` and ``frames`` are what really happened, not what was asked."""
+
+    row: Row
+    how: str
+    times: int
+    findings: Findings
+    timing: Timing
+    problems: Sequence[str]
+    note: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Nothing lost, nothing twice, and the line came back by itself."""
+        return self.findings.clean and not self.problems and self.times > 0
+
+
+class Producer:
+    """The line's producer; a second ``start`` after a kill goes on where it was."""
+
+    def __init__(self, line: ChaosLine, row: Row) -> None:
+        self._line = line
+        options = {"rate": row.rate, "frame-bytes": row.frame_bytes, **row.producer_options}
+        config = line.proxied_config if row.proxied == "producer" else line.config
+        self._arguments = ["-c", str(config), "--dir", str(line.dir)]
+        self._arguments += [f"--{name}={value}" for name, value in options.items()]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Publish until killed or finished."""
+        self._process = self._line.start("scenario_producer.py", *self._arguments, log="producer.log")
+
+    def kill(self) -> None:
+        """SIGKILL it, wherever it is."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def finish(self) -> int:
+        """Send what can be sent; return the exit code."""
+        assert self._process is not None
+        return end(self._process)
+
+    def acked(self) -> int:
+        """Return how many acknowledgements it has logged."""
+        log = self._line.dir / "acked.jsonl"
+        return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResult:
+    """Play a row at a scale (at least one fault); the folder keeps logs and evidence."""
+    with running_line(cluster, folder, **row.sections) as line:
+        fault = row.fault(scale)
+        config = line.proxied_config if row.proxied == "inspectors" else line.config
+        stage = Stage(
+            line, Fleet(line, config, options=fault.worker_options), Producer(line, row), random.Random(row.name)
+        )
+        keeper = line.start("truth.py", str(line.truth_log), "-c", str(line.config), "--follow", log="truth.log")
+        _play(stage, fault, row, max(1, round(scale * row.times)), round(scale * row.frames))
+        code = end(keeper)
+        if code != 0:
+            stage.problems.append(f"the truth keeper ended with {code}")
+        findings = check(
+            line.truth_log, settings_of.load(line.config), journal=line.dir, acked=[line.dir / "acked.jsonl"]
+        )
+        outcomes = [*line.committed("alerts"), *line.committed("dead-letter")]
+        if stage.problems or not findings.clean:
+            print(findings.summary(), findings.examples, line.log_tails(), sep="\n", file=sys.stderr)
+        return RowResult(row, fault.how, stage.times, findings, timing(outcomes, stage.healed_at_s), stage.problems)
+
+
+def _play(stage: Stage, fault: Fault, row: Row, times: int, frames: int) -> None:
+    fault.prepare(stage)
+    for replica in INSPECTORS:
+        stage.fleet.start(replica)
+    stage.producer.start()
+    stage.wait(lambda: stage.line.committed("alerts") != [], _WARM_UP_S, "a first alert")
+    while stage.times < times and not stage.problems:
+        time.sleep(row.gap_s)
+        fault.inject(stage)
+    fault.finish(stage)
+    time.sleep(row.gap_s)
+    stage.wait(lambda: stage.producer.acked() >= frames, frames / row.rate + _DRAIN_S, f"{frames} frames")
+    if (code := stage.producer.finish()) != 0:
+        stage.problems.append(f"the producer ended with {code}: frames of it wait in its spool")
+    stage.wait(lambda: stage.line.lag() == 0, _DRAIN_S, "the line drained")
+    stage.problems += [f"{death.replica} ended with {death.code}" for death in stage.fleet.unforeseen]
+    stage.problems += [f"an inspector left with {code}" for code in stage.fleet.finish() if code != 0]

@@ -1,0 +1,147 @@
+"""A line of a scenario's own on the cluster: its topics, its settings, and the processes that work on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+from cluster_of_three import PARTITIONS, Cluster
+
+from inspector.adapters.kafka.connection import KafkaConnection
+from inspector.adapters.kafka.lag import group_lag
+from inspector.adapters.kafka.readers import read_committed
+from inspector.domain.errors import ServiceUnavailableError
+from inspector.pipeline.ports import LogRecord
+
+CHAOS = Path(__file__).resolve().parent
+_END_TIMEOUT_S = 60.0
+_MAX_VALUE_BYTES = 2**25
+
+
+@dataclass
+class ChaosLine:
+    """``config`` leads straight to the brokers, ``proxied_config`` through the proxy."""
+
+    cluster: Cluster
+    dir: Path
+    prefix: str
+    config: Path
+    proxied_config: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def connection(self) -> KafkaConnection:
+        """The direct way to the brokers."""
+        return KafkaConnection(self.cluster.services.kafka_bootstrap)
+
+    @property
+    def truth_log(self) -> Path:
+        """Where the truth keeper writes."""
+        return self.dir / "truth.jsonl"
+
+    def topic(self, name: str) -> str:
+        """Return the line's own topic of this kind."""
+        return f"{self.prefix}{name}"
+
+    def redis(self) -> redis.Redis:
+        """Return a client of the line's Redis."""
+        return redis.Redis.from_url(self.cluster.services.redis_url)
+
+    def start(self, script: str, *arguments: str, log: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a script of this folder; its output is appended to ``log``."""
+        with (self.dir / log).open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, str(CHAOS / script), *arguments], stdout=output, stderr=output, **options
+            )
+        self.processes.append(process)
+        return process
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the service to its end, whatever it is."""
+        return subprocess.run(
+            [sys.executable, "-m", "inspector", *arguments, "-c", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def lag(self) -> int | None:
+        """Return how many frames are published and not committed; None while the brokers do not say."""
+        try:
+            return sum(group_lag(self.connection, self.topic("group"), self.topic("frames")).values())
+        except ServiceUnavailableError:
+            return None
+
+    def committed(self, name: str) -> list[LogRecord]:
+        """Return the committed records of a topic, to its end as it is now."""
+        return list(read_committed(self.connection, self.topic(name), max_value_bytes=_MAX_VALUE_BYTES))
+
+    def log_tails(self) -> str:
+        """Return the ends of all logs, for a failure's message."""
+        tails = ((path.name, path.read_text(errors="replace")[-1500:]) for path in sorted(self.dir.glob("*.log")))
+        return "\n".join(f"--- {name}\n{tail}" for name, tail in tails)
+
+
+def end(process: subprocess.Popen[bytes], timeout_s: float = _END_TIMEOUT_S) -> int:
+    """Ask a process to finish and return its exit code; one that does not in time is killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+@contextmanager
+def running_line(cluster: Cluster, folder: Path, **sections: Mapping[str, Any]) -> Iterator[ChaosLine]:
+    """Create topics and settings on an empty Redis; at the end no process of the line is left."""
+    folder.mkdir(parents=True)
+    prefix = f"chaos-{uuid.uuid4().hex[:12]}-"
+    config = _write(folder / "inspector.yaml", cluster, prefix, cluster.services.kafka_bootstrap, sections)
+    proxied_config = _write(folder / "proxied.yaml", cluster, prefix, cluster.proxied_bootstrap, sections)
+    line = ChaosLine(cluster, folder, prefix, config, proxied_config)
+    with line.redis() as client:
+        client.flushdb()
+    try:
+        created = line.command("topics", "create")
+        assert created.returncode == 0, created.stderr
+        yield line
+    finally:
+        for process in line.processes:
+            process.kill()  # also one that is stopped
+            process.wait()
+
+
+def _write(path: Path, cluster: Cluster, prefix: str, bootstrap: str, sections: Mapping[str, Any]) -> Path:
+    kafka = {
+        "bootstrap_servers": bootstrap,
+        "group": f"{prefix}group",
+        "frames_topic": f"{prefix}frames",
+        "alerts_topic": f"{prefix}alerts",
+        "dead_letter_topic": f"{prefix}dead-letter",
+        "config_topic": f"{prefix}config",
+        "partitions": PARTITIONS,
+        "replication_factor": cluster.replication_factor,
+    }
+    # Retention by count would take results that the checker looks for.
+    retention = {"good_per_camera": 10**6, "defect_per_camera": 10**6}
+    redis_url = {"url": cluster.services.redis_url}
+    path.write_text(json.dumps({"kafka": kafka, "redis": redis_url, "retention": retention, **sections}))
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this process's environment with something added."""
+    return {**os.environ, **more}

@@ -1,0 +1,129 @@
+"""A producer of a scenario: the service's own publisher with its spool, fed with made-up frames at a steady pace.
+
+    python tests/chaos/scenario_producer.py -c inspector.yaml --dir RUN --rate 100
+
+publishes until SIGTERM, then sends what can still be sent; what cannot waits in the spool. Started again, it goes on
+behind the last frame of each camera that was acknowledged: what it had in hand when it was killed is sent once more,
+under the same ids, as a camera gateway with a memory of its own would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from truth import REJECT_PREFIX, AckedLog, read_lines
+
+from inspector import settings as settings_of
+from inspector.adapters.kafka.publisher import FramePublisher
+from inspector.adapters.telemetry import configure_logging
+from inspector.apps import wiring
+from inspector.apps.produce import Pacer
+from inspector.domain.errors import ServiceUnavailableError
+from inspector.domain.frame import FrameMeta
+from inspector.domain.outcome import RejectReason
+
+_FLUSH_S = 20.0
+_MAGIC = b"\xff\xd8\xff"
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-c", "--config", type=Path, required=True)
+    parser.add_argument("--dir", type=Path, required=True, help="folder of the run: acked.jsonl, spool/")
+    parser.add_argument("--rate", type=float, required=True, help="frames per second, of all cameras together")
+    parser.add_argument("--cameras", type=int, default=12)
+    parser.add_argument("--frame-bytes", type=int, default=20_000)
+    parser.add_argument("--reject-one-in", type=int, default=0, help="a frame that cannot be decoded; 0: none")
+    parser.add_argument("--spool-dir", type=Path, help="instead of RUN/spool")
+    parser.add_argument("--window-frames", type=int, default=100, help="frames under way in memory")
+    return parser
+
+
+def image(camera_id: str, sequence: int, size_bytes: int, reject_one_in: int) -> bytes:
+    """Return a frame's bytes, which depend on its name alone: a frame sent again is the same frame."""
+    seed = f"{camera_id}/{sequence}".encode()
+    head = _MAGIC
+    if reject_one_in and sequence % reject_one_in == reject_one_in - 1:
+        head = REJECT_PREFIX + RejectReason.UNDECODABLE.value.encode() + b"\n"
+    return head + hashlib.shake_256(seed).digest(size_bytes - len(head))
+
+
+def meta(camera_id: str, sequence: int) -> FrameMeta:
+    return FrameMeta(
+        frame_id=f"{camera_id}-{sequence:07}",
+        camera_id=camera_id,
+        line_id="chaos",
+        product="",
+        captured_at=datetime.now(UTC),
+        content_type="image/jpeg",
+        part_id=str(sequence),
+    )
+
+
+def go_on_from(acked: Path, cameras: int) -> dict[str, int]:
+    """Return the next sequence of each camera."""
+    following = {f"cam{number:02}": 0 for number in range(cameras)}
+    for line in read_lines(acked):
+        camera_id, _, sequence = line["frame_id"].rpartition("-")
+        following[camera_id] = max(following[camera_id], int(sequence) + 1)
+    return following
+
+
+def frames(given: argparse.Namespace, acked: Path) -> Iterator[tuple[bytes, FrameMeta]]:
+    """Yield frames for ever, one camera after the other."""
+    following = go_on_from(acked, given.cameras)
+    while True:
+        for camera_id in following:
+            sequence = following[camera_id]
+            following[camera_id] += 1
+            yield image(camera_id, sequence, given.frame_bytes, given.reject_one_in), meta(camera_id, sequence)
+
+
+def publish(publisher: FramePublisher, one: tuple[bytes, FrameMeta], stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            publisher.publish(*one)
+        except ServiceUnavailableError:
+            continue  # the spool is full or its disk is: the camera waits
+        return
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    settings = settings_of.load(given.config)
+    configure_logging(level=settings.log_level)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())
+    acked = given.dir / "acked.jsonl"
+    coming = frames(given, acked)  # reads the log before it is opened for writing
+    first = next(coming)
+    publisher = FramePublisher(
+        wiring.kafka_connection(settings),
+        settings.kafka.frames_topic,
+        given.spool_dir or given.dir / "spool",
+        settings.spool.max_bytes,
+        max_record_bytes=settings.limits.max_frame_bytes,
+        window_bytes=given.window_frames * given.frame_bytes,
+        full_wait_s=1.0,
+        on_ack=AckedLog(acked).add,
+    )
+    pacer = Pacer(given.rate)
+    one = first
+    while not stop.is_set():
+        publish(publisher, one, stop)
+        pacer.wait(stop)
+        one = next(coming)
+    done = publisher.flush(_FLUSH_S)
+    publisher.close()
+    return 0 if done else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
