@@ -61,6 +61,7 @@ class Request:
     photographs: Path | None = None
     validate_on: tuple[Path, ...] = ()
     restart: bool = False
+    from_pretrained: bool = False
 
     @property
     def work(self) -> Path:
@@ -87,10 +88,10 @@ def run(settings: Settings, request: Request) -> int:
         if processes.writes and request.restart:
             begin_anew(request.work)
         processes.wait()
-        # Its weights are drawn anew and it computes as training does, whatever the settings would serve with.
+        # It computes as training does, whatever the settings would serve with.
         spec = replace(
             wiring.model_spec(settings),
-            pretrained=RANDOM,
+            pretrained=settings.model.pretrained if request.from_pretrained else RANDOM,
             precision=settings.model.training_precision,
             engine="torch",
             device=processes.device,
@@ -181,6 +182,7 @@ def _card(request: Request, spec: ModelSpec, material: Material, processes: Proc
     photographs = 0 if material.photographs is None else len(material.photographs)
     validated = ", ".join(path.name for path in request.validate_on) or "no data set"
     facts = {
+        "began with": f"the weights {spec.pretrained}" if request.from_pretrained else "fresh weights",
         "images": f"{2 * request.options.pairs_a_step * request.steps} rendered, in {request.steps} steps",
         "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
         "teacher": f"{request.teacher}: {TEACHERS[request.teacher].lineage}",

@@ -23,6 +23,9 @@ def pretrain(
         list[Path] | None,
         typer.Option(metavar="DATASET", help="Paint defects on its train/good to watch progress; repeatable."),
     ] = None,
+    from_pretrained: Annotated[
+        bool, typer.Option("--from-pretrained", help="Begin with the weights of model.pretrained, not with fresh ones.")
+    ] = False,
     teacher: Annotated[
         Literal["efficientnet-lite0", "texture"],
         typer.Option(help="What keeps texture: an ImageNet network's features, or hand-made ones."),
@@ -61,6 +64,7 @@ def pretrain(
         photographs=photographs,
         validate_on=tuple(validate_on or ()),
         restart=restart,
+        from_pretrained=from_pretrained,
     )
     code = verb.run(settings, request)
     if code:

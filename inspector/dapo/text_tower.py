@@ -47,7 +47,7 @@ class TextTower(nn.Module):
         Raises:
             BadInputError: the prompt is longer than the model's context.
         """
-        ids, end = self._token_ids(phrase, context.shape[1])
+        ids, end = self.token_ids(phrase, context.shape[1])
         if mode == "causal":
             ids = ids[: end + 1]  # what follows the end token cannot reach it, so it need not be computed
         embedded = self.token_embedding(ids).expand(len(context), -1, -1)
@@ -60,8 +60,12 @@ class TextTower(nn.Module):
         pooled = self.ln_final(sequence[:, end + layer_tokens.shape[1]])
         return self.project(pooled)
 
-    def _token_ids(self, phrase: str, context_tokens: int) -> tuple[Tensor, int]:
-        """Return ids [context_length] of SOT, room for the context, the phrase, EOT and padding; EOT's position."""
+    def token_ids(self, phrase: str, context_tokens: int) -> tuple[Tensor, int]:
+        """Return ids [context_length] of SOT, room for the context, the phrase, EOT and padding; EOT's position.
+
+        Raises:
+            BadInputError: the prompt is longer than the model's context.
+        """
         words = self._tokenizer.encode(phrase)
         end = 1 + context_tokens + len(words)
         if end >= self.context_length:

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.layer_tokens import run_with_layer_tokens
+from inspector.dapo.model_folder import bundled_prompts
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text_tower import TextTower, causal_mask
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
+from inspector.dapo.weights_file import load_weights
 from inspector.domain.product import Vocabulary
 
 
@@ -22,12 +24,14 @@ class Learner(nn.Module):
     """A CLIP model with DAPO's prompt weights, all of it trainable: pictures are seen as the serving path sees them."""
 
     def __init__(self, spec: ModelSpec, types: Sequence[str], target_width: int, seed: int) -> None:
-        """Build a fresh model. Raises as ``build_clip``."""
+        """Build a model, fresh or with weights that ``spec`` names. Raises as ``build_clip`` and ``load_weights``."""
         super().__init__()
         clip: Any = build_clip(spec).train().requires_grad_(True)
         self.shape = model_shape(spec)
         self.clip = clip
         self.prompts, self.manifest = init_prompt_weights(spec, Vocabulary(tuple(types)), seed)
+        if (file := bundled_prompts(spec)) is not None:
+            self.prompts = load_weights(file, spec)[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.heads = nn.ModuleList(nn.Linear(self.shape.visual_width, target_width) for _ in self.shape.taps)
@@ -51,12 +55,29 @@ class Learner(nn.Module):
         return visual.forward_embedded(visual.embed(images, corner), self.prompts.visual_tokens)
 
     def words(self, types: Sequence[str], contexts: Sequence[int]) -> Tensor:
-        """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all."""
-        tower, chosen = self.text, list(contexts)
+        """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all.
+
+        All prompts in one pass, as ``TextTower.forward`` makes each of them.
+        """
+        tower, chosen, ride_along = self.text, list(contexts), self.prompts.text_tokens
         normal, abnormal = self.prompts.normal_context[chosen], self.prompts.abnormal_context[chosen]
-        prompts = [("normal object", normal), *((f"{name} anomaly object", abnormal) for name in types)]
-        rows = [tower(phrase, context, self.prompts.text_tokens, "causal").mean(0) for phrase, context in prompts]
-        return nn.functional.normalize(torch.stack(rows), dim=-1)
+        phrases = ["normal object", *(f"{name} anomaly object" for name in types)]
+        ids, ends = zip(*(tower.token_ids(phrase, normal.shape[1]) for phrase in phrases), strict=True)
+        # One lookup: the gradient of each is as large as the whole vocabulary.
+        embedded = tower.token_embedding(torch.stack(ids)[:, : max(ends) + 1])
+        embedded = embedded[:, None].expand(-1, len(chosen), -1, -1)
+        context = torch.stack([normal, *([abnormal] * len(types))])
+        sequence = torch.cat([embedded[:, :, :1], context, embedded[:, :, 1 + context.shape[2] :]], dim=2)
+        sequence = (sequence + tower.positional_embedding[: sequence.shape[2]]).flatten(0, 1)
+        # Under the causal mask no end sees the padding that longer prompts put behind it.
+        mask = causal_mask(sequence.shape[1] + ride_along.shape[1], sequence.device)
+        for output in run_with_layer_tokens(tower.transformer.resblocks, sequence, ride_along, mask):
+            sequence = output
+        rows = torch.arange(len(sequence)) * sequence.shape[1] + ride_along.shape[1]
+        places = rows + torch.tensor(ends).repeat_interleave(len(chosen))
+        pooled = tower.ln_final(sequence.flatten(0, 1).index_select(0, places.to(sequence.device)))
+        features = tower.project(pooled).unflatten(0, (len(phrases), len(chosen))).mean(1)
+        return nn.functional.normalize(features, dim=-1)
 
     def sentences(self, captions: Sequence[str]) -> Tensor:
         """Encode whole sentences as CLIP does, without contexts or layer tokens: [B, D]."""

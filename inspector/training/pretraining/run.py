@@ -74,7 +74,8 @@ def pretrain(
     captions compete, and defective patches are weighed, within the pairs of one process.
 
     Args:
-        spec: architecture, device and precision; its weights are drawn anew from ``options.seed``.
+        spec: architecture, device and precision; its weights are what the run begins with, drawn from ``options.seed``
+            where it names none.
         material: pictures and teacher.
         options: what decides the result.
         steps: in all; more than before makes a run longer.
@@ -250,6 +251,7 @@ def _description(spec: ModelSpec, material: Material, options: PretrainingOption
     photographs = () if material.photographs is None else material.photographs.names
     return {
         "model": spec.name,
+        "begins_with": spec.pretrained,
         "precision": spec.precision,
         "photographs": ", ".join(photographs),
         "teacher": material.teacher,
