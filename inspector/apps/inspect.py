@@ -7,22 +7,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
+from inspector.adapters.kafka.watchdog import exit_process
 from inspector.apps import wiring
 from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics, StuckError
+from inspector.pipeline.decode_stage import StuckError
+from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
-from inspector.pipeline.ports import Engine, FencedError, FrameLog
+from inspector.pipeline.ports import DecodeMarks, Engine, FencedError, FrameLog
 from inspector.settings import Settings
 
 _log = structlog.get_logger()
@@ -81,12 +84,14 @@ def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) 
     )
     if not _configured(config, stop):
         return EXIT_OK
-    log = frame_log(settings, on_milestone)
+    marks = wiring.decode_marks(settings)
+    log = frame_log(settings, on_milestone, partial(_leave, marks))
     try:
         reporter = _Reporter(log, engine)
         loop = InspectionLoop(
             log,
             store,
+            marks,
             engine,
             config,
             OutTopics(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
@@ -103,7 +108,17 @@ def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) 
     return EXIT_OK
 
 
-def frame_log(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> KafkaFrameLog:
+def _leave(marks: DecodeMarks) -> None:
+    """End the process when a step of Kafka's hangs; what is being decoded is not to blame for it."""
+    marks.withdraw()
+    exit_process()
+
+
+def frame_log(
+    settings: Settings,
+    on_milestone: OnMilestone = nobody_listens,
+    on_watchdog: Callable[[], None] = exit_process,
+) -> KafkaFrameLog:
     """Return the line's frame log, connected. Raises as ``KafkaFrameLog``."""
     return KafkaFrameLog(
         wiring.kafka_connection(settings),
@@ -113,6 +128,7 @@ def frame_log(settings: Settings, on_milestone: OnMilestone = nobody_listens) ->
         max_record_bytes=settings.limits.max_frame_bytes + 2 * _DEAD_LETTER_ROOM_BYTES,
         output_topics=(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
         on_milestone=on_milestone,
+        on_watchdog=on_watchdog,
     )
 
 

@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from inspector.domain.errors import FrameRejectedError, ServiceUnavailableError
+from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline import alert_record, dead_letter, outcomes
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.frame_record import parse
+from inspector.pipeline.decode_stage import DecodeStage, StuckError
 from inspector.pipeline.ledger import Counts, OffsetLedger
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import (
     CommitFailedError,
+    DecodeMarks,
     Engine,
     FencedError,
     FrameLog,
@@ -88,10 +89,6 @@ class LoopEvents:
     on_milestone: OnMilestone = nobody_listens
 
 
-class StuckError(Exception):
-    """The engine does not come back. Its thread cannot be ended, so the process must be."""
-
-
 @dataclass(slots=True)
 class _Batch:
     slots: list[Slot]
@@ -112,6 +109,7 @@ class InspectionLoop:
         self,
         log: FrameLog,
         store: ResultStore,
+        marks: DecodeMarks,
         engine: Engine,
         config: ConfigApplier,
         topics: OutTopics,
@@ -125,7 +123,14 @@ class InspectionLoop:
         self._topics = topics
         self._limits = limits
         self._events = events
-        self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
+        self._marks = marks
+        self._decoding = DecodeStage(
+            engine,
+            marks,
+            threads=limits.decode_threads,
+            max_frame_bytes=limits.max_frame_bytes,
+            timeout_s=limits.score_timeout_s,
+        )
         self._scorer = ThreadPoolExecutor(1, "score")
         self._batches = BatchScorer(engine, events.on_milestone)
         self._batcher: Batcher[Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
@@ -135,6 +140,7 @@ class InspectionLoop:
         self._config_work: Future[bool] | None = None
         self._config_due_s = 0.0
         self._queued_bytes = 0
+        self._mark_after_s = 0.0
         self._full = False
         self._must_rebuild = False
 
@@ -145,13 +151,19 @@ class InspectionLoop:
             FencedError: another inspector owns our name or our partitions; exit the process.
             StuckError: the engine does not come back; exit the process, without waiting for its threads.
         """
+        stuck = False
         try:
             while not stop():
                 self.step()
             self._finish(stop_after_s=time.monotonic() + 10 * self._limits.retry_s)
+        except StuckError:
+            stuck = True  # what is still being decoded stays marked: it may be what does not come back
+            raise
         finally:
+            if not stuck:
+                self._marks.withdraw()
             self._scorer.shutdown(wait=False, cancel_futures=True)
-            self._decoders.shutdown(wait=False, cancel_futures=True)
+            self._decoding.close()
 
     def step(self) -> None:
         """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""
@@ -159,6 +171,7 @@ class InspectionLoop:
             return
         self._take_config()
         self._take_frames()
+        self._start_decoding()
         self._dispatch()
         self._settle_head()
 
@@ -174,7 +187,8 @@ class InspectionLoop:
 
     def _take_frames(self) -> None:
         room = self._limits.max_queued_frames - self._ledger.open_frames()
-        self._hold_back(full=room <= 0 or self._queued_bytes >= self._limits.max_queued_bytes)
+        full = room <= 0 or self._queued_bytes >= self._limits.max_queued_bytes
+        self._hold_back(full=full or self._decoding.is_waiting())
         if self._full and self._in_flight:
             wait([self._in_flight[0].scored], timeout=0.02)
         try:
@@ -212,20 +226,20 @@ class InspectionLoop:
 
     def _take(self, record: LogRecord) -> None:
         self._ledger.take(record.source)
-        now_s = time.monotonic()
-        slot = self._slot(record, now_s)
-        self._queued_bytes += slot.size_bytes
-        self._batcher.add(slot, now_s)
+        self._queued_bytes += self._decoding.take(record, time.monotonic())
 
-    def _slot(self, record: LogRecord, now_s: float) -> Slot:
-        encoded_bytes = len(record.value or b"")
+    def _start_decoding(self) -> None:
+        now_s = time.monotonic()
+        if self._ownership is None or now_s < self._mark_after_s:
+            return
         try:
-            frame = parse(record, self._engine.find_camera, self._limits.max_frame_bytes)
-        except FrameRejectedError as error:
-            return Slot(record, now_s, outcomes.rejected(record, error), encoded_bytes)
-        # Tiled frames take far more decoded than encoded.
-        size_bytes = encoded_bytes + self._engine.decoded_bytes(frame)
-        return Slot(record, now_s, self._decoders.submit(self._engine.decode, frame), size_bytes)
+            empty = not self._in_flight and not len(self._batcher)
+            for slot in self._decoding.start(self._ownership.generation, line_is_empty=empty):
+                self._batcher.add(slot, now_s)
+            self._decoding.tidy()
+        except ServiceUnavailableError as error:
+            self._events.on_trouble("redis is away", str(error))
+            self._mark_after_s = time.monotonic() + self._limits.retry_s
 
     def _dispatch(self) -> None:
         while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:
@@ -284,6 +298,8 @@ class InspectionLoop:
             return
         self._in_flight.popleft()
         self._queued_bytes -= batch.size_bytes
+        for outcome in settled:
+            self._decoding.settled(outcome)
         commit_ms = 1000 * (time.monotonic() - started_s)
         self._events.on_commit(CommitReport(counts, settled, store_ms, commit_ms))
 
@@ -310,6 +326,7 @@ class InspectionLoop:
         for slot in self._batcher.clear():
             if isinstance(slot.work, Future):
                 slot.work.cancel()
+        self._decoding.throw_away()
         self._in_flight.clear()
         self._ledger.reset()
         self._queued_bytes = 0

@@ -119,6 +119,7 @@ class StoreStatus(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"  # this frame_id is held by another offset; nothing was written
     FENCED = "fenced"  # a newer generation wrote to this partition; nothing was written
+    UNNEEDED = "unneeded"  # a repair found nothing to mend; nothing was written
 
 
 class ResultStore(Protocol):
@@ -129,6 +130,61 @@ class ResultStore(Protocol):
 
         Raises:
             ServiceUnavailableError: the store is away or refuses writes for now; retrying the same call is safe.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What is known of a frame before it is decoded: how many processes ended while they decoded it."""
+
+    source: FrameSource
+    tag: str
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmark:
+    """A mark to take back. ``nothing_stays``: forget the deaths too, for the frame was decoded or is settled."""
+
+    source: FrameSource
+    tag: str
+    nothing_stays: bool = True
+
+
+NO_TAG = "-"
+"""The tag of a frame that nobody decodes while deaths are still held against it."""
+
+
+class DecodeMarks(Protocol):
+    """Remembers, beyond the death of the process, which frames are being decoded. One object is one process's life."""
+
+    def mark(
+        self, sources: Sequence[FrameSource], fencing_token: int, over: Sequence[Unmark] = (), *, alone: bool = False
+    ) -> Sequence[Marked]:
+        """Take ``over`` back, then mark ``sources``; one ``Marked`` each, in order.
+
+        A mark of another life that is still there counts as a death. A frame that has met one is marked only with
+        ``alone``.
+
+        Raises:
+            ServiceUnavailableError: the store is away or refuses writes for now; repeat the whole call.
+            FencedError: a newer owner of a partition exists.
+        """
+        ...
+
+    def unmark(self, over: Sequence[Unmark]) -> None:
+        """Take marks back, each only if it is still the one that was set.
+
+        Raises:
+            ServiceUnavailableError: as ``mark``.
+        """
+        ...
+
+    def withdraw(self) -> None:
+        """Take all marks of this life back, as far as the store can be reached: the process ends for another reason.
+
+        Called from any thread; never raises.
         """
         ...
 

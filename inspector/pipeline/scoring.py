@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inspector.domain.errors import FrameRejectedError
-from inspector.domain.outcome import Outcome, Rejected, RejectReason
+from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
@@ -17,14 +17,14 @@ from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One record taken: its decoding under way, or already rejected.
+    """One record taken: its decoding under way, or already rejected or dropped.
 
     ``taken_s`` is on the monotonic clock; ``size_bytes`` is what the record takes, encoded and decoded.
     """
 
     record: LogRecord
     taken_s: float
-    work: Future[DecodedFrame] | Rejected
+    work: Future[DecodedFrame] | Rejected | Dropped
     size_bytes: int
 
 
@@ -48,7 +48,7 @@ class BatchScorer:
         ready = [frame for frame in decoded if isinstance(frame, DecodedFrame)]
         verdicts = iter(self._verdicts(ready) if ready else ())
         found = [
-            frame if isinstance(frame, Rejected) else self._outcome(slot, frame, next(verdicts), started_s)
+            frame if isinstance(frame, Rejected | Dropped) else self._outcome(slot, frame, next(verdicts), started_s)
             for slot, frame in zip(slots, decoded, strict=True)
         ]
         self._on_milestone(Milestone.SCORED)
@@ -85,8 +85,8 @@ class BatchScorer:
         )
 
 
-def _decoded(slot: Slot) -> DecodedFrame | Rejected:
-    if isinstance(slot.work, Rejected):
+def _decoded(slot: Slot) -> DecodedFrame | Rejected | Dropped:
+    if isinstance(slot.work, Rejected | Dropped):
         return slot.work
     try:
         return slot.work.result()

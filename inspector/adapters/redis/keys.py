@@ -68,6 +68,11 @@ def fence(group_id: str, topic: str, partition: int) -> str:
     return f"inspection:fence:{group_id}:{topic}:{partition}"
 
 
+def decoding(group_id: str, topic: str, partition: int) -> str:
+    """Hash: the frames that are being decoded or have ended who decoded them, by offset (see decode_marks.lua)."""
+    return f"inspection:decoding:{group_id}:{topic}:{partition}"
+
+
 def artefact(version: str) -> str:
     """String: the bytes whose SHA-256 is ``version``."""
     return f"inspection:artefact:{version}"

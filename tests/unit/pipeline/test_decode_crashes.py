@@ -1,0 +1,116 @@
+"""A decode that ends the process is found out and set aside; nothing else that ends it costs a frame."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from loop_kit import DEFECT, GOOD, HANGING, World
+
+from inspector.pipeline.decode_stage import MAX_DEATHS, StuckError
+
+
+class Killed(Exception):
+    pass
+
+
+def live(world: World, until: Callable[[], bool] | None = None, **limits: float) -> bool:
+    """Play one life of an inspector; tell whether it reached its end."""
+    try:
+        world.run(world.loop(score_timeout_s=0.1, **limits), until)
+    except StuckError:
+        return False
+    finally:
+        world.logs[-1].close()
+    return True
+
+
+def test_a_decode_that_ends_the_process_three_times_is_a_dead_letter_and_its_batch_is_served() -> None:
+    world = World()
+    images = [DEFECT if n % 3 == 0 else GOOD for n in range(24)]
+    images[5] = HANGING
+    world.publish(images)
+    lives = 1
+    while not live(world):
+        lives += 1
+        assert lives < 10
+    world.engine.released.set()
+    assert lives == MAX_DEATHS + 1
+    assert world.dead() == [("f0005", "decoder_crash")]
+    (letter,) = world.broker.committed_records("dead")
+    headers = dict(letter.headers)
+    assert headers["attempts"] == str(MAX_DEATHS).encode()
+    assert letter.value == HANGING
+    assert Counter(world.alerts()) == Counter(f"f{n:04}" for n in range(24) if images[n] == DEFECT)
+    assert len(world.store.arrivals) == 23
+    assert all(deaths == 0 for deaths, _ in world.marks.marks.values())
+
+
+def test_two_such_frames_in_one_batch_are_told_from_their_neighbours() -> None:
+    world = World()
+    images = [GOOD] * 16
+    images[2] = images[6] = HANGING
+    world.publish(images)
+    lives = 1
+    while not live(world):
+        lives += 1
+        assert lives < 20
+    world.engine.released.set()
+    assert sorted(world.dead()) == [("f0002", "decoder_crash"), ("f0006", "decoder_crash")]
+    assert len(world.store.arrivals) == 14
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=12))
+def test_no_number_of_kills_costs_a_good_frame(lives: list[tuple[int, bool]]) -> None:
+    """A life ends after so many steps, with a chance to take its marks back or, killed, without one."""
+    world = World()
+    images = [DEFECT if n % 3 == 0 else GOOD for n in range(40)]
+    world.publish(images)
+    for number, (steps, in_order) in enumerate(lives):
+        left = steps
+
+        def until() -> bool:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return world.drained()
+
+        loop = world.loop(f"r{number}")
+        if not in_order:
+            world.lives[-1].withdraw = lambda: None  # type: ignore[method-assign]
+        try:
+            world.run(loop, until)
+        except Killed:
+            world.logs[-1].close()
+    assert live(world)
+    assert world.dead() == []
+    assert Counter(world.alerts()) == Counter(f"f{n:04}" for n in range(40) if images[n] == DEFECT)
+
+
+def test_frames_wait_while_marks_cannot_be_set() -> None:
+    world = World()
+    world.publish([GOOD] * 20)
+    loop = world.loop()
+    world.lives[-1].outage.plan(8)
+    world.run(loop)
+    assert world.troubles.count("redis is away") >= 8
+    assert len(world.store.arrivals) == 20
+    assert world.dead() == []
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_suspect_that_is_decoded_has_nothing_held_against_it(deaths: int) -> None:
+    world = World()
+    world.publish([HANGING, GOOD])
+    for _ in range(deaths):
+        assert not live(world)
+    world.engine.released.set()  # whatever ended those processes, it was not the frame
+    assert live(world)
+    assert world.dead() == []
+    assert len(world.store.arrivals) == 2
+    assert world.marks.marks == {}
