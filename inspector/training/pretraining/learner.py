@@ -76,7 +76,7 @@ class Learner(nn.Module):
         rows = torch.arange(len(sequence)) * sequence.shape[1] + ride_along.shape[1]
         places = rows + torch.tensor(ends).repeat_interleave(len(chosen))
         pooled = tower.ln_final(sequence.flatten(0, 1).index_select(0, places.to(sequence.device)))
-        features = tower.project(pooled).unflatten(0, (len(phrases), len(chosen))).mean(1)
+        features = tower.project(pooled).view(len(phrases), len(chosen), -1).mean(1)
         return nn.functional.normalize(features, dim=-1)
 
     def sentences(self, captions: Sequence[str]) -> Tensor:
