@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scenario_line import ChaosLine, end, environment
+from scenario_line import ChaosLine, end, environment, wait_or_kill
 
 from inspector.apps.supervisor import EXIT_OK, EXIT_PROBLEM, EXIT_TRY_AGAIN, EXIT_USAGE
 
@@ -119,8 +119,9 @@ class Fleet:
         for each in self._replicas.values():
             if each.stopped_since_s is not None:
                 each.process.send_signal(signal.SIGCONT)
-            each.process.send_signal(signal.SIGTERM)
-        return [end(each.process) for each in self._replicas.values()]
+            each.process.terminate()
+        # Told once: a second signal may meet an interpreter that is on its way out and no longer listens.
+        return [wait_or_kill(each.process) for each in self._replicas.values()]
 
     def _launch(self, replica: str, life: int) -> subprocess.Popen[bytes]:
         acts = [f"--act={act}" for act in self.arming(replica, life)]

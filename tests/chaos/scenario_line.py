@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -26,6 +25,7 @@ from inspector.pipeline.ports import LogRecord
 CHAOS = Path(__file__).resolve().parent
 _END_TIMEOUT_S = 60.0
 _MAX_VALUE_BYTES = 2**25
+_TAIL_LINES, _TAIL_CHARS = 8, 500
 
 
 @dataclass
@@ -88,15 +88,22 @@ class ChaosLine:
         return list(read_committed(self.connection, self.topic(name), max_value_bytes=_MAX_VALUE_BYTES))
 
     def log_tails(self) -> str:
-        """Return the ends of all logs, for a failure's message."""
-        tails = ((path.name, path.read_text(errors="replace")[-1500:]) for path in sorted(self.dir.glob("*.log")))
-        return "\n".join(f"--- {name}\n{tail}" for name, tail in tails)
+        """Return the ends of all logs, without what is told of single defects, for a failure's message."""
+        tails = []
+        for path in sorted(self.dir.glob("*.log")):
+            told = [each for each in path.read_text(errors="replace").splitlines() if '"defect"' not in each]
+            tails += [f"--- {path.name}", *(each[:_TAIL_CHARS] for each in told[-_TAIL_LINES:])]
+        return "\n".join(tails)
 
 
 def end(process: subprocess.Popen[bytes], timeout_s: float = _END_TIMEOUT_S) -> int:
     """Ask a process to finish and return its exit code; one that does not in time is killed."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    process.terminate()
+    return wait_or_kill(process, timeout_s)
+
+
+def wait_or_kill(process: subprocess.Popen[bytes], timeout_s: float = _END_TIMEOUT_S) -> int:
+    """Wait for a process that was told to finish and return its exit code; one that does not in time is killed."""
     try:
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
