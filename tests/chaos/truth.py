@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from inspector.apps import wiring
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.frame import FrameSource
 from inspector.pipeline.frame_record import default_frame_id
+from inspector.settings import Settings
 
 INSPECTED = "inspected"
 EXPECTED_HEADER, SEQUENCE_HEADER = "chaos.expected", "chaos.sequence"
@@ -105,6 +106,10 @@ class AckedLog:
         """Append one acknowledgement."""
         self._file.write(json.dumps({"frame_id": frame_id, "partition": partition, "offset": offset}).encode() + b"\n")
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
 
 def read_truth(path: Path) -> list[TrueFrame]:
     """Return the frames of a log, whose last line may be half written."""
@@ -149,6 +154,10 @@ class TruthKeeper:
         """
         self._read(None)
         self._sync()
+
+    def close(self) -> None:
+        """Close the log."""
+        self._file.close()
 
     def _read(self, stop: threading.Event | None) -> None:
         consumer = clients.lone_consumer(self._connection, max_record_bytes=self._max_frame_bytes)
@@ -214,6 +223,12 @@ def asked_rejection(value: bytes) -> str | None:
     return value.split(b"\n", 1)[0].removeprefix(REJECT_PREFIX).decode()
 
 
+def keeper(path: Path, settings: Settings) -> TruthKeeper:
+    """Return the keeper of a configured line; close it."""
+    connection = wiring.kafka_connection(settings)
+    return TruthKeeper(path, connection, settings.kafka.frames_topic, settings.limits.max_frame_bytes)
+
+
 def main() -> int:
     """Keep the truth of the configured line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -225,13 +240,11 @@ def main() -> int:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signum, _frame: stop.set())
     settings = settings_of.load(given.config)
-    keeper = TruthKeeper(
-        given.log, wiring.kafka_connection(settings), settings.kafka.frames_topic, settings.limits.max_frame_bytes
-    )
-    if given.follow:
-        keeper.follow(stop)
-    else:
-        keeper.catch_up()
+    with closing(keeper(given.log, settings)) as kept:
+        if given.follow:
+            kept.follow(stop)
+        else:
+            kept.catch_up()
     return 0
 
 
