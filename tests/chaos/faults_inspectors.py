@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,12 +44,25 @@ class KilledAt:
         before = len(stage.healed_at_s)
         if not stage.wait(lambda: stage.fleet.kills > before, _KILL_TIMEOUT_S, f"a kill at {self.points}"):
             return
-        killed = [death.at_s for death in stage.fleet.deaths if death.code == -9]
-        stage.healed_at_s[:] = killed
-        stage.times = len(killed)
+        self._count(stage)
 
     def finish(self, stage: Stage) -> None:
+        stage.wait(lambda: not set(self.points) - set(kills_by_point(stage)), _KILL_TIMEOUT_S, "a kill at every point")
         self.armed = False
+        self._count(stage)
+        stage.note = ", ".join(f"{count} at {point.value}" for point, count in kills_by_point(stage).items())
+
+    def _count(self, stage: Stage) -> None:
+        stage.healed_at_s[:] = [death.at_s for death in stage.fleet.deaths if death.code == -signal.SIGKILL]
+        stage.times = len(stage.healed_at_s)
+
+
+def kills_by_point(stage: Stage) -> Counter[Milestone]:
+    """Return how many kills the workers say to have come to, by point."""
+    kills: Counter[Milestone] = Counter()
+    for record in stage.line.dir.glob("acts-*/kill-*"):
+        kills[Milestone(record.name.split("-")[1])] += record.stat().st_size
+    return kills
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from faults_frames import HostileFrames, SpoolDiskFull
+from faults_inside import BadWeights, ClockSteps, OutOfMemory
 from faults_inspectors import KilledAt, RebalanceStorm, StoppedAt
 from faults_links import ProducerKilled, ProducerKilledDraining, SlowLink, StalledEndTxn
 from faults_servers import AllBrokersDown, BrokerKilled, RedisFull, RedisKilled, RedisLogCut
@@ -35,10 +37,15 @@ ROWS: tuple[Row, ...] = (
     Row("stalled link", lambda _scale: StalledEndTxn(), times=6, frames=5_000, proxied="inspectors"),
     Row("producer killed: sending", lambda _scale: ProducerKilled(), times=30, frames=8_000),
     Row("producer killed: draining", lambda _scale: ProducerKilledDraining(), 10, 8_000, proxied="producer"),
+    Row("spool disk full", lambda scale: SpoolDiskFull(_scaled(60, scale)), 3, 5_000, proxied="producer"),
     Row("redis killed", lambda _scale: RedisKilled(), times=50, frames=8_000, gap_s=2),
     Row("redis away", lambda scale: RedisKilled(_scaled(60, scale)), times=3, frames=5_000),
     Row("redis full", lambda scale: RedisFull(_scaled(30, scale)), times=5, frames=5_000),
     Row("redis log cut", lambda _scale: RedisLogCut(), times=5, frames=5_000),
+    Row("clock steps", lambda _scale: ClockSteps(), times=8, frames=5_000),
+    Row("out of memory", lambda _scale: OutOfMemory(), times=10, frames=5_000),
+    Row("hostile frames", lambda _scale: HostileFrames(), times=1_000, frames=10_000),
+    Row("bad weights", lambda _scale: BadWeights(), times=4, frames=2_000),
     Row(
         "large frames, inspector killed",
         lambda _scale: KilledAt(tuple(Milestone)),

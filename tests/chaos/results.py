@@ -56,7 +56,7 @@ class Line:
     @property
     def clean(self) -> bool:
         """Whether the row was run and nothing was wrong."""
-        return self.verdict == "clean"
+        return self.verdict.startswith("clean")
 
 
 def line_of(result: RowResult, brokers: int) -> Line:
@@ -76,7 +76,7 @@ def line_of(result: RowResult, brokers: int) -> Line:
         pause=_seconds(result.timing.longest_pause_s),
         recovery=_seconds(result.timing.recovery_s),
         run=f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}, {brokers} broker{'s' if brokers > 1 else ''}",
-        verdict="clean" if result.clean else f"NOT CLEAN: {wrong}" + (f" ({result.note})" if result.note else ""),
+        verdict=("clean" if result.clean else f"NOT CLEAN: {wrong}") + (f"; {result.note}" if result.note else ""),
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +39,8 @@ class Stage:
     times: int = 0
     healed_at_s: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    note: str = ""
+    at_the_end: ExitStack = field(default_factory=ExitStack)
 
     @property
     def cluster(self) -> Cluster:
@@ -141,6 +144,10 @@ class Producer:
         """Publish until killed or finished."""
         self._process = self._line.start("scenario_producer.py", *self._arguments, log="producer.log")
 
+    def add(self, argument: str) -> None:
+        """Give it one more argument, from its next start on."""
+        self._arguments.append(argument)
+
     def kill(self) -> None:
         """SIGKILL it, wherever it is."""
         assert self._process is not None
@@ -167,7 +174,8 @@ def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResu
             line, Fleet(line, config, options=fault.worker_options), Producer(line, row), random.Random(row.name)
         )
         keeper = line.start("truth.py", str(line.truth_log), "-c", str(line.config), "--follow", log="truth.log")
-        _play(stage, fault, row, max(1, round(scale * row.times)), round(scale * row.frames))
+        with stage.at_the_end:
+            _play(stage, fault, row, max(1, round(scale * row.times)), round(scale * row.frames))
         code = end(keeper)
         if code != 0:
             stage.problems.append(f"the truth keeper ended with {code}")
@@ -177,7 +185,9 @@ def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResu
         outcomes = [*line.committed("alerts"), *line.committed("dead-letter")]
         if stage.problems or not findings.clean:
             print(findings.summary(), findings.examples, line.log_tails(), sep="\n", file=sys.stderr)
-        return RowResult(row, fault.how, stage.times, findings, timing(outcomes, stage.healed_at_s), stage.problems)
+        return RowResult(
+            row, fault.how, stage.times, findings, timing(outcomes, stage.healed_at_s), stage.problems, stage.note
+        )
 
 
 def _play(stage: Stage, fault: Fault, row: Row, times: int, frames: int) -> None:

@@ -129,7 +129,7 @@ class Fleet:
             "stub_worker.py",
             *("-c", str(self.config), "--dir", str(self.line.dir), "--alone", *acts, *self.options),
             log=f"{replica}.log",
-            env=environment(INSPECTOR_REPLICA=replica),
+            env=environment(INSPECTOR_REPLICA=replica, CHAOS_DIR=str(self.line.dir)),
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

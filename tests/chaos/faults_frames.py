@@ -1,0 +1,124 @@
+"""Faults that come with the frames or the producer's disk: hostile records, a spool without room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from scenario import Stage
+from truth import EXPECTED_HEADER, REJECT_PREFIX
+
+from inspector.domain.outcome import RejectReason
+
+_IMAGE = b"\xff\xd8\xff" + bytes(2_000)
+_KEY = b"hostile"
+_MIB = 2**20
+
+
+def hostile(salt: str) -> Iterator[tuple[dict[str, Any], RejectReason]]:
+    """Yield records that no inspector can use, each kind with the reason it must be given; ``salt`` makes them unlike.
+
+    What a decoder is needed for to refuse is refused by the stub's; the real one has its own tests.
+    """
+    image = _IMAGE + salt.encode()
+    headers = RejectReason.MALFORMED_HEADER
+    yield {"key": _KEY, "value": b""}, RejectReason.EMPTY
+    yield {"key": _KEY, "value": None}, RejectReason.EMPTY
+    yield {"value": image}, RejectReason.NO_CAMERA_ID
+    yield {"key": _KEY, "value": image, "headers": [("camera_id", b"other")]}, RejectReason.CAMERA_ID_CONFLICT
+    yield {"key": _KEY, "value": image, "headers": [("content_type", b"image/gif")]}, RejectReason.CONTENT_TYPE
+    yield {"key": _KEY, "value": image, "headers": [("part_id", b"\xff\xfe")]}, headers
+    yield {"key": _KEY, "value": image, "headers": [("lot", b"a\r\nb: c")]}, headers
+    yield {"key": _KEY, "value": image, "headers": [("frame_id", b"x" * 10_000)]}, headers
+    yield {"key": _KEY, "value": image, "headers": [("captured_at", b"noon")]}, headers
+    yield {"key": _KEY, "value": image, "headers": [("schema", b"frames/99")]}, RejectReason.UNKNOWN_SCHEMA
+    for reason in (RejectReason.UNDECODABLE, RejectReason.TRUNCATED, RejectReason.TOO_MANY_PIXELS):
+        value = REJECT_PREFIX + reason.value.encode() + b"\n" + image
+        yield {"key": _KEY, "value": value, "headers": [("content_type", b"image/jpeg")]}, reason
+
+
+@dataclass
+class HostileFrames:
+    """A burst of records that must become dead letters, one each, in between the frames of the line."""
+
+    burst: int = 100
+    grown_at_most_mib: float = 100.0
+    worker_options: Sequence[str] = ()
+    _rss_mib: dict[int, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def how(self) -> str:
+        return f"bursts of {self.burst}, 13 kinds of records that no inspector can use"
+
+    def prepare(self, stage: Stage) -> None:
+        pass
+
+    def inject(self, stage: Stage) -> None:
+        if not self._rss_mib:
+            self._rss_mib = {pid: rss_mib(pid) for pid in stage.fleet.pids().values()}
+        bootstrap = stage.cluster.services.kafka_bootstrap
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
+        kinds = cycle(hostile(uuid.uuid4().hex))
+        for record, reason in islice(kinds, self.burst):
+            expected = (EXPECTED_HEADER, f"rejected:{reason.value}".encode())
+            producer.send(stage.line.topic("frames"), **{**record, "headers": [*record.get("headers", ()), expected]})
+        producer.flush(60)
+        producer.close()
+        stage.happened(self.burst)
+
+    def finish(self, stage: Stage) -> None:
+        grown = [rss_mib(pid) - before for pid, before in self._rss_mib.items()]
+        if max(grown, default=0.0) > self.grown_at_most_mib:
+            stage.problems.append(f"an inspector grew by {max(grown):.0f} MiB")
+        letters = len(stage.line.committed("dead-letter"))
+        stage.note = f"{letters} dead letters; RSS grew by at most {max(grown):.0f} MiB"
+
+
+def rss_mib(pid: int) -> float:
+    """Return the memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+
+
+@dataclass
+class SpoolDiskFull:
+    """The producer's link is cut until the small disk below its spool (a tmpfs, which needs root) is full."""
+
+    cut_s: float = 20.0
+    disk_mib: int = 4
+    worker_options: Sequence[str] = ()
+
+    @property
+    def how(self) -> str:
+        return f"link cut {self.cut_s:.0f} s, spool on a disk of {self.disk_mib} MiB"
+
+    def prepare(self, stage: Stage) -> None:
+        self._disk = stage.line.dir / "small-disk"
+        self._disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={self.disk_mib}m", "tmpfs", str(self._disk)]
+        subprocess.run(mount, check=True, capture_output=True)
+        # Lazily: it goes when the last file in it is closed, however the row ends.
+        stage.at_the_end.callback(subprocess.run, ["umount", "--lazy", str(self._disk)], check=True)
+        stage.producer.add(f"--spool-dir={self._disk / 'spool'}")
+
+    def inject(self, stage: Stage) -> None:
+        stage.cluster.proxy.cut()
+        time.sleep(self.cut_s)
+        free = os.statvfs(self._disk)
+        if free.f_bavail * free.f_bsize > 0.1 * self.disk_mib * _MIB:
+            stage.problems.append("the disk was not full: the fault was none")
+        acked = stage.producer.acked()
+        stage.cluster.proxy.mend()
+        stage.happened()
+        stage.wait(lambda: stage.producer.acked() > acked, 60, "the producer sending again")
+
+    def finish(self, stage: Stage) -> None:
+        stage.cluster.proxy.mend()
