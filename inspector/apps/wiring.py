@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inspector.adapters.redis.decode_marks import RedisDecodeMarks
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
+    from inspector.adapters.redis.retention import Retention
     from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
@@ -140,17 +141,22 @@ def results(settings: Settings) -> RedisResults:
 def result_store(settings: Settings) -> RedisResultStore:
     """Return where an inspector writes results. Raises as ``redis_client``."""
     from inspector.adapters.redis.result_store import RedisResultStore
+
+    return RedisResultStore(redis_client(settings), group_id=settings.kafka.group, retention=retention(settings))
+
+
+def retention(settings: Settings) -> Retention:
+    """Return how long, and how many, results are kept."""
     from inspector.adapters.redis.retention import Retention
 
     kept = settings.retention
-    retention = Retention(
+    return Retention(
         good_s=_seconds(kept.good_hours),
         defect_s=_seconds(kept.defect_hours),
         good_per_camera=kept.good_per_camera,
         defect_per_camera=kept.defect_per_camera,
         duplicate_s=_seconds(kept.duplicate_hours),
     )
-    return RedisResultStore(redis_client(settings), group_id=settings.kafka.group, retention=retention)
 
 
 def decode_marks(settings: Settings) -> RedisDecodeMarks:

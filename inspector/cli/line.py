@@ -97,6 +97,26 @@ def cameras(as_json: Json = False, config: Config = None) -> None:
     verb.cameras(settings, as_json)
 
 
+@app.command(epilog="Example: inspector reconcile --since 8h --repair")
+def reconcile(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend it: score lost frames again, send alerts that are missing.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only frames published since: 10m, 8h, or 2026-11-24T06:00:00Z.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(metavar="ID", help="Only frames of this camera.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Compare Redis with committed frames, alerts and dead letters; 0: all fits, 1: something is left that does not."""
+    settings = load_settings(config)
+    from inspector.apps import reconcile as verb
+
+    if not verb.run(settings, since, camera, repair, as_json):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: inspector enroll cam1 photos/good --shots 24")
 def enroll(
     cameras: Annotated[

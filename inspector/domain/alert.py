@@ -24,7 +24,10 @@ def alert_id(source: FrameSource) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One defect event. ``defect_type`` and ``severity`` are those of the frame's gravest defect."""
+    """One defect event. ``defect_type`` and ``severity`` are those of the frame's gravest defect.
+
+    ``repaired_at``: when `inspector reconcile` sent it because it was missing: late, and out of its camera's order.
+    """
 
     alert_id: str
     camera_id: str
@@ -44,4 +47,5 @@ class Alert:
     lot: str | None = None
     view: str | None = None
     traceparent: str | None = None
+    repaired_at: datetime | None = None
     schema: str = ALERT_SCHEMA

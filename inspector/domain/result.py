@@ -33,6 +33,9 @@ class InspectionResult:
 
     ``weights_trained``: whether the prompt weights were trained, so that types are more than a guess; None in records
     older than the field.
+
+    ``repaired_at``: when `inspector reconcile` scored the frame again because this record was lost. Where its alert was
+    committed, label, score and weights version are the alert's, as they were judged; the rest is of the later scoring.
     """
 
     frame_id: str
@@ -59,6 +62,7 @@ class InspectionResult:
     bank_version: str | None = None
     calibration_version: str | None = None
     weights_trained: bool | None = None
+    repaired_at: datetime | None = None
     schema: str = RESULT_SCHEMA
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from inspector.domain.frame import FrameSource
 from inspector.domain.outcome import Rejected, RejectReason
+from inspector.domain.schema_version import require_readable
 from inspector.pipeline.ports import OutRecord
 
 DEAD_LETTER_SCHEMA = "inspection.dead-letter/1"
@@ -44,6 +47,32 @@ def encode(rejected: Rejected, topic: str, max_bytes: int) -> OutRecord:
     own = tuple((name, text.encode(errors="replace")[:_MAX_DETAIL_BYTES]) for name, text in headers.items() if text)
     key = None if _too_long(rejected.key) else rejected.key
     return OutRecord(topic, key, value, (*own, *_originals(rejected.headers)))
+
+
+@dataclass(frozen=True, slots=True)
+class LetterOrigin:
+    """Which frame a dead letter is of, and why it was rejected."""
+
+    source: FrameSource
+    reason: str
+
+
+def read_source(headers: Sequence[tuple[str, bytes]]) -> LetterOrigin | None:
+    """Return what the headers of a dead letter say of its frame; None where they are no dead letter's.
+
+    Raises:
+        BadInputError: it is a dead letter of another major version.
+    """
+    # Ours come first: an original header of the same name stands behind them, under a name of its own.
+    text = {name: value.decode(errors="replace") for name, value in reversed(headers)}
+    schema = text.get("schema", "")
+    if schema.partition("/")[0] != DEAD_LETTER_SCHEMA.partition("/")[0]:
+        return None
+    require_readable(schema, DEAD_LETTER_SCHEMA)
+    partition, offset = text.get("partition", ""), text.get("offset", "")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        return None
+    return LetterOrigin(FrameSource(text.get("topic", ""), int(partition), int(offset)), text.get("reason", ""))
 
 
 def _too_long(key: bytes | None) -> bool:

@@ -22,8 +22,11 @@ def commit_transaction(
     records: Sequence[OutRecord],
     flush_timeout_s: float,
     on_milestone: OnMilestone = nobody_listens,
+    notes: Mapping[tuple[str, int], str] = NO_NOTES,
 ) -> None:
-    """Begin, send, check every record, send the offsets, commit. Any error leaves the producer unusable.
+    """Begin, send, check every record, send the offsets if there are any, commit.
+
+    Any error leaves the producer unusable.
 
     Every future is checked because a record that timed out fails only its own future: the commit would succeed without
     it.
@@ -42,10 +45,11 @@ def commit_transaction(
         future.get(timeout=0)
     on_milestone(Milestone.SENT)
     offsets = {
-        TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+        TopicPartition(topic, partition): OffsetAndMetadata(offset, notes.get((topic, partition), ""), -1)
         for (topic, partition), offset in next_offsets.items()
     }
-    producer.send_offsets_to_transaction(offsets, group_metadata)
+    if offsets:
+        producer.send_offsets_to_transaction(offsets, group_metadata)
     on_milestone(Milestone.OFFSETS_SENT)
     producer.commit_transaction()
     on_milestone(Milestone.COMMITTED)

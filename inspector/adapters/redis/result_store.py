@@ -49,11 +49,28 @@ class RedisResultStore:
             CredentialsError: Redis refuses our name, password or rights.
             BadInputError: Redis is too old, or something else holds our keys.
         """
+        return self._write(results, fencing_token)
+
+    def restore(self, results: Sequence[Inspected]) -> Sequence[StoreStatus]:
+        """Write results that are not there, for frames whose offsets are committed; one that is there stays as it is.
+
+        Raises: as ``store``.
+        """
+        return self._write(results, "restore")
+
+    def reindex(self, results: Sequence[Inspected]) -> Sequence[StoreStatus]:
+        """List results again that are there, in the lists of their cameras; nothing else is written.
+
+        Raises: as ``store``.
+        """
+        return self._write(results, "reindex")
+
+    def _write(self, results: Sequence[Inspected], authority: int | str) -> Sequence[StoreStatus]:
         if not results:
             return []
         with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
             for inspected in results:
-                self._script(self._keys(inspected.result), self._args(inspected, fencing_token), client=pipeline)
+                self._script(self._keys(inspected.result), self._args(inspected, authority), client=pipeline)
             replies = pipeline.execute(raise_on_error=False)
         return [self._status(reply) for reply in replies]
 
@@ -82,11 +99,11 @@ class RedisResultStore:
             keys.CAMERAS,
         ]
 
-    def _args(self, inspected: Inspected, fencing_token: int) -> list[str | bytes | int]:
+    def _args(self, inspected: Inspected, authority: int | str) -> list[str | bytes | int]:
         result, evidence, retention = inspected.result, inspected.evidence, self._retention
         defect = _is_defect(result)
         return [
-            fencing_token,
+            authority,
             FENCE_TTL_S,
             result.source.topic,
             result.source.partition,

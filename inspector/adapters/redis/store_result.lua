@@ -4,7 +4,11 @@
 --       10 arrivals it belongs in, 11 the other arrivals, 12 seen, 13 cameras
 -- ARGV  see result_store.py, which lists them in the same order
 --
+-- ARGV[1] is the fencing token of a partition's owner. `reconcile`, which owns none, says `restore` (write the result if
+-- there is none) or `reindex` (list again the result that is there) in its place; neither touches the fence or a result.
+--
 -- The trimmed frames' keys cannot be declared in KEYS, because only the index knows them: one server, not a cluster.
+local restore, reindex = ARGV[1] == 'restore', ARGV[1] == 'reindex'
 local token, fence_ttl_s = tonumber(ARGV[1]), ARGV[2]
 local topic, partition, offset = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local frame_id, camera_id, label, score, captured_ms = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
@@ -24,11 +28,13 @@ local function held(id)
   return ok and type(record) == 'table' and type(record.source) == 'table' and record or nil
 end
 
-if (tonumber(redis.call('GET', KEYS[1]) or '') or -1) > token then
-  return 'fenced'
+-- The first of all writes is one that Redis refuses when it is full: nothing else has happened if it does.
+if token then
+  if (tonumber(redis.call('GET', KEYS[1]) or '') or -1) > token then
+    return 'fenced'
+  end
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
 end
--- First of all writes, and one that Redis refuses when it is full: nothing else has happened if it does.
-redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
 
 -- Two memories of who holds the id: the record lives as long as its retention, the marker also when trimming was faster.
 local source = topic .. ':' .. ARGV[4] .. ':' .. ARGV[5]
@@ -43,9 +49,12 @@ if before then
     return 'duplicate'
   end
 end
+if (restore and before) or (reindex and not (before and before.pred_label == label)) then
+  return 'unneeded'
+end
 redis.call('SET', KEYS[12], source, 'EX', duplicate_s)
 
-for key = 2, 6 do
+for key = 2, reindex and 1 or 6 do
   local payload = ARGV[FIRST_PAYLOAD + key - 2]
   if payload ~= '' then
     redis.call('SET', KEYS[key], payload, 'EX', ttl_s)

@@ -1,0 +1,212 @@
+"""Walks the committed frames, in windows, and examines each against what Kafka and Redis hold of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from inspector.adapters.kafka.committed import CommittedRange, complete_since, read_range, read_written
+from inspector.adapters.kafka.connection import KafkaConnection
+from inspector.adapters.outcome_index import OutcomeIndex
+from inspector.adapters.redis.frame_states import Question, RedisFrameStates
+from inspector.adapters.redis.results import RedisResults
+from inspector.apps import console
+from inspector.domain.alert import ALERT_TYPE
+from inspector.domain.errors import BadInputError
+from inspector.domain.frame import FrameSource
+from inspector.pipeline import alert_record
+from inspector.pipeline.dead_letter import read_source
+from inspector.pipeline.frame_record import default_frame_id, peek_ids
+from inspector.pipeline.ports import LogRecord
+from inspector.pipeline.reconciliation import (
+    NOTHING_COMMITTED,
+    Committed,
+    CommittedAlert,
+    Finding,
+    StoredFrame,
+    StoredState,
+    WalkedFrame,
+    examine,
+    published_at,
+)
+from inspector.settings import Settings
+
+_MAX_ALERT_BYTES = 2**20
+# A frame's alert is stamped after the frame, up to the difference of two clocks. Brokers refuse records stamped more
+# than an hour ahead, so from a day before the first frame on no alert of it can be missed, and none is sent twice.
+_ALERTS_BEFORE = timedelta(days=1)
+_WINDOW = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to look at: frames published ``since`` then, of one camera; None: all. ``now`` is when it began."""
+
+    now: datetime
+    since: datetime | None = None
+    camera_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A finding with what a repair needs: the frame's record, what was committed, and the result, where there are."""
+
+    finding: Finding
+    record: LogRecord | None
+    committed: Committed
+    stored: StoredFrame
+
+
+@dataclass(slots=True)
+class Window:
+    """Some frames examined. ``passed``: offsets left behind, of all that the ranges hold."""
+
+    frames: int = 0
+    passed: int = 0
+    gone: int = 0
+    cases: list[Case] = field(default_factory=list)
+
+
+def index_outcomes(connection: KafkaConnection, settings: Settings, scope: Scope, index: OutcomeIndex) -> None:
+    """Take down the alerts and dead letters of the frames topic, all that were written by now.
+
+    Raises:
+        BadInputError: an alert or dead letter of another major version: nobody can tell which frame it is of.
+        InspectorError: as ``read_written``.
+    """
+    kafka, since = settings.kafka, None if scope.since is None else scope.since - _ALERTS_BEFORE
+    for record in read_written(connection, kafka.alerts_topic, since, _MAX_ALERT_BYTES):
+        if (found := _alert(record)) is not None and found[0].topic == kafka.frames_topic:
+            index.add_alert(*found)
+    for record in read_written(connection, kafka.dead_letter_topic, since, 2 * settings.limits.max_frame_bytes):
+        if (letter := read_source(record.headers)) is not None and letter.source.topic == kafka.frames_topic:
+            index.add_letter(letter.source, letter.reason)
+    index.seal()
+
+
+def _alert(record: LogRecord) -> tuple[FrameSource, CommittedAlert] | None:
+    said = dict(record.headers).get("ce_type", ALERT_TYPE.encode())
+    if said != ALERT_TYPE.encode():
+        return None
+    try:
+        alert = alert_record.decode(record.value or b"")
+    except BadInputError as error:
+        if _is_other_version(record.value):
+            raise  # an alert of whichever frame: taking it for missing could send a second one
+        console.remark(f"skipped {record.source} on the alerts topic: {error}", "yellow")
+        return None
+    facts = (alert.frame_id, alert.camera_id, alert.anomaly_score, alert.weights_version, record.timestamp_ms)
+    return alert.source, CommittedAlert(*facts)
+
+
+def _is_other_version(value: bytes | None) -> bool:
+    try:
+        document = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and str(document.get("schema", "")).startswith("inspection.alert/")
+
+
+class Walk:
+    """One walk over ``ranges``. What it is given must have been learnt in this order: ranges, then ``index``."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        settings: Settings,
+        scope: Scope,
+        ranges: Sequence[CommittedRange],
+        index: OutcomeIndex,
+        states: RedisFrameStates,
+        results: RedisResults,
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._scope = scope
+        self._ranges = ranges
+        self._index = index
+        self._states = states
+        self._results = results
+        topics = (settings.kafka.alerts_topic, settings.kafka.dead_letter_topic)
+        moments = [moment for topic in topics if (moment := complete_since(connection, topic)) is not None]
+        self._complete_since = max(moments, default=None)
+
+    def windows(self) -> Iterator[Window]:
+        """Yield every window: the frames that Kafka still has, then what is left of those it has let go.
+
+        Raises:
+            InspectorError: as ``read_range`` and ``RedisResults``.
+        """
+        topic, max_bytes = self._settings.kafka.frames_topic, self._settings.limits.max_frame_bytes
+        for part, records, passed in read_range(self._connection, topic, self._ranges, max_bytes):
+            frames = [(frame, record) for record in records if self._is_wanted(frame := _walked(record))]
+            known = self._index.of(part.partition, [frame.source.offset for frame, _ in frames])
+            yield self._examine([(f, r, known.get(f.source.offset, NOTHING_COMMITTED)) for f, r in frames], passed)
+        for part in self._ranges:
+            yield from self._alerts_of_gone_frames(part)
+        yield from self._results_of_gone_frames()
+
+    def _is_wanted(self, frame: WalkedFrame) -> bool:
+        return self._scope.camera_id in (None, frame.camera_id)
+
+    def _examine(self, frames: Sequence[tuple[WalkedFrame, LogRecord | None, Committed]], passed: int = 0) -> Window:
+        questions = [self._question(frame, committed) for frame, _, committed in frames]
+        window = Window(len(frames), passed)
+        for (frame, record, committed), stored in zip(frames, self._states.look_up(questions), strict=True):
+            window.gone += stored.state is StoredState.GONE and not committed.letters
+            found = examine(frame, committed, stored, self._complete_since)
+            window.cases += [Case(finding, record, committed, stored) for finding in found]
+        return window
+
+    def _question(self, frame: WalkedFrame, committed: Committed) -> Question:
+        since = published_at(committed.alerts[-1].committed_ms) if committed.alerts else frame.published_at
+        age_s = (self._scope.now - since).total_seconds()
+        return Question(frame.source, frame.frame_id, frame.camera_id, bool(committed.alerts), age_s)
+
+    def _alerts_of_gone_frames(self, part: CommittedRange) -> Iterator[Window]:
+        """Examine alerts whose frames Kafka has let go: their results may be kept for longer."""
+        for offsets in self._index.alerted_before(part.partition, part.oldest):
+            frames = []
+            for offset, committed in sorted(self._index.of(part.partition, offsets).items()):
+                if not committed.alerts:
+                    continue
+                alert, source = committed.alerts[0], FrameSource(self._topic, part.partition, offset)
+                sent = published_at(alert.committed_ms)
+                frame = WalkedFrame(source, alert.frame_id, alert.camera_id, sent, has_bytes=False)
+                if self._is_wanted(frame) and (self._scope.since is None or sent >= self._scope.since):
+                    frames.append((frame, None, committed))
+            yield self._examine(frames)
+
+    def _results_of_gone_frames(self) -> Iterator[Window]:
+        """Look for anomalous results without an alert whose frames Kafka has let go."""
+        ends = {part.partition: min(part.oldest, part.end) for part in self._ranges if part.oldest > 0}
+        for camera_id in self._results.cameras() if ends else ():
+            if self._scope.camera_id not in (None, camera_id):
+                continue
+            limit = self._settings.retention.defect_per_camera
+            found = self._results.last(camera_id, limit, defects_only=True)
+            frames: list[tuple[WalkedFrame, LogRecord | None, Committed]] = []
+            for result in found:
+                source = result.source
+                if source.topic != self._topic or source.offset >= ends.get(source.partition, 0):
+                    continue
+                if self._scope.since is not None and result.inspected_at < self._scope.since:
+                    continue
+                if source.offset not in self._index.of(source.partition, [source.offset]):
+                    frame = WalkedFrame(source, result.frame_id, camera_id, result.inspected_at, has_bytes=False)
+                    frames.append((frame, None, NOTHING_COMMITTED))
+            for start in range(0, len(frames), _WINDOW):
+                yield self._examine(frames[start : start + _WINDOW])
+
+    @property
+    def _topic(self) -> str:
+        return self._settings.kafka.frames_topic
+
+
+def _walked(record: LogRecord) -> WalkedFrame:
+    """Say who a frame is, as the inspector would; of one that it must reject, as far as can be told."""
+    frame_id, camera_id = peek_ids(record)
+    own_id = frame_id or default_frame_id(record.source)
+    return WalkedFrame(record.source, own_id, camera_id or "", published_at(record.timestamp_ms))
