@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from inspector.domain.artefact import Announcement
@@ -55,11 +56,18 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """One poll. ``reset``: membership changed, so throw away uncommitted work; positions are the committed ones."""
+    """One poll. ``reset``: membership changed, so throw away uncommitted work; positions are the committed ones.
+
+    ``notes``, with a reset: what was committed beside each partition's offset, an empty text where nothing was.
+    """
 
     records: tuple[LogRecord, ...]
     ownership: Ownership | None
     reset: bool = False
+    notes: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+
+NO_NOTES: Mapping[tuple[str, int], str] = MappingProxyType({})
 
 
 class FrameLog(Protocol):
@@ -82,9 +90,15 @@ class FrameLog(Protocol):
         ...
 
     def commit(
-        self, ownership: Ownership, next_offsets: Mapping[tuple[str, int], int], records: Sequence[OutRecord]
+        self,
+        ownership: Ownership,
+        next_offsets: Mapping[tuple[str, int], int],
+        records: Sequence[OutRecord],
+        notes: Mapping[tuple[str, int], str] = NO_NOTES,
     ) -> None:
         """Publish ``records`` and commit ``next_offsets`` ((topic, partition) -> next offset) in one transaction.
+
+        ``notes`` are kept beside the offsets, and given back by the poll after which the partitions are owned anew.
 
         Raises:
             CommitFailedError: nothing of it is visible, or its fate is unknown; call ``rebuild`` before anything else.

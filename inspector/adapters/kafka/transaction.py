@@ -9,7 +9,7 @@ from kafka import errors
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
-from inspector.pipeline.ports import OutRecord
+from inspector.pipeline.ports import NO_NOTES, OutRecord
 
 # INVALID_PRODUCER_EPOCH is what a fenced producer gets from a partition's leader, PRODUCER_FENCED from a coordinator.
 _FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
