@@ -18,6 +18,7 @@ from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.readers import read_committed
 from inspector.pipeline import alert_record
 from inspector.pipeline.ports import LogRecord
+from inspector.pipeline.reject_record import is_reject_alert
 
 _RECENT = 2_000
 _RATE_WINDOW_S = 5.0
@@ -51,6 +52,8 @@ class AlertWatch:
         self._stop.set()
 
     def _seen(self, record: LogRecord) -> None:
+        if is_reject_alert(record):
+            return
         alert = alert_record.decode(record.value or b"")
         self.latencies_ms.append(1000 * (datetime.now(UTC) - alert.captured_at).total_seconds())
         self.types.setdefault(alert.camera_id, Counter())[alert.defect_type] += 1

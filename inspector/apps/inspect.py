@@ -20,12 +20,14 @@ from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervi
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
+from inspector.domain.reject_alert import RejectAlert, RejectEvent
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import StuckError
 from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
 from inspector.pipeline.ports import DecodeMarks, Engine, FencedError, FrameLog
+from inspector.pipeline.reject_window import RejectLimits
 from inspector.settings import Settings
 
 _log = structlog.get_logger()
@@ -140,6 +142,7 @@ def _limits(settings: Settings) -> LoopLimits:
         decode_threads=settings.batch.decode_threads,
         max_frame_bytes=settings.limits.max_frame_bytes,
         max_dead_letter_bytes=settings.limits.max_frame_bytes + _DEAD_LETTER_ROOM_BYTES,
+        rejects=RejectLimits(**settings.rejects.model_dump()),
     )
 
 
@@ -183,6 +186,8 @@ class _Reporter:
         self.frames += report.counts.taken
         for outcome in report.outcomes:
             self._tell(outcome)
+        for alert in report.reject_alerts:
+            _tell_rejects(alert)
         if time.monotonic() - self._since_s >= _SUMMARY_EVERY_S:
             self.summary()
 
@@ -229,3 +234,14 @@ class _Reporter:
                 anomaly_score=round(alert.anomaly_score, 3),
                 weights_version=result.weights_version[:12],
             )
+
+
+def _tell_rejects(alert: RejectAlert) -> None:
+    started = alert.event is RejectEvent.START
+    (_log.error if started else _log.info)(
+        "a camera's frames are rejected" if started else "a camera's frames are no longer rejected",
+        camera_id=alert.camera_id,
+        detail=alert.description,
+        last_reason=alert.last_reason,
+        episode_id=alert.episode_id,
+    )

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inspector.domain.alert import ALERT_SCHEMA, Alert
 from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
+from inspector.domain.reject_alert import REJECT_ALERT_SCHEMA, RejectAlert
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
 from inspector.domain.schema_version import require_readable
@@ -24,6 +25,7 @@ T = TypeVar("T")
 SCHEMAS: dict[str, type] = {
     "result": InspectionResult,
     "alert": Alert,
+    "reject-alert": RejectAlert,
     "config": Announcement,
     "weights": WeightsManifest,
     "report": FrameReport,
@@ -31,6 +33,7 @@ SCHEMAS: dict[str, type] = {
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
     "alert": ALERT_SCHEMA,
+    "reject-alert": REJECT_ALERT_SCHEMA,
     "config": CONFIG_SCHEMA,
     "weights": WEIGHTS_SCHEMA,
     "report": REPORT_SCHEMA,

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
-from inspector.pipeline import alert_record, dead_letter, outcomes
+from inspector.domain.reject_alert import RejectAlert
+from inspector.pipeline import alert_record, dead_letter, outcomes, reject_record
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
@@ -34,6 +35,8 @@ from inspector.pipeline.ports import (
     ResultStore,
     StoreStatus,
 )
+from inspector.pipeline.reject_watch import RejectWatch
+from inspector.pipeline.reject_window import RejectLimits
 from inspector.pipeline.scoring import BatchScorer, Slot
 
 
@@ -57,6 +60,7 @@ class LoopLimits:
     retry_s: float = 1.0
     score_timeout_s: float = 300.0
     config_poll_s: float = 0.5
+    rejects: RejectLimits = field(default_factory=RejectLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class CommitReport:
     outcomes: Sequence[Outcome] = field(repr=False)
     store_ms: float = 0.0
     commit_ms: float = 0.0
+    reject_alerts: Sequence[RejectAlert] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ class InspectionLoop:
         self._batches = BatchScorer(engine, events.on_milestone)
         self._batcher: Batcher[Slot] = Batcher(limits.batch_max_size, limits.batch_max_wait_s)
         self._ledger = OffsetLedger()
+        self._rejects = RejectWatch(limits.rejects)
         self._in_flight: deque[_Batch] = deque()
         self._ownership: Ownership | None = None
         self._config_work: Future[bool] | None = None
@@ -200,6 +206,7 @@ class InspectionLoop:
             return
         if polled.reset:
             self._throw_away()
+            self._rejects.restore(polled.notes)
         self._ownership = polled.ownership
         for record in polled.records:
             self._take(record)
@@ -288,9 +295,12 @@ class InspectionLoop:
     def _commit(self, batch: _Batch, settled: list[Outcome], store_ms: float) -> None:
         sources = [slot.record.source for slot in batch.slots]
         next_offsets, counts = self._ledger.settle(sources, settled)
+        reject_alerts = self._rejects.observe(settled, [slot.record for slot in batch.slots])
+        records = [record for outcome in settled for record in self._records(outcome)]
+        records += [reject_record.encode(alert, self._topics.alerts) for alert in reject_alerts]
         started_s = time.monotonic()
         try:
-            self._log.commit(batch.ownership, next_offsets, [r for o in settled for r in self._records(o)])
+            self._log.commit(batch.ownership, next_offsets, records, self._rejects.notes(next_offsets))
         except CommitFailedError as error:
             self._events.on_trouble("commit failed", str(error))
             self._throw_away()
@@ -301,7 +311,7 @@ class InspectionLoop:
         for outcome in settled:
             self._decoding.settled(outcome)
         commit_ms = 1000 * (time.monotonic() - started_s)
-        self._events.on_commit(CommitReport(counts, settled, store_ms, commit_ms))
+        self._events.on_commit(CommitReport(counts, settled, store_ms, commit_ms, reject_alerts))
 
     def _records(self, outcome: Outcome) -> list[OutRecord]:
         if isinstance(outcome, Inspected) and outcome.alert is not None:

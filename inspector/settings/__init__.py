@@ -28,6 +28,7 @@ from inspector.settings.sections import (
     ModelSettings,
     Name,
     RedisSettings,
+    RejectSettings,
     RetentionSettings,
     ScoringSection,
     SpoolSettings,
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     batch: BatchSettings = BatchSettings()
     limits: LimitSettings = LimitSettings()
+    rejects: RejectSettings = RejectSettings()
     retention: RetentionSettings = RetentionSettings()
     spool: SpoolSettings = SpoolSettings()
     calibration: CalibrationSettings = CalibrationSettings()

@@ -100,6 +100,14 @@ class BatchSettings(Section):
     decode_threads: Annotated[int, Field(ge=1, le=64)] = 2
 
 
+class RejectSettings(Section):
+    """When a camera's rejected frames are worth an alert: see ``pipeline.reject_window.RejectLimits``."""
+
+    max_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    window_frames: Annotated[int, Field(ge=10, le=1_000_000)] = 1000
+    max_in_a_row: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+
+
 class LimitSettings(Section):
     """What a frame may be at most; anything above becomes a dead letter."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.memory.broker import CommitFault
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.pipeline.ports import CommitFailedError, FencedError, FrameLog, LogRecord, OutRecord, Ownership
+from inspector.pipeline.reject_watch import MAX_NOTE_BYTES
 
 # kafka-python leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning")
@@ -54,6 +55,12 @@ def publish(world: World, frames: int, start: int = 0) -> list[bytes]:
     return values
 
 
+def reset(log: FrameLog) -> Mapping[tuple[str, int], str] | None:
+    """Return the notes that come with a change of membership, None if there is none within some polls."""
+    polls = (log.poll(0.1, 1) for _ in range(30))
+    return next((polled.notes for polled in polls if polled.reset), None)
+
+
 def values(records: list[LogRecord]) -> list[bytes]:
     return sorted(record.value or b"" for record in records)
 
@@ -89,6 +96,28 @@ def test_alerts_and_offsets_become_visible_together(world: World) -> None:
     more = publish(world, 3, start=12)
     again, _ = take(world.open("1"), 3)
     assert values(again) == sorted(more)
+
+
+def test_notes_are_committed_with_the_offsets_and_come_back_to_the_next_owner(world: World) -> None:
+    publish(world, 12)
+    log = world.open("1")
+    records, ownership = take(log, 12)
+    places = next_offsets(records)
+    notes = {place: f"{place[1]} " + "é" * (MAX_NOTE_BYTES // 2 - 2) for place in places}
+    log.commit(ownership, places, [], notes)
+    assert reset(log) is None  # our own notes need no reminder while we own the partitions
+    world.fail_next_commit(log, CommitFault.BEFORE)
+    publish(world, 3, start=12)
+    more, ownership = take(log, 3)
+    with pytest.raises(CommitFailedError):
+        log.commit(ownership, next_offsets(more), [], dict.fromkeys(places, "never seen"))
+    log.rebuild()
+    assert (reset(log) or {}).items() >= notes.items()
+    more, ownership = take(log, 3)
+    log.commit(ownership, next_offsets(more), [])
+    log.close()
+    left = {place: note for place, note in notes.items() if place not in next_offsets(more)}
+    assert {place: note for place, note in (reset(world.open("1")) or {}).items() if note} == left
 
 
 @pytest.mark.parametrize("fault", list(CommitFault))

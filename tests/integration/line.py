@@ -25,9 +25,11 @@ from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.results import RedisResults
 from inspector.domain.alert import Alert
 from inspector.domain.errors import ServiceUnavailableError
+from inspector.domain.reject_alert import RejectAlert
 from inspector.domain.result import InspectionResult
-from inspector.pipeline import alert_record
+from inspector.pipeline import alert_record, reject_record
 from inspector.pipeline.ports import LogRecord
+from inspector.pipeline.reject_record import is_reject_alert
 
 START_TIMEOUT_S = 120.0
 
@@ -118,7 +120,15 @@ class Line:
         wait_for(lambda: (lag := self.lag()) is not None and lag <= at_most, timeout_s, self.logs)
 
     def alerts(self) -> list[Alert]:
-        return [alert_record.decode(record.value or b"") for record in self._committed("alerts")]
+        return [
+            alert_record.decode(record.value or b"")
+            for record in self._committed("alerts")
+            if not is_reject_alert(record)
+        ]
+
+    def reject_alerts(self) -> list[RejectAlert]:
+        records = [record for record in self._committed("alerts") if is_reject_alert(record)]
+        return [reject_record.decode(record.value or b"") for record in records]
 
     def dead_letters(self) -> list[LogRecord]:
         return list(self._committed("dead-letter"))

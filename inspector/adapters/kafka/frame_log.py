@@ -20,7 +20,15 @@ from inspector.adapters.kafka.reconnect import Reconnect
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
-from inspector.pipeline.ports import CommitFailedError, FencedError, LogRecord, OutRecord, Ownership, Polled
+from inspector.pipeline.ports import (
+    NO_NOTES,
+    CommitFailedError,
+    FencedError,
+    LogRecord,
+    OutRecord,
+    Ownership,
+    Polled,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +124,7 @@ class KafkaFrameLog:
             return Polled((), None)
         if standing.changed:
             self._settle(standing)
-            return Polled((), standing.ownership, reset=True)
+            return Polled((), standing.ownership, reset=True, notes=standing.notes)
         return Polled(self._take(batches), standing.ownership)
 
     def pause(self) -> None:
@@ -132,7 +140,11 @@ class KafkaFrameLog:
             self._consumer.resume(*self._consumer.assignment())
 
     def commit(
-        self, ownership: Ownership, next_offsets: Mapping[tuple[str, int], int], records: Sequence[OutRecord]
+        self,
+        ownership: Ownership,
+        next_offsets: Mapping[tuple[str, int], int],
+        records: Sequence[OutRecord],
+        notes: Mapping[tuple[str, int], str] = NO_NOTES,
     ) -> None:
         """See ``ports.FrameLog``.
 
@@ -149,7 +161,13 @@ class KafkaFrameLog:
         try:
             with self._watchdog.guard("a transaction", self._commit_limit_s):
                 transaction.commit_transaction(
-                    self._producer, ownership.handle, next_offsets, records, self._flush_timeout_s, self._on_milestone
+                    self._producer,
+                    ownership.handle,
+                    next_offsets,
+                    records,
+                    self._flush_timeout_s,
+                    self._on_milestone,
+                    notes,
                 )
         except errors.KafkaError as error:
             if transaction.is_fenced(error):

@@ -21,11 +21,12 @@ _COMMITTED_TIMEOUT_MS = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Our place in the group after a poll; ``positions`` are the next offsets where they were just sought."""
+    """Our place in the group after a poll; where it changed, the next offsets and the notes committed beside them."""
 
     ownership: Ownership
     changed: bool
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    notes: dict[tuple[str, int], str] = field(default_factory=dict)
 
 
 class MembershipGuard:
@@ -34,6 +35,7 @@ class MembershipGuard:
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._settled: object = None
+        self._notes: dict[tuple[str, int], str] = {}
 
     def check(self) -> Standing | None:
         """Look at the membership after a poll; seek if it changed. None: not a settled member, nothing may be used.
@@ -52,13 +54,17 @@ class MembershipGuard:
             return Standing(ownership, changed=False)
         # Not settled until every partition stands where it should, so that an error below leads to another attempt.
         self._settled = None
+        self._notes = {}
         positions = {(tp.topic, tp.partition): self._seek(tp) for tp in sorted(assignment)}
         self._settled = current
-        return Standing(ownership, changed=True, positions=positions)
+        return Standing(ownership, changed=True, positions=positions, notes=self._notes)
 
     def _seek(self, partition: TopicPartition) -> int:
-        committed = self._consumer.committed(partition, timeout_ms=_COMMITTED_TIMEOUT_MS)
+        committed = self._consumer.committed(partition, metadata=True, timeout_ms=_COMMITTED_TIMEOUT_MS)
         if committed is None:
-            committed = self._consumer.beginning_offsets([partition], timeout_ms=_COMMITTED_TIMEOUT_MS)[partition]
-        self._consumer.seek(partition, committed)
-        return int(committed)
+            offset = self._consumer.beginning_offsets([partition], timeout_ms=_COMMITTED_TIMEOUT_MS)[partition]
+        else:
+            offset = committed.offset
+            self._notes[partition.topic, partition.partition] = committed.metadata or ""
+        self._consumer.seek(partition, offset)
+        return int(offset)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.frame import FrameSource
-from inspector.pipeline.ports import CommitFailedError, FencedError, LogRecord, OutRecord, Ownership
+from inspector.pipeline.ports import NO_NOTES, CommitFailedError, FencedError, LogRecord, OutRecord, Ownership
 
 PartitionKey = tuple[str, int]
 
@@ -28,6 +28,7 @@ class _Group:
     members: dict[str, str] = field(default_factory=dict)  # member id -> topic
     assignment: dict[PartitionKey, str] = field(default_factory=dict)
     committed: dict[PartitionKey, int] = field(default_factory=dict)
+    notes: dict[PartitionKey, str] = field(default_factory=dict)
 
 
 class MemoryBroker:
@@ -73,6 +74,11 @@ class MemoryBroker:
         """Return the next offset committed for each partition that has one."""
         with self._lock:
             return dict(self._group(group_id).committed)
+
+    def committed_notes(self, group_id: str) -> dict[PartitionKey, str]:
+        """Return what was committed beside each of those offsets."""
+        with self._lock:
+            return dict(self._group(group_id).notes)
 
     def plan_commit_fault(self, fault: CommitFault) -> None:
         """Let the next commit that has no plan yet fail like this."""
@@ -142,8 +148,9 @@ class MemoryBroker:
         ownership: Ownership,
         next_offsets: Mapping[PartitionKey, int],
         records: Sequence[OutRecord],
+        notes: Mapping[PartitionKey, str] = NO_NOTES,
     ) -> None:
-        """Append records and commit offsets in one step.
+        """Append records and commit offsets in one step, with a note beside each.
 
         Raises:
             FencedError: a newer owner of ``transactional_id`` exists.
@@ -161,6 +168,7 @@ class MemoryBroker:
             for record in records:
                 self.append(record)
             group.committed.update(next_offsets)
+            group.notes.update({key: notes.get(key, "") for key in next_offsets})
             if fault is CommitFault.AFTER:
                 raise CommitFailedError("committed, but the answer was lost")
 

@@ -10,7 +10,7 @@ from inspector.adapters.memory.broker import CommitFault, MemoryBroker, Partitio
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
-from inspector.pipeline.ports import LogRecord, OutRecord, Ownership, Polled
+from inspector.pipeline.ports import NO_NOTES, LogRecord, OutRecord, Ownership, Polled
 
 __all__ = ["CommitFault", "MemoryBroker", "MemoryConfigFeed", "MemoryFrameLog", "announce"]
 
@@ -56,7 +56,8 @@ class MemoryFrameLog:
             committed = self._broker.committed_offsets(self._group_id)
             self._positions = {key: committed.get(key, 0) for key in assigned}
             self._settled = ownership
-            return Polled((), ownership, reset=True)
+            notes = self._broker.committed_notes(self._group_id)
+            return Polled((), ownership, reset=True, notes={key: notes.get(key, "") for key in assigned})
         records = () if self._paused else self._fetch(max_records)
         if not records:
             # A caller that polls in a loop must not spin; nothing ever sets the event.
@@ -72,13 +73,17 @@ class MemoryFrameLog:
         self._paused = False
 
     def commit(
-        self, ownership: Ownership, next_offsets: Mapping[tuple[str, int], int], records: Sequence[OutRecord]
+        self,
+        ownership: Ownership,
+        next_offsets: Mapping[tuple[str, int], int],
+        records: Sequence[OutRecord],
+        notes: Mapping[tuple[str, int], str] = NO_NOTES,
     ) -> None:
         """See ``ports.FrameLog``."""
         self._require_sound()
         self._failed = True
         epoch = -1 if self._epoch is None else self._epoch
-        self._broker.commit(self.transactional_id, epoch, self._group_id, ownership, next_offsets, records)
+        self._broker.commit(self.transactional_id, epoch, self._group_id, ownership, next_offsets, records, notes)
         self._failed = False
 
     def rebuild(self) -> None:

@@ -26,6 +26,7 @@ from inspector.apps.bench.pool import LINE_ID, Pool
 from inspector.apps.produce import Pacer
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.pipeline import alert_record
+from inspector.pipeline.reject_record import is_reject_alert
 from inspector.settings import Settings
 
 _SAMPLE_S = 0.25
@@ -290,6 +291,8 @@ class AlertTimes:
         connection = wiring.kafka_connection(self._settings)
         topic = self._settings.kafka.alerts_topic
         for record in read_committed(connection, topic, follow=True, stop=self._stop.is_set):
+            if is_reject_alert(record):
+                continue
             captured_s = alert_record.decode(record.value or b"").captured_at.timestamp()
             if captured_s >= self._since_s:
                 self.latencies_ms.append(1e3 * (time.time() - captured_s))

@@ -22,9 +22,9 @@ def plant() -> None:
     commit, poll = KafkaFrameLog.commit, KafkaFrameLog.poll
     held: list[TopicPartition] = []
 
-    def aborting(log: Any, ownership: Any, next_offsets: Any, records: Any) -> None:
+    def aborting(log: Any, ownership: Any, next_offsets: Any, records: Any, *notes: Any) -> None:
         try:
-            commit(log, ownership, next_offsets, records)
+            commit(log, ownership, next_offsets, records, *notes)
         except CommitFailedError:
             log._producer.abort_transaction()
             held.extend(TopicPartition(*key) for key in next_offsets)

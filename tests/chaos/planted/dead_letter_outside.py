@@ -16,13 +16,13 @@ def plant() -> None:
     commit = KafkaFrameLog.commit
     producers: list[Any] = []
 
-    def committing(log: Any, ownership: Any, next_offsets: Any, records: Sequence[OutRecord]) -> None:
+    def committing(log: Any, ownership: Any, next_offsets: Any, records: Sequence[OutRecord], *notes: Any) -> None:
         if not producers:
             producers.append(KafkaProducer(**log._connection.client_options(), acks="all"))
         letters = [record for record in records if record.topic.endswith("dead-letter")]
         for each in letters:
             sent = producers[0].send(each.topic, value=each.value, key=each.key, headers=list(each.headers))
             sent.get(10)
-        commit(log, ownership, next_offsets, [record for record in records if record not in letters])
+        commit(log, ownership, next_offsets, [record for record in records if record not in letters], *notes)
 
     replace(KafkaFrameLog, "commit", committing)

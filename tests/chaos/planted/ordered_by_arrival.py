@@ -12,7 +12,7 @@ from inspector.adapters.kafka.frame_log import KafkaFrameLog
 def plant() -> None:
     commit = KafkaFrameLog.commit
 
-    def committing(log: Any, ownership: Any, next_offsets: Any, records: Any) -> None:
-        commit(log, ownership, next_offsets, list(reversed(records)))
+    def committing(log: Any, ownership: Any, next_offsets: Any, records: Any, *notes: Any) -> None:
+        commit(log, ownership, next_offsets, list(reversed(records)), *notes)
 
     replace(KafkaFrameLog, "commit", committing)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from inspector.adapters.memory.decode_marks import MarkBook, MemoryDecodeMarks
 from inspector.adapters.memory.log import MemoryBroker, MemoryConfigFeed, MemoryFrameLog
@@ -20,6 +21,7 @@ from inspector.pipeline import alert_record
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.ports import DecodedFrame, OutRecord, Verdict
+from inspector.pipeline.reject_record import is_reject_alert
 
 GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"
 CURSED, SNEAKY = b"\xff\xd8\xff breaks the engine", b"\xff\xd8\xff breaks the decoder"
@@ -114,7 +116,7 @@ class World:
             key = f"cam{number % 4}".encode()
             self.broker.append(OutRecord("frames", key, image, (("frame_id", frame_id.encode()),)))
 
-    def loop(self, replica: str = "r1", **limits: float) -> InspectionLoop:
+    def loop(self, replica: str = "r1", **limits: Any) -> InspectionLoop:
         log = MemoryFrameLog(self.broker, group_id="g", replica=replica, frames_topic="frames")
         self.logs.append(log)
         self.lives.append(MemoryDecodeMarks(self.marks))
@@ -143,7 +145,8 @@ class World:
         return all(done.get(("frames", n), 0) == self.broker.end_offset(("frames", n)) for n in range(3))
 
     def alerts(self) -> list[str]:
-        return [alert_record.decode(r.value or b"").frame_id for r in self.broker.committed_records("alerts")]
+        records = [r for r in self.broker.committed_records("alerts") if not is_reject_alert(r)]
+        return [alert_record.decode(record.value or b"").frame_id for record in records]
 
     def dead(self) -> list[tuple[str, str]]:
         letters = [dict(record.headers) for record in self.broker.committed_records("dead")]
