@@ -14,6 +14,7 @@ import logging
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from cluster_of_three import BROKERS, running_cluster
 from matrix_rows import ROWS
-from results import RESULTS, Line, as_table, line_of, update
+from results import RESULTS, Line, as_table, broken_line, line_of, update
 from scenario import Row, run
 
 from inspector.apps.console import print_table
@@ -61,7 +62,12 @@ def play(rows: Sequence[Row], folder: Path, scale: float, brokers: int, results:
     with running_cluster(folder / "cluster", brokers) as cluster:
         for number, row in enumerate(rows):
             started_s = time.monotonic()
-            line = line_of(run(row, cluster, folder / f"row-{number}", scale), brokers)
+            try:
+                line = line_of(run(row, cluster, folder / f"row-{number}", scale), brokers)
+            except Exception as error:
+                # The rows after it are worth playing all the same; this one stands there as what it is.
+                traceback.print_exc()
+                line = broken_line(row, f"{type(error).__name__}: {error}")
             update(results, line)
             lines.append(line)
             print(f"{row.name}: {line.verdict} in {time.monotonic() - started_s:.0f} s", file=sys.stderr, flush=True)

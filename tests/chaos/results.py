@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from findings import Kind
 from matrix_rows import ROWS
 from rich.table import Table
-from scenario import RowResult
+from scenario import Row, RowResult
 
 from inspector.apps.console import cell, table
 
@@ -80,9 +80,14 @@ def line_of(result: RowResult, brokers: int) -> Line:
     )
 
 
+def broken_line(row: Row, why: str) -> Line:
+    """Return the line of a row that did not come to its end."""
+    return replace(_never_run(row), verdict=f"NOT CLEAN: the row broke off: {why[:300]}")
+
+
 def update(path: Path, line: Line) -> None:
     """Put one line into the file; rows that were never run stand there as such."""
-    known = {row.name: _never_run(row.name, row.times, row.frames) for row in ROWS}
+    known = {row.name: _never_run(row) for row in ROWS}
     if path.exists():
         known.update({old.fault: old for old in read(path.read_text()) if old.fault in known})
     known[line.fault] = line
@@ -107,8 +112,8 @@ def as_table(lines: Iterable[Line]) -> Table:
     return made
 
 
-def _never_run(name: str, times: int, frames: int) -> Line:
-    return Line(name, "", f"0 of {times}", f"0 of {frames}", "", "", "", "", "", "", _NOT_RUN)
+def _never_run(row: Row) -> Line:
+    return Line(row.name, "", f"0 of {row.times}", f"0 of {row.frames}", "", "", "", "", "", "", _NOT_RUN)
 
 
 def _markdown(lines: Iterable[Line]) -> Iterator[str]:

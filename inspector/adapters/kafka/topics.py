@@ -19,6 +19,9 @@ _DAY_MS = 24 * 60 * 60 * 1000
 # Whatever a producer compressed is stored plain: images do not shrink, a reader without the codec cannot read it, and
 # the limits on sizes are then those of what comes out, so that nothing small can unpack into gigabytes.
 _PLAIN = {"compression.type": "uncompressed"}
+# By the brokers' clock, not the sender's: retention would take a frame of a gateway whose clock stands in 1970 within
+# minutes, inspected or not, and an alert of an inspector whose clock is an hour ahead would be refused for ever.
+_DATED_BY_BROKERS = {"message.timestamp.type": "LogAppendTime"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class TopicPlan:
     def specs(self) -> tuple[TopicSpec, ...]:
         """Return the topics with their settings."""
         in_sync = str(max(1, self.replication_factor - 1))
-        kept = {"retention.ms": str(self.records_retention_ms), "min.insync.replicas": in_sync}
+        kept = _DATED_BY_BROKERS | {"retention.ms": str(self.records_retention_ms), "min.insync.replicas": in_sync}
         frames = (
             kept
             | _PLAIN
