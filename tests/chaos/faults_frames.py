@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from injected_names import DEADLY
 from kafka import KafkaProducer
-from scenario import Stage
+from scenario import INSPECTORS, Stage
 from truth import EXPECTED_HEADER, REJECT_PREFIX
 
 from inspector.domain.outcome import RejectReason
@@ -45,6 +48,15 @@ def hostile(salt: str) -> Iterator[tuple[dict[str, Any], RejectReason]]:
         yield {"key": _KEY, "value": value, "headers": [("content_type", b"image/jpeg")]}, reason
 
 
+def publish(stage: Stage, records: Iterable[tuple[dict[str, Any], RejectReason]]) -> None:
+    """Publish records as a stranger's producer would; each tells the truth keeper why it is to be rejected."""
+    with closing(KafkaProducer(bootstrap_servers=stage.cluster.services.kafka_bootstrap, acks="all")) as producer:
+        for record, reason in records:
+            expected = (EXPECTED_HEADER, f"rejected:{reason.value}".encode())
+            producer.send(stage.line.topic("frames"), **{**record, "headers": [*record.get("headers", ()), expected]})
+        producer.flush(60)
+
+
 @dataclass
 class HostileFrames:
     """A burst of records that must become dead letters, one each, in between the frames of the line."""
@@ -64,14 +76,8 @@ class HostileFrames:
     def inject(self, stage: Stage) -> None:
         if not self._rss_mib:
             self._rss_mib = {pid: rss_mib(pid) for pid in stage.fleet.pids().values()}
-        bootstrap = stage.cluster.services.kafka_bootstrap
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
         kinds = cycle(hostile(uuid.uuid4().hex))
-        for record, reason in islice(kinds, self.burst):
-            expected = (EXPECTED_HEADER, f"rejected:{reason.value}".encode())
-            producer.send(stage.line.topic("frames"), **{**record, "headers": [*record.get("headers", ()), expected]})
-        producer.flush(60)
-        producer.close()
+        publish(stage, islice(kinds, self.burst))
         stage.happened(self.burst)
 
     def finish(self, stage: Stage) -> None:
@@ -80,6 +86,34 @@ class HostileFrames:
             stage.problems.append(f"an inspector grew by {max(grown):.0f} MiB")
         letters = len(stage.line.committed("dead-letter"))
         stage.note = f"{letters} dead letters; RSS grew by at most {max(grown):.0f} MiB"
+
+
+@dataclass
+class DeadlyFrame:
+    """A frame whose decoding ends the process by SIGSEGV, among good ones; inspectors are killed beside it."""
+
+    timeout_s: float = 300.0
+    worker_options: Sequence[str] = ("--plant=injected.decode",)
+
+    @property
+    def how(self) -> str:
+        return "a frame that ends its decoder by SIGSEGV; at once, SIGKILL of an inspector"
+
+    def prepare(self, stage: Stage) -> None:
+        stage.fleet.foreseen |= {-signal.SIGSEGV}
+
+    def inject(self, stage: Stage) -> None:
+        letters = len(stage.line.committed("dead-letter"))
+        image = _IMAGE + DEADLY + uuid.uuid4().bytes
+        publish(stage, [({"key": b"deadly", "value": image}, RejectReason.DECODER_CRASH)])
+        time.sleep(stage.rng.uniform(0, 2))
+        stage.fleet.kill(stage.rng.choice(INSPECTORS))
+        stage.wait(lambda: len(stage.line.committed("dead-letter")) > letters, self.timeout_s, "its dead letter")
+        stage.happened()
+
+    def finish(self, stage: Stage) -> None:
+        deaths = sum(death.code == -signal.SIGSEGV for death in stage.fleet.deaths)
+        stage.note = f"{deaths} deaths by decoding"
 
 
 def rss_mib(pid: int) -> float:

@@ -4,3 +4,4 @@ from __future__ import annotations
 
 MEMORY_LIMIT, MEMORY_REFUSALS = "memory-frames", "memory-refusals"
 CLOCK_OFFSET = "clock-offset"
+DEADLY = b"chaos/deadly"

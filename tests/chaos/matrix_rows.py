@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults_frames import HostileFrames, SpoolDiskFull
+from faults_frames import DeadlyFrame, HostileFrames, SpoolDiskFull
 from faults_inside import BadWeights, ClockSteps, OutOfMemory
 from faults_inspectors import KilledAt, RebalanceStorm, StoppedAt
 from faults_links import ProducerKilled, ProducerKilledDraining, SlowLink, StalledEndTxn
@@ -45,6 +45,7 @@ ROWS: tuple[Row, ...] = (
     Row("clock steps", lambda _scale: ClockSteps(), times=8, frames=5_000),
     Row("out of memory", lambda _scale: OutOfMemory(), times=10, frames=5_000),
     Row("hostile frames", lambda _scale: HostileFrames(), times=1_000, frames=10_000),
+    Row("decode that crashes", lambda _scale: DeadlyFrame(), times=10, frames=5_000),
     Row("bad weights", lambda _scale: BadWeights(), times=4, frames=2_000),
     Row(
         "large frames, inspector killed",
