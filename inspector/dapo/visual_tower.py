@@ -48,16 +48,20 @@ class VisualTower(nn.Module):
                 taps.append(last[:, skip:])
         return VisualFeatures(self.pool(last, skip), tuple(taps))
 
-    def embed(self, images: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def embed(self, images: Tensor, corner: tuple[int, int] = (0, 0), seen: Tensor | None = None) -> Tensor:
         """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``.
 
         Images may be smaller than the model's square: ``corner`` is the row and column of the patch they begin at.
+        ``seen``, int64 [B, n], picks n patches of each image; P is then n.
         """
         patches = self.vit.conv1(images)
         places = self._places(corner, (patches.shape[-2], patches.shape[-1]))
         patches = patches.flatten(2).transpose(1, 2)
         cls = self.vit.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
-        embedded: Tensor = self.vit.ln_pre(torch.cat([cls, patches], dim=1) + places)
+        placed = torch.cat([cls, patches], dim=1) + places
+        if seen is not None:
+            placed = torch.cat([placed[:, :1], picked(placed[:, 1:], seen)], dim=1)
+        embedded: Tensor = self.vit.ln_pre(placed)
         return embedded
 
     def _places(self, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -79,6 +83,11 @@ class VisualTower(nn.Module):
             pooled = self.vit.ln_post(pooled)
         projected: Tensor = pooled @ self.vit.proj
         return projected
+
+
+def picked(patches: Tensor, which: Tensor) -> Tensor:
+    """Return of each image's ``patches`` [B, P, D] those that ``which``, int64 [B, n], numbers: [B, n, D]."""
+    return patches.gather(1, which[..., None].expand(-1, -1, patches.shape[-1]))
 
 
 def load_visual_tower(spec: ModelSpec) -> VisualTower:

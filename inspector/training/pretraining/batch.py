@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -34,7 +35,8 @@ class StepBatch:
     """B pairs: ``pictures`` float32 [2B, 3, S, S], RGB 0..1, first views before second ones; the first views' masks.
 
     ``type_mask`` int64 [B, S, S] numbers ``words`` from 1; ``captions`` 2B sentences; ``corner`` is the patch of the
-    model's square that the pictures begin at; ``contexts`` are the context variants in turn.
+    model's square that the pictures begin at; ``contexts`` are the context variants in turn. ``seen``: which patches of
+    each picture are looked at, int64 [2B, n] rising, n a square number; None: all of them.
     """
 
     pictures: Tensor
@@ -43,6 +45,7 @@ class StepBatch:
     captions: tuple[str, ...]
     corner: tuple[int, int]
     contexts: tuple[int, ...]
+    seen: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,15 @@ def _paint(seed: int, number: int, size_px: int) -> Pair:
     return render_pair((seed, number), size_px, _shared["photographs"])
 
 
-def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px: int, contexts: int) -> StepBatch:
+def step_batch(
+    pairs: Sequence[Pair],
+    step: int,
+    seed: int,
+    grid: int,
+    patch_px: int,
+    contexts: int,
+    seen_share: float = 1.0,
+) -> StepBatch:
     """Return the pairs of ``step`` as tensors, with words, places and contexts that ``seed`` and ``step`` choose.
 
     Args:
@@ -138,6 +149,7 @@ def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px:
         grid: patches a side of the model's own square.
         patch_px: side of a patch.
         contexts: variants of the learnable context that there are.
+        seen_share: about how many of a picture's patches are looked at, above 0, at most 1.
     """
     rng = np.random.default_rng([seed, 1, step])
     pictures = np.stack([p.first for p in pairs] + [p.second for p in pairs])[..., ::-1]
@@ -150,7 +162,8 @@ def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px:
     known = [words_of(DEFECT_TYPES[k - 1]) for k in labels]
     # The name itself half of the time: it is what most vocabularies say.
     words = tuple(w[0] if rng.random() < 0.5 else w[int(rng.integers(len(w)))] for w in known)
-    room = grid - pictures.shape[1] // patch_px
+    side = pictures.shape[1] // patch_px
+    room = grid - side
     return StepBatch(
         torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(rows[masks]),
@@ -158,4 +171,14 @@ def step_batch(pairs: Sequence[Pair], step: int, seed: int, grid: int, patch_px:
         (*(p.caption for p in pairs), *(caption(rng, p.surface, ()) for p in pairs)),
         (int(rng.integers(room + 1)), int(rng.integers(room + 1))),
         tuple(int(k) for k in rng.permutation(contexts)[:_CONTEXTS]),
+        _some_patches(rng, len(pictures), side, seen_share),
     )
+
+
+def _some_patches(rng: np.random.Generator, count: int, side: int, share: float) -> Tensor | None:
+    """Draw patches of ``count`` pictures of ``side`` x ``side``: a square number, so that they are a smaller grid."""
+    kept = round(side * math.sqrt(share))
+    if kept >= side:
+        return None
+    drawn = [np.sort(rng.permutation(side * side)[: max(1, kept) ** 2]) for _ in range(count)]
+    return torch.from_numpy(np.stack(drawn))

@@ -49,10 +49,10 @@ class Learner(nn.Module):
         """The tower of words, on this model's own weights."""
         return TextTower(getattr(self.clip, "text", self.clip), self._tokenizer, self.shape.context_length)
 
-    def see(self, images: Tensor, corner: tuple[int, int]) -> VisualFeatures:
-        """Encode normalised ``images`` [B, 3, S, S], S up to the model's size; ``corner``: the patch they begin at."""
+    def see(self, images: Tensor, corner: tuple[int, int], seen: Tensor | None = None) -> VisualFeatures:
+        """Encode normalised ``images`` [B, 3, S, S], S up to the model's size; the rest as ``VisualTower.embed``."""
         visual = self.visual
-        return visual.forward_embedded(visual.embed(images, corner), self.prompts.visual_tokens)
+        return visual.forward_embedded(visual.embed(images, corner, seen), self.prompts.visual_tokens)
 
     def words(self, types: Sequence[str], contexts: Sequence[int]) -> Tensor:
         """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all.

@@ -13,11 +13,12 @@ from inspector.training.options import MAX_SEED
 class PretrainingOptions:
     """What decides the result of a run, beside the model, the photographs and the teacher.
 
-    A step sees ``pairs_a_step`` pairs of pictures of ``crop_px``; the last ``full_share`` of the run sees them at the
-    model's own size. The learning rate rises to ``lr`` over ``warmup_steps``, stays, and falls to nothing over the last
-    ``decay_share`` of the run: a run that has not begun to fall can be made longer. Weights of the losses: see
-    ``losses.py``. ``average_decay``: the model that comes out is the mean of the weights over about 1 / (1 - decay)
-    steps.
+    A step sees ``pairs_a_step`` pairs of pictures of ``crop_px``, of each picture ``seen_share`` of its patches, drawn
+    anew: more pictures in the same time (Li et al., "Scaling Language-Image Pre-training via Masking", CVPR 2023). The
+    last ``full_share`` of the run sees them whole and at the model's own size. The learning rate rises to ``lr`` over
+    ``warmup_steps``, stays, and falls to nothing over the last ``decay_share`` of the run: a run that has not begun to
+    fall can be made longer. Weights of the losses: see ``losses.py``. ``average_decay``: the model that comes out is
+    the mean of the weights over about 1 / (1 - decay) steps.
 
     Raises:
         BadInputError: a number out of range.
@@ -25,6 +26,7 @@ class PretrainingOptions:
 
     pairs_a_step: int = 8
     crop_px: int = 192
+    seen_share: float = 0.5
     full_share: float = 0.1
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
@@ -43,6 +45,7 @@ class PretrainingOptions:
         check_number("crop_px", self.crop_px, 64)
         check_number("lr", self.lr, 0, 1, low_excluded=True)
         check_number("warmup_steps", self.warmup_steps, 1)
+        check_number("seen_share", self.seen_share, 0, 1, low_excluded=True)
         check_number("seed", self.seed, 0, MAX_SEED)
         check_number("weight_decay", self.weight_decay, 0)
         for name in ("full_share", "decay_share", "average_decay"):

@@ -176,7 +176,8 @@ class _Run:
         state.forget_gradients()
         losses = {name: torch.zeros((), device=device) for name in LOSSES}
         if pairs:
-            batch = step_batch(pairs, request.step, self.options.seed, shape.grid[0], shape.patch_size_px, CONTEXTS)
+            grid, patch_px, seen = shape.grid[0], shape.patch_size_px, self._seen_share(request.step)
+            batch = step_batch(pairs, request.step, self.options.seed, grid, patch_px, CONTEXTS, seen)
             share = len(pairs) / self.options.pairs_a_step
             made = self.objective(batch)
             torch.autograd.backward(made["total"] * share)
@@ -190,6 +191,9 @@ class _Run:
             )
         state.apply(flat[: -len(told)], request.step, self.options.rate(request.step, self.steps))
         return dict(zip(losses, means, strict=True)), stops > 0
+
+    def _seen_share(self, step: int) -> float:
+        return 1.0 if self.options.full_size(step, self.steps) else self.options.seen_share
 
     def _tell(self, done: int, losses: Mapping[str, float], steps_per_s: float) -> None:
         if not self.processes.writes:

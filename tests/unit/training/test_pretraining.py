@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import pytest
 import torch
 from pretraining_kit import RENDERED, SHORT, STEPS, TINY, constant, run, same, stop_after, tensors
@@ -24,6 +25,7 @@ from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import Vocabulary
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, render_pair
+from inspector.training.model_folder import write_model_folder
 from inspector.training.options import TrainingStoppedError
 from inspector.training.pretraining.batch import Painter, Request, painter, step_batch
 from inspector.training.pretraining.learner import Learner
@@ -269,3 +271,42 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
             run(tmp_path)
 
     run(tmp_path, 1, PretrainingListener(step=second))
+
+
+def test_patches_that_are_not_looked_at_change_nothing() -> None:
+    learner = Learner(TINY, DEFECT_TYPES, 8, 0)
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    seen = torch.tensor([[0, 5, 6, 15]])
+    with torch.no_grad():
+        few, whole = learner.see(images, (1, 1), seen), learner.see(images, (1, 1))
+        assert [tap.shape[1] for tap in few.taps] == [4] * 4
+        assert not torch.equal(few.image, whole.image)
+        images[..., 16:32, :16] = 7  # patch 4 of 4 x 4
+        assert torch.equal(learner.see(images, (1, 1), seen).image, few.image)
+        assert torch.equal(learner.see(images, (1, 1), seen).taps[-1], few.taps[-1])
+        images[..., 16:32, 16:32] = 7  # patch 5
+        assert not torch.equal(learner.see(images, (1, 1), seen).image, few.image)
+
+
+def test_a_step_draws_other_patches_of_each_picture_and_as_many_as_asked() -> None:
+    pairs = [painted((3, number), 96) for number in range(2)]
+    seen = step_batch(pairs, 0, 3, 6, 16, 5, 0.5).seen
+    assert seen is not None
+    assert seen.shape == (4, 16)  # the square next to half of 36
+    assert all(len(set(row)) == 16 and row == sorted(row) and row[0] >= 0 and row[-1] < 36 for row in seen.tolist())
+    assert len({tuple(row) for row in seen.tolist()}) == 4
+    assert step_batch(pairs, 0, 3, 6, 16, 5, 1.0).seen is None
+
+
+def test_a_model_that_is_there_can_be_gone_on_with(tmp_path: Path) -> None:
+    made = run(tmp_path / "first", 1)
+    folder = tmp_path / "model"
+    visual: Any = made.clip.visual
+    pixels = {"mean": list(visual.image_mean), "std": list(visual.image_std)}
+    config = {"model_cfg": open_clip.get_model_config(TINY.name) or {}, "preprocess_cfg": pixels}
+    name = f"local-dir:{folder}"
+    write_model_folder(folder, made.clip, config, (made.prompts, made.manifest), "# A card\n", name=name)
+    going_on = Learner(replace(TINY, name=name, pretrained="bundled"), DEFECT_TYPES, 8, 77)
+    before = tensors(made)
+    found = tensors(Pretrained(going_on.clip, going_on.prompts, going_on.manifest))
+    assert {name for name in before if not torch.allclose(before[name], found[name], atol=2e-3)} == set()
