@@ -19,10 +19,11 @@ from inspector.apps import wiring
 from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
-from inspector.domain.outcome import Inspected, Outcome, Rejected
+from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.domain.reject_alert import RejectAlert, RejectEvent
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import StuckError
+from inspector.pipeline.drop_rule import DropLimits, DropPolicy
 from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
@@ -143,6 +144,11 @@ def _limits(settings: Settings) -> LoopLimits:
         max_frame_bytes=settings.limits.max_frame_bytes,
         max_dead_letter_bytes=settings.limits.max_frame_bytes + _DEAD_LETTER_ROOM_BYTES,
         rejects=RejectLimits(**settings.rejects.model_dump()),
+        drops=DropLimits(
+            DropPolicy(settings.batch.drop_policy),
+            settings.batch.drop_when_lag_frames,
+            settings.batch.drop_when_older_s,
+        ),
     )
 
 
@@ -186,6 +192,7 @@ class _Reporter:
         self.frames += report.counts.taken
         for outcome in report.outcomes:
             self._tell(outcome)
+        _tell_dropped([outcome for outcome in report.outcomes if isinstance(outcome, Dropped)])
         for alert in report.reject_alerts:
             _tell_rejects(alert)
         if time.monotonic() - self._since_s >= _SUMMARY_EVERY_S:
@@ -234,6 +241,21 @@ class _Reporter:
                 anomaly_score=round(alert.anomaly_score, 3),
                 weights_version=result.weights_version[:12],
             )
+
+
+def _tell_dropped(dropped: Sequence[Dropped]) -> None:
+    """One line a batch: a line that cannot keep up would drown its log in one a frame. Each has its dead letter."""
+    if dropped:
+        places = sorted((each.source.partition, each.source.offset) for each in dropped)
+        _log.warning(
+            "dropped",
+            frames=len(dropped),
+            cameras=dict(Counter(each.camera_id for each in dropped).most_common(8)),
+            reasons=sorted({each.reason.value for each in dropped}),
+            first="{}@{}".format(*places[0]),
+            last="{}@{}".format(*places[-1]),
+            detail=dropped[-1].detail,
+        )
 
 
 def _tell_rejects(alert: RejectAlert) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from inspector.domain.alert import Alert
@@ -70,14 +71,26 @@ class Rejected:
     attempts: int = 1
 
 
+class DropReason(StrEnum):
+    """Which bound of the drop policy a frame was beyond."""
+
+    LAG = "lag"
+    AGE = "age"
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The frame was left out under a drop policy the line asked for."""
+    """The frame was left out under a drop policy the line asked for, and becomes one dead letter without its bytes."""
 
     source: FrameSource
-    reason: str
+    reason: DropReason
+    detail: str = ""
     frame_id: str | None = None
     camera_id: str | None = None
+    captured_at: datetime | None = None
+    key: bytes | None = None
+    size_bytes: int = 0
+    sha256: str = ""
 
 
 Outcome = Inspected | Rejected | Dropped

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from inspector.domain.frame import FrameSource
-from inspector.domain.outcome import Rejected, RejectReason
+from inspector.domain.outcome import Dropped, Rejected, RejectReason
 from inspector.domain.schema_version import require_readable
 from inspector.pipeline.ports import OutRecord
 
 DEAD_LETTER_SCHEMA = "inspection.dead-letter/1"
+DROPPED = "dropped"
+"""The ``reason`` of a frame that was not rejected but left out under the drop policy."""
 
 _MAX_DETAIL_BYTES = 1024
 _MAX_KEY_BYTES = 1024
@@ -28,7 +30,7 @@ def encode(rejected: Rejected, topic: str, max_bytes: int) -> OutRecord:
     """
     digest = hashlib.sha256(rejected.raw).hexdigest()
     fits = len(rejected.raw) <= max_bytes and rejected.reason is not RejectReason.DUPLICATE
-    value = rejected.raw if fits else _reference(rejected, digest)
+    value = rejected.raw if fits else _reference(rejected.source, len(rejected.raw), digest)
     headers = {
         "schema": DEAD_LETTER_SCHEMA,
         "reason": rejected.reason.value,
@@ -75,6 +77,30 @@ def read_source(headers: Sequence[tuple[str, bytes]]) -> LetterOrigin | None:
     return LetterOrigin(FrameSource(text.get("topic", ""), int(partition), int(offset)), text.get("reason", ""))
 
 
+def encode_dropped(dropped: Dropped, topic: str) -> OutRecord:
+    """Make the dead letter of a frame that the drop policy left out: a reference to it, with its sha256."""
+    source, captured_at = dropped.source, dropped.captured_at
+    headers = {
+        "schema": DEAD_LETTER_SCHEMA,
+        "reason": DROPPED,
+        "detail": f"{dropped.reason.value}: {dropped.detail}",
+        "topic": source.topic,
+        "partition": str(source.partition),
+        "offset": str(source.offset),
+        "attempts": "0",
+        "payload": "reference",
+        "size_bytes": str(dropped.size_bytes),
+        "sha256": dropped.sha256,
+        "frame_id": dropped.frame_id or "",
+        "camera_id": dropped.camera_id or "",
+        "captured_at": "" if captured_at is None else captured_at.isoformat(),
+        **_key_facts(dropped.key),
+    }
+    own = tuple((name, text.encode(errors="replace")[:_MAX_DETAIL_BYTES]) for name, text in headers.items() if text)
+    value = _reference(source, dropped.size_bytes, dropped.sha256)
+    return OutRecord(topic, None if _too_long(dropped.key) else dropped.key, value, own)
+
+
 def _too_long(key: bytes | None) -> bool:
     return key is not None and len(key) > _MAX_KEY_BYTES
 
@@ -86,15 +112,14 @@ def _key_facts(key: bytes | None) -> dict[str, str]:
     return {"key_sha256": hashlib.sha256(key).hexdigest(), "key_size_bytes": str(len(key))}
 
 
-def _reference(rejected: Rejected, digest: str) -> bytes:
-    source = rejected.source
+def _reference(source: FrameSource, size_bytes: int, digest: str) -> bytes:
     return json.dumps(
         {
             "topic": source.topic,
             "partition": source.partition,
             "offset": source.offset,
             "sha256": digest,
-            "size_bytes": len(rejected.raw),
+            "size_bytes": size_bytes,
         }
     ).encode()
 

@@ -19,6 +19,7 @@ from inspector.domain.errors import FrameRejectedError
 from inspector.domain.frame import Frame, FrameSource
 from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
+from inspector.pipeline.drop_rule import DropRule
 from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ports import NO_TAG, DecodedFrame, DecodeMarks, Engine, LogRecord, Marked, Unmark
 from inspector.pipeline.scoring import Slot
@@ -45,10 +46,18 @@ class DecodeStage:
     """Owned by the loop's thread; decodes on ``threads`` of its own. A lone decode is stuck after ``timeout_s``."""
 
     def __init__(
-        self, engine: Engine, marks: DecodeMarks, *, threads: int, max_frame_bytes: int, timeout_s: float
+        self,
+        engine: Engine,
+        marks: DecodeMarks,
+        drops: DropRule,
+        *,
+        threads: int,
+        max_frame_bytes: int,
+        timeout_s: float,
     ) -> None:
         self._engine = engine
         self._marks = marks
+        self._drops = drops
         self._max_frame_bytes = max_frame_bytes
         self._timeout_s = timeout_s
         self._pool = ThreadPoolExecutor(threads, "decode")
@@ -60,11 +69,14 @@ class DecodeStage:
     def take(self, record: LogRecord, now_s: float) -> int:
         """Take a record, to be started by ``start``; return the bytes it takes, encoded and decoded."""
         size_bytes = len(record.value or b"")
-        frame: Frame | Rejected
+        frame: Frame | Rejected | Dropped
         try:
             frame = parse(record, self._engine.find_camera, self._max_frame_bytes)
-            # Tiled frames take far more decoded than encoded.
-            size_bytes += self._engine.decoded_bytes(frame)
+            if (why := self._drops.decide(frame)) is not None:
+                frame = outcomes.dropped(record, frame, *why)
+            else:
+                # Tiled frames take far more decoded than encoded.
+                size_bytes += self._engine.decoded_bytes(frame)
         except FrameRejectedError as error:
             frame = outcomes.rejected(record, error)
         self._fresh.append(_Taken(record, now_s, frame, size_bytes))

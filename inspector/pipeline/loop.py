@@ -15,12 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from inspector.domain.errors import ServiceUnavailableError
-from inspector.domain.outcome import Inspected, Outcome, Rejected
+from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.domain.reject_alert import RejectAlert
 from inspector.pipeline import alert_record, dead_letter, outcomes, reject_record
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
+from inspector.pipeline.drop_rule import DropLimits, DropRule
 from inspector.pipeline.ledger import Counts, OffsetLedger
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
 from inspector.pipeline.ports import (
@@ -61,6 +62,7 @@ class LoopLimits:
     score_timeout_s: float = 300.0
     config_poll_s: float = 0.5
     rejects: RejectLimits = field(default_factory=RejectLimits)
+    drops: DropLimits = field(default_factory=DropLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,11 @@ class InspectionLoop:
         self._limits = limits
         self._events = events
         self._marks = marks
+        self._drops = DropRule(limits.drops)
         self._decoding = DecodeStage(
             engine,
             marks,
+            self._drops,
             threads=limits.decode_threads,
             max_frame_bytes=limits.max_frame_bytes,
             timeout_s=limits.score_timeout_s,
@@ -207,7 +211,10 @@ class InspectionLoop:
         if polled.reset:
             self._throw_away()
             self._rejects.restore(polled.notes)
+            self._drops.forget()
         self._ownership = polled.ownership
+        if self._drops.is_on and polled.records:
+            self._drops.see(self._log.ends())
         for record in polled.records:
             self._take(record)
         if polled.records:
@@ -242,7 +249,8 @@ class InspectionLoop:
         try:
             empty = not self._in_flight and not len(self._batcher)
             for slot in self._decoding.start(self._ownership.generation, line_is_empty=empty):
-                self._batcher.add(slot, now_s)
+                # A frame that is left out costs the engine nothing, so it takes no place in a batch.
+                self._batcher.add(slot, now_s, weight=0 if isinstance(slot.work, Dropped) else 1)
             self._decoding.tidy()
         except ServiceUnavailableError as error:
             self._events.on_trouble("redis is away", str(error))
@@ -318,6 +326,8 @@ class InspectionLoop:
             return [alert_record.encode(outcome.alert, self._topics.alerts)]
         if isinstance(outcome, Rejected):
             return [dead_letter.encode(outcome, self._topics.dead_letter, self._limits.max_dead_letter_bytes)]
+        if isinstance(outcome, Dropped):
+            return [dead_letter.encode_dropped(outcome, self._topics.dead_letter)]
         return []
 
     def _rebuilt(self) -> bool:

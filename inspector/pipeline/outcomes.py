@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from inspector.domain.errors import FrameRejectedError
-from inspector.domain.outcome import Inspected, Outcome, Rejected, RejectReason
+from inspector.domain.frame import Frame
+from inspector.domain.outcome import Dropped, DropReason, Inspected, Outcome, Rejected, RejectReason
 from inspector.domain.result import InspectionResult
 from inspector.pipeline.alert_record import make_alert
 from inspector.pipeline.frame_record import peek_ids
@@ -67,6 +68,21 @@ def rejected(record: LogRecord, error: FrameRejectedError) -> Rejected:
         headers=record.headers,
         frame_id=frame_id,
         camera_id=camera_id,
+    )
+
+
+def dropped(record: LogRecord, frame: Frame, reason: DropReason, detail: str) -> Dropped:
+    """Make the outcome of a frame that the line leaves out."""
+    return Dropped(
+        source=record.source,
+        reason=reason,
+        detail=detail,
+        frame_id=frame.meta.frame_id,
+        camera_id=frame.meta.camera_id,
+        captured_at=frame.meta.captured_at,
+        key=record.key,
+        size_bytes=len(frame.image),
+        sha256=hashlib.sha256(frame.image).hexdigest(),
     )
 
 

@@ -114,6 +114,10 @@ class FrameLog(Protocol):
         """Return how many records of the assigned partitions are not yet polled, as far as known."""
         ...
 
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """Return the offset that the next record of each assigned partition will have, as far as known."""
+        ...
+
     def close(self) -> None:
         """Leave the group and close; never raises."""
         ...

@@ -92,12 +92,30 @@ class ModelSettings(Section):
 
 
 class BatchSettings(Section):
-    """A batch goes when it is full or its oldest frame has waited ``max_wait_ms``."""
+    """A batch goes when it is full or its oldest frame has waited ``max_wait_ms``.
+
+    ``drop_policy``: what a line leaves out that prefers fresh frames to all frames, where more than
+    ``drop_when_lag_frames`` wait on a partition or, with ``oldest``, were captured more than ``drop_when_older_s`` ago.
+    """
 
     max_size: Annotated[int, Field(ge=1, le=1024)] = 8
     max_wait_ms: Annotated[float, Field(ge=0, le=10_000)] = 50.0
     max_queued_frames: Annotated[int, Field(ge=1)] = 48
     decode_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    drop_policy: Literal["none", "oldest", "newest"] = "none"
+    drop_when_lag_frames: Annotated[int, Field(ge=1)] | None = None
+    drop_when_older_s: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _drops_are_bounded(self) -> BatchSettings:
+        bounds = (self.drop_when_lag_frames, self.drop_when_older_s)
+        if self.drop_policy == "none" and bounds != (None, None):
+            raise ValueError("bounds to drop by are set, but drop_policy is none; set it to oldest or newest")
+        if self.drop_policy == "oldest" and bounds == (None, None):
+            raise ValueError("drop_policy oldest needs drop_when_lag_frames or drop_when_older_s")
+        if self.drop_policy == "newest" and (self.drop_when_lag_frames is None or self.drop_when_older_s is not None):
+            raise ValueError("drop_policy newest goes by drop_when_lag_frames alone")
+        return self
 
 
 class RejectSettings(Section):

@@ -192,6 +192,13 @@ class KafkaFrameLog:
         known = ((self._consumer.highwater(tp), self._positions.get((tp.topic, tp.partition))) for tp in assigned)
         return sum(max(0, end - position) for end, position in known if end is not None and position is not None)
 
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """See ``ports.FrameLog``: as of the last fetch from each partition."""
+        if self._consumer is None:
+            return {}
+        known = {(tp.topic, tp.partition): self._consumer.highwater(tp) for tp in self._consumer.assignment()}
+        return {place: end for place, end in known.items() if end is not None}
+
     def close(self) -> None:
         """See ``ports.FrameLog``."""
         self._disconnect()

@@ -95,6 +95,10 @@ class MemoryFrameLog:
         """See ``ports.FrameLog``."""
         return sum(self._broker.end_offset(key) - position for key, position in self._positions.items())
 
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """See ``ports.FrameLog``."""
+        return {place: self._broker.end_offset(place) for place in self._positions}
+
     def close(self) -> None:
         """See ``ports.FrameLog``."""
         if self._member_id is not None:
