@@ -21,6 +21,7 @@ from inspector.adapters.redis import keys
 from inspector.apps import wiring
 from inspector.domain.alert import ALERT_TYPE
 from inspector.domain.frame import FrameSource
+from inspector.pipeline.dead_letter import DROPPED
 from inspector.settings import Settings
 
 _POLL_MS = 200
@@ -115,7 +116,8 @@ def gather(truth: Path, settings: Settings, journal: Path | None, acked: Sequenc
         truth=frames,
         kept=Kept(3600 * kept.good_hours, 3600 * kept.defect_hours, kept.good_per_camera, kept.defect_per_camera),
         alerts=alerts,
-        letters=letters,
+        letters=[letter for letter in letters if letter.reason != DROPPED],
+        dropped=[letter.source for letter in letters if letter.reason == DROPPED],
         results=results,
         once_stored=once_stored,
         committed=committed,

@@ -1,4 +1,4 @@
-"""A camera whose frames are rejected has one alert of its own, and one when it is over, on the real line over a kill."""
+"""A camera whose frames are rejected has one alert of its own, and one when it is over: on a real line, over a kill."""
 
 from __future__ import annotations
 
