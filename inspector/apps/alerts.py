@@ -13,7 +13,6 @@ from inspector.apps import console, wiring
 from inspector.apps.moments import parse_since
 from inspector.domain.alert import Alert
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import to_json
 from inspector.domain.reject_alert import RejectAlert, RejectEvent
 from inspector.pipeline import alert_record, reject_record
 from inspector.pipeline.severity import ACT_NOW
@@ -40,7 +39,7 @@ def run(settings: Settings, since: str | None, follow: bool, last: int | None, a
     for alert in alerts:
         count += 1
         if as_json:
-            print(to_json(alert).decode(), flush=True)
+            console.print_record(alert)
         else:
             out.print(_line(alert) if isinstance(alert, Alert) else _reject_line(alert), soft_wrap=True)
     if count == 0 and not as_json:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from inspector.domain.records import to_json
 from inspector.domain.text import printable
 
 # Where no terminal tells its width, lines go to a file or a pipe: wide enough that nothing there is cut at 80.
@@ -71,6 +72,16 @@ def remark(text: str, style: str = "") -> None:
 def print_json(value: object) -> None:
     """Write ``value`` to stdout as one line of JSON."""
     print(json.dumps(value, default=_plain), flush=True)
+
+
+def print_record(record: object) -> None:
+    """Write a record of the domain to stdout as one line of JSON; in ASCII, so that nothing in it steers a terminal."""
+    print_json(json.loads(to_json(record)))
+
+
+def print_records(records: Sequence[object]) -> None:
+    """Write records of the domain to stdout as one JSON array on a line, as ``print_record`` does."""
+    print_json([json.loads(to_json(record)) for record in records])
 
 
 def print_table(made: Table) -> None:

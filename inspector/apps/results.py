@@ -10,7 +10,6 @@ from inspector.apps import console, wiring
 from inspector.apps.file_names import OutputNames
 from inspector.apps.words import regions_cell
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import to_json
 from inspector.domain.result import InspectionResult
 from inspector.settings import Settings
 
@@ -32,7 +31,7 @@ def run(
         saved = _save_overlays(store, found, overlay_dir)
         console.remark(f"{saved} overlays in {overlay_dir}")
     if as_json:
-        print("[" + ",".join(to_json(result).decode() for result in found) + "]")
+        console.print_records(found)
         return
     if not found:
         return

@@ -7,7 +7,6 @@ from pathlib import Path
 from inspector.apps import console, wiring
 from inspector.dapo.weights_file import save_weights, verify_weights
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import to_json
 from inspector.domain.weights import WeightsManifest
 from inspector.settings import Settings
 
@@ -66,7 +65,7 @@ def _path(settings: Settings, path: Path | None) -> Path:
 
 def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
     if as_json:
-        print(to_json(manifest).decode())
+        console.print_record(manifest)
         return
     made = console.table("", "")
     made.show_header = False

@@ -2,7 +2,9 @@
 
 A script of its own, because it builds on the modules of deploy/local, whose names are too short to share a process
 with the tests'. ``SPEC`` is JSON: certificate files, and the password of Kafka's first user. ``deploy/local/down DIR``
-stops both. Nobody but the broker itself speaks to the controller, with a certificate.
+stops both. Nobody but the broker itself speaks to the controller, with a certificate. Two more listeners show
+certificates that no client should take: one that has expired, and one made out to another host. A third asks for the
+client's certificate instead of a password.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import plan as plans  # noqa: E402
 import process  # noqa: E402
 
 ADMIN = "admin"
+BAD = ("expired", "elsewhere")
+MUTUAL = "mutual"
 
 
 def main(folder: Path, spec: dict[str, str]) -> None:
@@ -27,21 +31,25 @@ def main(folder: Path, spec: dict[str, str]) -> None:
     plan = plans.load(folder)
     if plan is None:
         plan = plans.make(1)
-        plans.save(plan, folder)
+        plans.save(plan, folder)  # for deploy/local/down
     kafka, redis = nodes.nodes(plan, folder)
-    if process.living_pid(kafka.record) is None:
-        process.start(kafka.record, _kafka_command(kafka, plan, spec), kafka.log)
-    if process.living_pid(redis.record) is None:
-        process.start(redis.record, _redis_command(redis, plan, spec), redis.log)
-    print(f"KAFKA_BOOTSTRAP={plan.kafka_bootstrap}")
-    print(f"REDIS_PORT={plan.redis_port}")
+    more = (*BAD, MUTUAL)
+    more_ports = dict(zip(more, plans._free_ports(len(more)), strict=True))
+    process.start(kafka.record, _kafka_command(kafka, plan, spec, more_ports), kafka.log)
+    process.start(redis.record, _redis_command(redis, plan, spec), redis.log)
+    print(json.dumps({"kafka": plan.kafka_bootstrap, "redis_port": plan.redis_port, **more_ports}))
 
 
-def _kafka_command(node: nodes.Node, plan: plans.Plan, spec: dict[str, str]) -> list[str]:
+def _kafka_command(node: nodes.Node, plan: plans.Plan, spec: dict[str, str], more_ports: dict[str, int]) -> list[str]:
     broker = plan.brokers[0]
+    ports = {"SECURE": broker.port, "CONTROLLER": broker.controller_port}
+    ports |= {name.upper(): port for name, port in more_ports.items()}
+    protocols = {name: "SASL_SSL" if name == "SECURE" else "SSL" for name in ports}
     settings = nodes._kafka_settings(node, plan, broker) | {
-        "listeners": f"SECURE://{plans.HOST}:{broker.port},CONTROLLER://{plans.HOST}:{broker.controller_port}",
-        "listener.security.protocol.map": "SECURE:SASL_SSL,CONTROLLER:SSL",
+        "listeners": ",".join(f"{name}://{plans.HOST}:{port}" for name, port in ports.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+        **{f"listener.name.{name}.ssl.keystore.location": spec[f"{name}_certificate"] for name in BAD},
+        **{f"listener.name.{name}.ssl.keystore.type": "PEM" for name in BAD},
         "inter.broker.listener.name": "SECURE",
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
@@ -50,6 +58,7 @@ def _kafka_command(node: nodes.Node, plan: plans.Plan, spec: dict[str, str]) -> 
             f'username="{ADMIN}" password="{spec["password"]}";'
         ),
         "listener.name.controller.ssl.client.auth": "required",
+        f"listener.name.{MUTUAL}.ssl.client.auth": "required",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": spec["kafka_certificate"],
         "ssl.truststore.type": "PEM",

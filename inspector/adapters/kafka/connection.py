@@ -133,7 +133,8 @@ def translated_errors(connection: KafkaConnection, topic: str | None = None) -> 
 def translate(error: BaseException, connection: KafkaConnection, topic: str | None = None) -> InspectorError:
     """Return the error a person gets for one of Kafka's."""
     said = str(error) or type(error).__name__
-    if isinstance(error, _CREDENTIALS):
+    # Where it meets a refusal that it does not expect, the client only names it.
+    if isinstance(error, _CREDENTIALS) or "AuthorizationFailedError" in said:
         return CredentialsError(
             f"Kafka at {connection.bootstrap_servers} to let us in ({connection.security_protocol})",
             said,

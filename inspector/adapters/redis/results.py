@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
@@ -117,8 +119,10 @@ class RedisResults:
                 result = from_json(InspectionResult, data)
                 if result.camera_id == camera_id:  # an expired frame's id may since be another camera's
                     found.append(result)
-        for chunk in _chunks(gone):  # only now: taking members out would shift the pages
-            self._forget([index, arrivals, *_result_keys(chunk)], chunk)
+        # Only now: taking members out would shift the pages. Who may only read leaves them to the next inspector.
+        with suppress(NoPermissionError):
+            for chunk in _chunks(gone):
+                self._forget([index, arrivals, *_result_keys(chunk)], chunk)
         return found
 
     def _newest_ids(self, index: str, newest_ms: int | str, start: int, count: int) -> list[bytes]:
