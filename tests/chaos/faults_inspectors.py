@@ -17,6 +17,7 @@ from inspector.pipeline.milestones import Milestone
 _FIRST_PASSINGS, _LAST_PASSINGS = 5, 40
 _KILL_TIMEOUT_S = 120.0
 _STORM_EVERY_S = 5.0
+_JOIN_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -126,6 +127,8 @@ class RebalanceStorm:
         self._joined += 1
         guest = f"guest-{self._joined}"
         stage.fleet.start(guest)
+        log = stage.line.dir / f"{guest}.log"
+        stage.wait(lambda: '"event": "member ' in log.read_text(errors="replace"), _JOIN_TIMEOUT_S, f"{guest} joined")
         time.sleep(_STORM_EVERY_S)
         if (code := stage.fleet.leave(guest)) != 0:
             stage.problems.append(f"{guest} left with {code}")

@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -32,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="names, or their beginnings; none: all")
     parser.add_argument("--scale", type=float, default=0.02, help="share of each row's faults and frames")
+    parser.add_argument("--rate", type=float, help="frames per second, where the machine is too busy for the rows' own")
     parser.add_argument("--brokers", type=int, choices=(1, BROKERS), default=BROKERS)
     parser.add_argument("--dir", type=Path, help="keep logs and evidence here, in a folder that does not exist yet")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the table to bring up to date")
@@ -41,6 +43,8 @@ def main() -> int:
         print(*(f"{row.name}: {row.times} times, {row.frames} frames" for row in ROWS), sep="\n")
         return 0
     chosen = choose(given.rows)
+    if given.rate is not None:
+        chosen = [replace(row, rate=min(row.rate, given.rate)) for row in chosen]
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # outages are what this is about
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         lines = play(chosen, given.dir or Path(scratch) / "run", given.scale, given.brokers, given.results)

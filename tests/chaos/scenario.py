@@ -18,6 +18,7 @@ from findings import Findings
 from results_timing import Timing, timing
 from scenario_fleet import Fleet
 from scenario_line import ChaosLine, end, running_line
+from scenario_producer import FLUSH_S
 
 from inspector import settings as settings_of
 
@@ -157,7 +158,7 @@ class Producer:
     def finish(self) -> int:
         """Send what can be sent; return the exit code."""
         assert self._process is not None
-        return end(self._process)
+        return end(self._process, 2 * FLUSH_S)
 
     def acked(self) -> int:
         """Return how many acknowledgements it has logged."""

@@ -29,7 +29,7 @@ from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.frame import FrameMeta
 from inspector.domain.outcome import RejectReason
 
-_FLUSH_S = 20.0
+FLUSH_S = 120.0
 _MAGIC = b"\xff\xd8\xff"
 
 
@@ -120,7 +120,7 @@ def main() -> int:
         publish(publisher, one, stop)
         pacer.wait(stop)
         one = next(coming)
-    done = publisher.flush(_FLUSH_S)
+    done = publisher.flush(FLUSH_S)
     publisher.close()
     return 0 if done else 3
 
