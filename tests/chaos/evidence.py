@@ -32,7 +32,10 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class SeenAlert:
-    """One committed alert; ``place`` is its partition and offset in the alerts topic."""
+    """One committed alert; ``place`` is its partition and offset in the alerts topic.
+
+    ``repaired``: `inspector reconcile` sent it, late and therefore out of its camera's order.
+    """
 
     place: tuple[int, int]
     alert_id: str
@@ -41,6 +44,7 @@ class SeenAlert:
     source: FrameSource
     score: float
     weights_version: str
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,7 @@ def _alert(raw: Any) -> SeenAlert:
         FrameSource(**alert["source"]),
         alert["anomaly_score"],
         alert["weights_version"],
+        alert.get("repaired_at") is not None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
@@ -48,7 +48,7 @@ class _Comparison:
         )
 
     def run(self) -> Findings:
-        for frame, expected in _expectations(self._evidence.truth, self._results):
+        for frame, expected in _expectations(self._evidence.truth, self._results, set(self._dropped)):
             self._check(frame, expected)
         self._check_order()
         self._check_batches()
@@ -144,7 +144,8 @@ class _Comparison:
 
     def _check_order(self) -> None:
         last: dict[str, SeenAlert] = {}
-        for alert in sorted(self._evidence.alerts, key=lambda alert: alert.place):
+        in_turn = (alert for alert in self._evidence.alerts if not alert.repaired)  # a repair comes when it comes
+        for alert in sorted(in_turn, key=lambda alert: alert.place):
             before = last.setdefault(alert.camera_id, alert)
             if before.place[0] != alert.place[0]:
                 self._found.add(Kind.OUT_OF_ORDER, f"camera {alert.camera_id} has alerts on two partitions")
@@ -184,14 +185,16 @@ class _Comparison:
         self._found.add(kind, f"{_name(frame)}: {what}")
 
 
-def _expectations(truth: Sequence[TrueFrame], results: Mapping[FrameSource, SeenResult]) -> list[tuple[TrueFrame, str]]:
-    """Pair each frame with what is expected of it: of those that share an id, one is inspected.
+def _expectations(
+    truth: Sequence[TrueFrame], results: Mapping[FrameSource, SeenResult], dropped: Set[FrameSource]
+) -> list[tuple[TrueFrame, str]]:
+    """Pair each frame with what is expected of it: of those that share an id and were not dropped, one is inspected.
 
     That is the first one, where they are in one partition, as the frames of one camera are.
     """
     sharing: dict[str, list[TrueFrame]] = defaultdict(list)
     for frame in truth:
-        if frame.expected == INSPECTED:
+        if frame.expected == INSPECTED and frame.source not in dropped:
             sharing[frame.frame_id].append(frame)
     first: dict[str, FrameSource] = {}
     for frame_id, frames in sharing.items():
@@ -199,10 +202,11 @@ def _expectations(truth: Sequence[TrueFrame], results: Mapping[FrameSource, Seen
         several = len({source.partition for source in in_order}) > 1
         inspected = [source for source in in_order if source in results] if several else []
         first[frame_id] = (inspected or in_order)[0]
-    return [
-        (frame, _DUPLICATE if frame.expected == INSPECTED and first[frame.frame_id] != frame.source else frame.expected)
-        for frame in truth
-    ]
+    return [(frame, _DUPLICATE if _is_another(frame, first) else frame.expected) for frame in truth]
+
+
+def _is_another(frame: TrueFrame, first: Mapping[str, FrameSource]) -> bool:
+    return frame.expected == INSPECTED and first.get(frame.frame_id, frame.source) != frame.source
 
 
 def _by_source(items: Sequence[_Item]) -> dict[FrameSource, list[_Item]]:

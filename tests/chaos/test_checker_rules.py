@@ -1,0 +1,227 @@
+"""Each rule of the checker on made-up evidence: a line in order is clean; what is wrong is found as what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from evidence import Evidence, Kept, SeenAlert, SeenLetter, SeenResult
+from findings import Kind
+from journal import StoredBatch, StoredFrame
+from rules import compare
+from stub_engine import stub_verdict
+from truth import TrueFrame
+
+from inspector.domain.frame import FrameSource
+from inspector.domain.result import PredLabel
+from inspector.pipeline.ports import StoreStatus
+
+TOPIC, CAMERA, WEIGHTS, NOW_S = "frames", "cam", "w1", 1_000_000.0
+KEPT = Kept(good_s=3600, defect_s=7200, good_per_camera=100, defect_per_camera=100)
+
+
+def bytes_of(label: PredLabel, number: int) -> str:
+    """Return the SHA-256 of made-up bytes that the stub judges so."""
+    hashes = (hashlib.sha256(f"{number} {salt}".encode()).hexdigest() for salt in range(10_000))
+    return next(each for each in hashes if stub_verdict(each).label is label)
+
+
+def frame(offset: int, label: PredLabel = PredLabel.NORMAL, expected: str = "inspected") -> TrueFrame:
+    sha256 = bytes_of(label, offset)
+    return TrueFrame(
+        f"f{offset}", CAMERA, TOPIC, 0, offset, sha256, "", offset, expected, timestamp_ms=round(1000 * NOW_S)
+    )
+
+
+def alert(of: TrueFrame, place: int) -> SeenAlert:
+    score = stub_verdict(of.sha256).score
+    return SeenAlert((0, place), f"a{of.offset}", of.camera_id, of.frame_id, of.source, score, WEIGHTS)
+
+
+def result(of: TrueFrame) -> SeenResult:
+    verdict = stub_verdict(of.sha256)
+    written = f"2026-01-01T00:00:00.{of.offset:06}Z"
+    return SeenResult(of.frame_id, of.camera_id, of.source, verdict.label, verdict.score, WEIGHTS, written)
+
+
+def letter(of: TrueFrame, reason: str = "undecodable") -> SeenLetter:
+    return SeenLetter(of.source, reason, of.sha256)
+
+
+def stored(results: tuple[SeenResult, ...], generation: int) -> StoredBatch:
+    frames = tuple(
+        StoredFrame(r.source, r.inspected_at.replace("Z", "+00:00"), r.weights_version, StoreStatus.STORED.value)
+        for r in results
+    )
+    return StoredBatch(1, generation, frames)
+
+
+FIRST, BAD, SECOND, THIRD = (
+    frame(0, PredLabel.ANOMALOUS),
+    frame(1, expected="rejected:undecodable"),
+    frame(2, PredLabel.ANOMALOUS),
+    frame(3),
+)
+RESULTS = (result(FIRST), result(SECOND), result(THIRD))
+IN_ORDER = Evidence(
+    truth=(FIRST, BAD, SECOND, THIRD),
+    kept=KEPT,
+    now_s=NOW_S,
+    alerts=(alert(FIRST, 0), alert(SECOND, 1)),
+    letters=(letter(BAD),),
+    results=RESULTS,
+    committed={0: 4},
+    journal=(stored(RESULTS, 7),),
+)
+
+
+def test_a_line_in_order_is_clean() -> None:
+    found = compare(IN_ORDER, stub_verdict)
+    assert found.clean, found.summary()
+    assert (found.frames, found.alerts, found.dead_letters, found.results) == (4, 2, 1, 3)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is changed, and as what it must be found: each kind, and how often."""
+
+    what: str
+    change: Callable[[Evidence], Evidence]
+    found: dict[Kind, int]
+
+
+def _results(*kept: SeenResult) -> Callable[[Evidence], Evidence]:
+    return lambda line: replace(line, results=kept)
+
+
+WRONG = [
+    Wrong("no outcome", lambda e: replace(e, results=RESULTS[:2], journal=()), {Kind.LOST: 1}),
+    Wrong("no alert", lambda e: replace(e, alerts=e.alerts[:1]), {Kind.LOST: 1}),
+    Wrong("no dead letter", lambda e: replace(e, letters=()), {Kind.LOST: 1}),
+    Wrong("acknowledged, and not there", lambda e: replace(e, acked=[("f9", 0, 9), ("f3", 0, 3)]), {Kind.LOST: 1}),
+    Wrong("two alerts", lambda e: replace(e, alerts=(*e.alerts, alert(SECOND, 2))), {Kind.DUPLICATED: 1}),
+    Wrong("two dead letters", lambda e: replace(e, letters=(letter(BAD), letter(BAD))), {Kind.DUPLICATED: 1}),
+    Wrong(
+        "inspected and rejected",
+        lambda e: replace(e, letters=(*e.letters, letter(THIRD))),
+        {Kind.DUPLICATED: 1, Kind.WRONG_VERDICT: 1},
+    ),
+    Wrong("inspected and dropped", lambda e: replace(e, dropped=[THIRD.source]), {Kind.DUPLICATED: 1}),
+    Wrong("alerts in turn", lambda e: replace(e, alerts=(alert(SECOND, 0), alert(FIRST, 1))), {Kind.OUT_OF_ORDER: 1}),
+    Wrong(
+        "a camera on two partitions",
+        lambda e: replace(e, alerts=(e.alerts[0], replace(e.alerts[1], place=(1, 0)))),
+        {Kind.OUT_OF_ORDER: 1},
+    ),
+    Wrong(
+        "two weights in a batch",
+        lambda e: replace(e, journal=(stored((RESULTS[0], replace(RESULTS[2], weights_version="w2")), 7),)),
+        {Kind.MIXED_WEIGHTS: 1},
+    ),
+    Wrong(
+        "another verdict",
+        _results(*RESULTS[:2], replace(RESULTS[2], label="anomalous")),
+        {Kind.WRONG_VERDICT: 1},
+    ),
+    Wrong("another score", _results(*RESULTS[:2], replace(RESULTS[2], score=0.499)), {Kind.WRONG_VERDICT: 1}),
+    Wrong("another camera", _results(*RESULTS[:2], replace(RESULTS[2], camera_id="x")), {Kind.WRONG_VERDICT: 1}),
+    Wrong("an alert too many", lambda e: replace(e, alerts=(*e.alerts, alert(THIRD, 2))), {Kind.WRONG_VERDICT: 1}),
+    Wrong("another reason", lambda e: replace(e, letters=(letter(BAD, "truncated"),)), {Kind.WRONG_VERDICT: 1}),
+    Wrong(
+        "other bytes in the dead letter",
+        lambda e: replace(e, letters=(replace(letter(BAD), sha256="0" * 64),)),
+        {Kind.WRONG_VERDICT: 1},
+    ),
+    Wrong(
+        "a newer generation had stored it before",
+        lambda e: replace(
+            e, journal=(*e.journal, stored((replace(RESULTS[2], inspected_at="2025-12-31T23:59:59Z"),), 8))
+        ),
+        {Kind.OVERWRITTEN: 1},
+    ),
+    Wrong(
+        "the alert is of other weights",
+        lambda e: replace(e, journal=(), alerts=(e.alerts[0], replace(e.alerts[1], weights_version="w2"))),
+        {Kind.OVERWRITTEN: 1},
+    ),
+    Wrong("an anomalous result is away", _results(RESULTS[0], RESULTS[2]), {Kind.MISSING_RESULT: 1}),
+    Wrong("a normal result is away", _results(*RESULTS[:2]), {Kind.MISSING_RESULT: 1}),
+    Wrong(
+        "an alert of no frame",
+        lambda e: replace(e, alerts=(*e.alerts, replace(e.alerts[1], source=FrameSource(TOPIC, 5, 5), camera_id="x"))),
+        {Kind.UNKNOWN: 1},
+    ),
+    Wrong("a result of no frame", _results(*RESULTS, result(frame(9))), {Kind.UNKNOWN: 1}),
+    Wrong(
+        "a dead letter of no frame", lambda e: replace(e, letters=(letter(BAD), letter(frame(9)))), {Kind.UNKNOWN: 1}
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.what)
+def test_one_thing_wrong_is_found_as_what_it_is(wrong: Wrong) -> None:
+    found = compare(wrong.change(IN_ORDER), stub_verdict)
+    assert dict(found.counts) == wrong.found
+    assert set(found.examples) == set(wrong.found)
+    assert not found.clean
+
+
+def test_a_frame_beyond_the_committed_offset_is_open_and_a_line_that_was_to_be_drained_is_not_clean() -> None:
+    found = compare(replace(IN_ORDER, truth=(*IN_ORDER.truth, frame(4))), stub_verdict)
+    assert not found.counts
+    assert found.open_frames == 1
+    assert not found.clean
+
+
+def test_an_outcome_beyond_the_committed_offset_is_judged_all_the_same() -> None:
+    line = replace(IN_ORDER, committed={0: 2}, alerts=(*IN_ORDER.alerts, alert(SECOND, 2)))
+    assert dict(compare(line, stub_verdict).counts) == {Kind.DUPLICATED: 1}
+
+
+def test_what_retention_took_is_not_missing() -> None:
+    aged = tuple(replace(each, timestamp_ms=round(1000 * (NOW_S - 4000))) for each in IN_ORDER.truth)
+    by_age = compare(replace(IN_ORDER, truth=aged, results=RESULTS[:2]), stub_verdict)
+    assert (by_age.clean, by_age.gone) == (True, 1)
+    too_early = compare(replace(IN_ORDER, truth=aged, results=RESULTS[1:]), stub_verdict)
+    assert dict(too_early.counts) == {Kind.MISSING_RESULT: 1}, "a defect is kept longer"
+
+
+def test_by_count_only_the_first_to_arrive_may_be_gone() -> None:
+    line = replace(IN_ORDER, kept=replace(KEPT, defect_per_camera=1))
+    assert compare(replace(line, results=RESULTS[1:]), stub_verdict).clean
+    found = compare(replace(line, results=(RESULTS[0], RESULTS[2])), stub_verdict)
+    assert dict(found.counts) == {Kind.MISSING_RESULT: 1}
+
+
+def test_of_frames_that_share_an_id_the_first_is_inspected_and_the_others_are_duplicates() -> None:
+    again = replace(frame(4), frame_id=THIRD.frame_id, sha256=THIRD.sha256)
+    line = replace(IN_ORDER, truth=(*IN_ORDER.truth, again), committed={0: 5})
+    assert compare(replace(line, letters=(*line.letters, letter(again, "duplicate"))), stub_verdict).clean
+    assert dict(compare(line, stub_verdict).counts) == {Kind.LOST: 1}
+    swapped = replace(line, letters=(*line.letters, letter(THIRD, "duplicate")), results=(*RESULTS[:2], result(again)))
+    assert set(compare(swapped, stub_verdict).counts) == {Kind.WRONG_VERDICT}
+
+
+def test_a_dropped_frame_has_its_outcome_and_its_repetition_is_no_duplicate() -> None:
+    again = replace(frame(4), frame_id=THIRD.frame_id, sha256=THIRD.sha256)
+    line = replace(IN_ORDER, truth=(*IN_ORDER.truth, again), committed={0: 5}, journal=(), dropped=[THIRD.source])
+    assert compare(replace(line, results=(*RESULTS[:2], result(again))), stub_verdict).clean
+
+
+def test_a_repaired_alert_may_come_late() -> None:
+    late = replace(alert(FIRST, 1), repaired=True)
+    assert compare(replace(IN_ORDER, alerts=(alert(SECOND, 0), late)), stub_verdict).clean
+
+
+def test_without_a_stub_alerts_and_results_are_held_against_each_other() -> None:
+    assert compare(IN_ORDER, None).clean
+    found = compare(replace(IN_ORDER, alerts=IN_ORDER.alerts[:1]), None)
+    assert dict(found.counts) == {Kind.LOST: 1}
+
+
+def test_a_few_examples_stand_for_many() -> None:
+    found = compare(replace(IN_ORDER, truth=tuple(frame(n) for n in range(4, 40)), committed={0: 40}), stub_verdict)
+    assert found[Kind.LOST] == 36
+    assert 0 < len(found.examples[Kind.LOST]) < 36
