@@ -24,7 +24,8 @@ from inspector.domain.reject_alert import RejectAlert, RejectEvent
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import StuckError
 from inspector.pipeline.drop_rule import DropLimits, DropPolicy
-from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.loop import InspectionLoop
+from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
 from inspector.pipeline.ports import DecodeMarks, Engine, FencedError, FrameLog

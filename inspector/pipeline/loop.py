@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
-from inspector.domain.reject_alert import RejectAlert
 from inspector.pipeline import alert_record, dead_letter, outcomes, reject_record
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
-from inspector.pipeline.drop_rule import DropLimits, DropRule
-from inspector.pipeline.ledger import Counts, OffsetLedger
-from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
+from inspector.pipeline.drop_rule import DropRule
+from inspector.pipeline.ledger import OffsetLedger
+from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.milestones import Milestone
 from inspector.pipeline.ports import (
     CommitFailedError,
     DecodeMarks,
@@ -37,63 +37,7 @@ from inspector.pipeline.ports import (
     StoreStatus,
 )
 from inspector.pipeline.reject_watch import RejectWatch
-from inspector.pipeline.reject_window import RejectLimits
 from inspector.pipeline.scoring import BatchScorer, Slot
-
-
-@dataclass(frozen=True, slots=True)
-class LoopLimits:
-    """Bounds of one inspector.
-
-    ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed, their bytes
-    encoded and decoded.
-    ``score_timeout_s`` is how long a batch may take before the engine counts as stuck.
-    """
-
-    batch_max_size: int = 8
-    batch_max_wait_s: float = 0.05
-    max_queued_frames: int = 48
-    max_queued_bytes: int = 256 * 2**20
-    max_batches_in_flight: int = 2
-    decode_threads: int = 2
-    max_frame_bytes: int = 16 * 2**20
-    max_dead_letter_bytes: int = 20 * 2**20
-    retry_s: float = 1.0
-    score_timeout_s: float = 300.0
-    config_poll_s: float = 0.5
-    rejects: RejectLimits = field(default_factory=RejectLimits)
-    drops: DropLimits = field(default_factory=DropLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class OutTopics:
-    """Where alerts and dead letters go."""
-
-    alerts: str
-    dead_letter: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitReport:
-    """One committed batch."""
-
-    counts: Counts
-    outcomes: Sequence[Outcome] = field(repr=False)
-    store_ms: float = 0.0
-    commit_ms: float = 0.0
-    reject_alerts: Sequence[RejectAlert] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LoopEvents:
-    """What the loop tells: a committed batch, trouble it recovers from (what, detail), and how far a batch has come.
-
-    The milestones of the transaction itself are the log's to tell.
-    """
-
-    on_commit: Callable[[CommitReport], None] = lambda _: None
-    on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
-    on_milestone: OnMilestone = nobody_listens
 
 
 @dataclass(slots=True)

@@ -19,7 +19,8 @@ from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline import alert_record
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.loop import CommitReport, InspectionLoop, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.loop import InspectionLoop
+from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.ports import DecodedFrame, OutRecord, Verdict
 from inspector.pipeline.reject_record import is_reject_alert
 
