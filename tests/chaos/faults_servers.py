@@ -62,7 +62,8 @@ class AllBrokersDown:
             stage.node("kill", broker)
         time.sleep(self.away_s)
         # All together: one of three has no quorum and would never answer.
-        subprocess.run([sys.executable, str(LOCAL / "up"), str(stage.cluster.services.dir)], check=True)
+        up = [sys.executable, str(LOCAL / "up"), str(stage.cluster.services.dir)]
+        subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
         stage.happened()
         stage.wait(lambda: is_whole(stage), _WHOLE_AGAIN_S, "all brokers in sync again")
 
@@ -141,8 +142,8 @@ class RedisFull:
 class RedisLogCut:
     """SIGKILL of Redis and the end of its log gone, as after a power cut on a disk that lied; then started again."""
 
-    cut_bytes: int = 5_000
-    worker_options: Sequence[str] = ()
+    cut_bytes: int = 20_000
+    worker_options: Sequence[str] = ("--plant=injected.one_version",)
 
     @property
     def how(self) -> str:

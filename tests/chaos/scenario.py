@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from results_timing import Timing, timing
 from scenario_fleet import Fleet
 from scenario_line import ChaosLine, end, running_line
 from scenario_producer import FLUSH_S
+from stub_engine import stub_verdict
 
 from inspector import settings as settings_of
 
@@ -97,7 +99,8 @@ class Row:
 
     ``fault`` takes the scale at which the row is run, 1 for full size, and shortens outages by it. ``rate`` is frames a
     second, ``gap_s`` the time left to the line between two faults. ``proxied``: whose link to the brokers is the
-    proxy's, ``inspectors`` or ``producer``.
+    proxy's, ``inspectors`` or ``producer``. ``repaired``: the fault takes results that were stored, so ``inspector
+    reconcile --repair`` comes before the checker.
     """
 
     name: str
@@ -108,6 +111,8 @@ class Row:
     frame_bytes: int = 20_000
     gap_s: float = 5.0
     proxied: str = ""
+    repaired: bool = False
+    real_model: bool = False
     producer_options: Mapping[str, object] = field(default_factory=dict)
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -139,6 +144,7 @@ class Producer:
         config = line.proxied_config if row.proxied == "producer" else line.config
         self._arguments = ["-c", str(config), "--dir", str(line.dir)]
         self._arguments += [f"--{name}={value}" for name, value in options.items()]
+        self._arguments += ["--pictures"] if row.real_model else []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -171,17 +177,22 @@ def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResu
     with running_line(cluster, folder, **row.sections) as line:
         fault = row.fault(scale)
         config = line.proxied_config if row.proxied == "inspectors" else line.config
-        stage = Stage(
-            line, Fleet(line, config, options=fault.worker_options), Producer(line, row), random.Random(row.name)
-        )
+        options = [*fault.worker_options, *(["--plant=injected.real_model"] if row.real_model else [])]
+        stage = Stage(line, Fleet(line, config, options), Producer(line, row), random.Random(row.name))
         keeper = line.start("truth.py", str(line.truth_log), "-c", str(line.config), "--follow", log="truth.log")
         with stage.at_the_end:
             _play(stage, fault, row, max(1, round(scale * row.times)), round(scale * row.frames))
+        if row.repaired:
+            _repair(stage)
         code = end(keeper)
         if code != 0:
             stage.problems.append(f"the truth keeper ended with {code}")
         findings = check(
-            line.truth_log, settings_of.load(line.config), journal=line.dir, acked=[line.dir / "acked.jsonl"]
+            line.truth_log,
+            settings_of.load(line.config),
+            journal=line.dir,
+            acked=[line.dir / "acked.jsonl"],
+            verdict_of=None if row.real_model else stub_verdict,
         )
         outcomes = [*line.committed("alerts"), *line.committed("dead-letter")]
         if stage.problems or not findings.clean:
@@ -189,6 +200,17 @@ def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResu
         return RowResult(
             row, fault.how, stage.times, findings, timing(outcomes, stage.healed_at_s), stage.problems, stage.note
         )
+
+
+def _repair(stage: Stage) -> None:
+    done = stage.line.repair()
+    if done.returncode != 0:
+        stage.problems.append(f"reconcile --repair ended with {done.returncode}: {done.stderr[-300:]}")
+        return
+    repaired = json.loads(done.stdout)["repaired"]
+    stage.note = (
+        f"repaired by reconcile: {', '.join(f'{kind} {count}' for kind, count in repaired.items()) or 'nothing'}"
+    )
 
 
 def _play(stage: Stage, fault: Fault, row: Row, times: int, frames: int) -> None:

@@ -65,7 +65,7 @@ class Fleet:
 
     line: ChaosLine
     config: Path
-    options: Sequence[str] = ()
+    options: Sequence[str]
     stop_s: float = 15.0
     arming: Arming = lambda _replica, _life: ()
     foreseen: frozenset[int] = frozenset({-signal.SIGKILL, EXIT_TRY_AGAIN})

@@ -76,6 +76,11 @@ class ChaosLine:
             check=False,
         )
 
+    def repair(self) -> subprocess.CompletedProcess[str]:
+        """Run ``inspector reconcile --repair`` to its end, with the stub for a scorer."""
+        command = [sys.executable, str(CHAOS / "scenario_repair.py"), "-c", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
     def lag(self) -> int | None:
         """Return how many frames are published and not committed; None while the brokers do not say."""
         try:

@@ -41,6 +41,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cameras", type=int, default=12)
     parser.add_argument("--frame-bytes", type=int, default=20_000)
     parser.add_argument("--reject-one-in", type=int, default=0, help="a frame that cannot be decoded; 0: none")
+    parser.add_argument("--pictures", action="store_true", help="JPEGs that a real decoder takes, of their own size")
     parser.add_argument("--spool-dir", type=Path, help="instead of RUN/spool")
     parser.add_argument("--window-frames", type=int, default=100, help="frames under way in memory")
     return parser
@@ -53,6 +54,20 @@ def image(camera_id: str, sequence: int, size_bytes: int, reject_one_in: int) ->
     if reject_one_in and sequence % reject_one_in == reject_one_in - 1:
         head = REJECT_PREFIX + RejectReason.UNDECODABLE.value.encode() + b"\n"
     return head + hashlib.shake_256(seed).digest(size_bytes - len(head))
+
+
+def picture(camera_id: str, sequence: int) -> bytes:
+    """Return a JPEG of a grey brushed part, 240 x 320, every fourth with a dark mark; about 20 kB."""
+    import numpy as np
+
+    from inspector.vision.opencv import cv2
+
+    rng = np.random.default_rng([sequence, *camera_id.encode()])
+    rows = rng.normal(150, 6, (240, 1, 1)) + rng.normal(0, 3, (240, 320, 1))
+    part = np.clip(rows, 0, 255).astype(np.uint8).repeat(3, axis=2)
+    if sequence % 4 == 0:
+        cv2.circle(part, (int(rng.integers(60, 260)), int(rng.integers(60, 180))), 26, (20, 20, 30), -1)
+    return bytes(cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
 
 
 def meta(camera_id: str, sequence: int) -> FrameMeta:
@@ -83,7 +98,11 @@ def frames(given: argparse.Namespace, acked: Path) -> Iterator[tuple[bytes, Fram
         for camera_id in following:
             sequence = following[camera_id]
             following[camera_id] += 1
-            yield image(camera_id, sequence, given.frame_bytes, given.reject_one_in), meta(camera_id, sequence)
+            if given.pictures:
+                value = picture(camera_id, sequence)
+            else:
+                value = image(camera_id, sequence, given.frame_bytes, given.reject_one_in)
+            yield value, meta(camera_id, sequence)
 
 
 def publish(publisher: FramePublisher, one: tuple[bytes, FrameMeta], stop: threading.Event) -> None:
