@@ -26,7 +26,7 @@ from inspector import settings as settings_of
 
 INSPECTORS = ("a", "b", "c")
 
-_WARM_UP_S = 120.0
+_WARM_UP_S = 240.0
 _WAIT_EVERY_S = 0.5
 _DRAIN_S = 300.0
 
