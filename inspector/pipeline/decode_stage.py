@@ -147,9 +147,11 @@ class DecodeStage:
             slot = Slot(taken.record, taken.taken_s, _set_aside(taken), taken.size_bytes)
         else:
             marked = self._mark([taken], fencing_token, alone=True)
-            slot = self._submitted(taken, marked[taken.record.source])
-            if isinstance(slot.work, Future) and not wait([slot.work], self._timeout_s).done:
+            work = self._pool.submit(self._engine.decode, taken.frame)
+            if not wait([work], self._timeout_s).done:
                 raise StuckError(f"decoding {taken.record.source} did not end in {self._timeout_s:.0f} s")
+            self._end(marked[taken.record.source])
+            slot = Slot(taken.record, taken.taken_s, work, taken.size_bytes)
         self._careful.popleft()
         return slot
 
