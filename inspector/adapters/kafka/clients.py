@@ -13,12 +13,14 @@ from inspector.adapters.kafka.build import build
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, unknown_topic
 from inspector.adapters.kafka.header_names import accept_any_header_name
 from inspector.adapters.kafka.join_keeper import keep_finished_joins
+from inspector.adapters.kafka.parked_records import hand_out_parked_records
 from inspector.adapters.kafka.unreadable import hand_out_unreadable_batches
 
 _log = logging.getLogger(__name__)
 
 accept_any_header_name()
 hand_out_unreadable_batches()
+hand_out_parked_records()
 
 # Kafka returns the first record of a fetch however large it is, so these bound memory and what a slow link has to
 # carry before `request_timeout_ms`, not the size of a frame.
