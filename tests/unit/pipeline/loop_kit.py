@@ -21,6 +21,7 @@ from inspector.pipeline import alert_record
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.milestones import Milestone
 from inspector.pipeline.ports import DecodedFrame, OutRecord, Verdict
 from inspector.pipeline.reject_record import is_reject_alert
 
@@ -102,6 +103,7 @@ class World:
     engine: FakeEngine = field(default_factory=FakeEngine)
     reports: list[CommitReport] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    milestones: list[Milestone] = field(default_factory=list)
     refused: list[Announcement] = field(default_factory=list)
     logs: list[MemoryFrameLog] = field(default_factory=list)
     lives: list[MemoryDecodeMarks] = field(default_factory=list)
@@ -136,7 +138,7 @@ class World:
             ),
             OutTopics("alerts", "dead"),
             LoopLimits(**{**defaults, **limits}),  # type: ignore[arg-type]
-            LoopEvents(self.reports.append, lambda what, _: self.troubles.append(what)),
+            LoopEvents(self.reports.append, lambda what, _: self.troubles.append(what), self.milestones.append),
         )
 
     def drained(self) -> bool:
