@@ -31,14 +31,15 @@ def show(settings: Settings, path: Path | None, as_json: bool) -> None:
 
 
 def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
-    """Verify a weights file in every respect, and that it was made for the configured model.
+    """Verify a weights file in every respect, that it was made for the configured model, and what it gives with it.
 
     Raises:
         BadInputError: the first thing that does not hold.
     """
     where = _path(settings, path)
     with console.status("loading the model"):
-        _, manifest = wiring.load_prompt_weights(settings, where)
+        weights, manifest = wiring.load_prompt_weights(settings, where)
+        wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
     if as_json:
         console.print_json({"file": str(where), "version": manifest.version, "ok": True})
         return

@@ -230,7 +230,9 @@ def engine(settings: Settings) -> InspectionEngine:
     if not manifest.trained:
         logging.getLogger(__name__).warning(UNTRAINED)
     cameras = settings.domain_cameras()
-    return engine_of(settings, weights, manifest, settings.domain_products(), cameras, settings.cameras.allow_unknown)
+    made = engine_of(settings, weights, manifest, settings.domain_products(), cameras, settings.cameras.allow_unknown)
+    made.check_golden_batch()
+    return made
 
 
 def engine_of(

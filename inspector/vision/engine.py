@@ -23,6 +23,7 @@ from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodeLimits, decode
+from inspector.vision.golden_batch import check_scores, golden_batch
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.plan import Plan
 from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
@@ -135,6 +136,16 @@ class InspectionEngine:
         except Exception:
             return False
         return True
+
+    def check_golden_batch(self) -> None:
+        """Try the weights on pictures known beforehand.
+
+        Raises:
+            BadInputError: they give scores that are none.
+        """
+        pixels = golden_batch(self.image_size_px)
+        plan = self._book.calibration_plan("", "default")
+        check_scores(self._scorer.score(pixels, [plan] * len(pixels))[0], self.weights_version)
 
     def score_raw(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
         """Score one batch without judging it; a frame of the camera's own bank is left out of the bank."""

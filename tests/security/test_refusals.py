@@ -19,7 +19,7 @@ from inspector.domain.errors import BadInputError, CredentialsError, InspectorEr
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-TIMEOUT_S = 6.0
+TIMEOUT_S = 3.0
 
 
 def refusal(connection: KafkaConnection) -> InspectorError:
