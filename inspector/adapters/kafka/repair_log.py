@@ -30,8 +30,8 @@ class RepairLog:
     """
 
     def __init__(self, connection: KafkaConnection, *, group_id: str, max_record_bytes: int) -> None:
-        # Inspectors are GROUP-REPLICA, and no name holds a colon: no replica's name meets this one.
-        self.transactional_id = f"{group_id}:reconcile"
+        # Inspectors are GROUP-REPLICA, and no replica's name holds a colon: none meets this one.
+        self.transactional_id = f"{group_id}-:reconcile"
         self._connection = connection
         with translated_errors(connection):
             self._producer: Any = clients.transactional_producer(
