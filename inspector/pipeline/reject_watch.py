@@ -23,7 +23,7 @@ PartitionKey = tuple[str, int]
 # Brokers take 4096 bytes by default (offset.metadata.max.bytes), and refuse the whole commit above it.
 MAX_NOTE_BYTES = 3000
 # Camera ids come from outside; of more than these on one partition, the longest quiet are forgotten.
-_MAX_CAMERAS = 2000
+_MAX_CAMERAS = 500
 _VERSION = 1
 # A producer may stamp its records as it likes; what is beyond the calendar must not stop the line.
 _MAX_TIMESTAMP_MS = 253_402_300_799_000
