@@ -132,7 +132,11 @@ class Proxy:
             )
         ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0] in done:
+                # What a client sent before it gave up is on its way all the same, and arrives when nobody expects it.
+                tasks.append(asyncio.ensure_future(requests.delivered()))
+                await asyncio.wait({tasks[-1], tasks[2]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
@@ -168,6 +172,10 @@ class _Pipe:
     async def put(self, data: bytes, stall_s: float) -> None:
         await self._waiting.put((time.monotonic() + self._link.delay_s + stall_s, data))
 
+    async def delivered(self) -> None:
+        """Return when everything that was put has been passed on."""
+        await self._waiting.join()
+
     async def deliver(self) -> None:
         while True:
             due_s, data = await self._waiting.get()
@@ -178,3 +186,4 @@ class _Pipe:
                     await asyncio.sleep(len(piece) / self._link.bytes_per_s)
                 self._writer.write(piece)
                 await self._writer.drain()
+            self._waiting.task_done()

@@ -82,6 +82,19 @@ def test_a_server_that_is_down_is_a_closed_connection(echo: int) -> None:
     proxy.close()
 
 
+def test_what_a_client_sent_arrives_late_though_the_client_is_gone() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        proxy = Proxy([server.getsockname()[1]])
+        proxy.link.stalled_api, proxy.link.stall_s = END_TXN, 0.5
+        with socket.create_connection((HOST, proxy.ports[0])) as client:
+            client.sendall(request(END_TXN))
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(65536) == request(END_TXN)
+    proxy.close()
+
+
 def test_a_cut_ends_what_is_connected_and_takes_nobody_until_it_is_mended(echo: int) -> None:
     proxy = Proxy([echo])
     with socket.create_connection((HOST, proxy.ports[0]), timeout=5) as connection:
