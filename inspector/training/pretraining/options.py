@@ -34,10 +34,10 @@ class PretrainingOptions:
     warmup_steps: int = 300
     decay_share: float = 0.25
     average_decay: float = 0.998
-    texture_weight: float = 4.0
+    texture_weight: float = 2.0
     pair_weight: float = 2.0
     caption_weight: float = 0.2
-    defect_weight: float = 0.2
+    defect_weight: float = 0.4
     seed: int = 0
 
     def __post_init__(self) -> None:
