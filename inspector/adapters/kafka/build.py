@@ -13,6 +13,7 @@ from inspector.adapters.kafka.last_words import close_failed_handshakes, hear_la
 hear_last_words()
 close_failed_handshakes()
 
+_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 _TIMEOUTS = (errors.KafkaTimeoutError, errors.RequestTimedOutError)
 
 
@@ -21,7 +22,8 @@ def build(client_class: Callable[..., Any], **options: Any) -> Any:
 
     A client connects while it is made. Where that fails, kafka-python leaves the network thread and its sockets
     behind: one more with every attempt while the brokers are away. Here they are closed. And it says only that it
-    could not connect in time, whatever the reason: here the last one met is raised, a refused password for instance.
+    could not connect in time, whatever the reason: here the last one met is raised. A refused password is raised at
+    once: it would be refused again.
     """
     networks: list[Any] = []
     failures: list[Exception] = []
@@ -46,15 +48,20 @@ def _note_failures(network: Any, failures: list[Exception]) -> None:
 
     The attempt that runs into the end of the time given says only that, so it does not count.
     """
-    connect = network._manager.get_connection
+    manager = network._manager
+    connect = manager.get_connection
 
-    def note(failure: Exception) -> None:
-        if not isinstance(failure, _TIMEOUTS):
-            failures[:] = [failure]
+    def noting(node_id: Any, *arguments: Any, **options: Any) -> Any:
+        connection = connect(node_id, *arguments, **options)
 
-    def noting(*arguments: Any, **options: Any) -> Any:
-        connection = connect(*arguments, **options)
+        def note(failure: Exception) -> None:
+            if not isinstance(failure, _TIMEOUTS):
+                failures[:] = [failure]
+            if isinstance(failure, _REFUSED) and manager.cluster.is_bootstrap(node_id):
+                # What the client itself does with some refusals, so that the next attempt raises instead of knocking.
+                manager._auth_failures[node_id] = failure
+
         connection.init_future.add_errback(note)
         return connection
 
-    network._manager.get_connection = noting
+    manager.get_connection = noting
