@@ -58,7 +58,7 @@ class SeenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SeenResult:
-    """One result in Redis."""
+    """One result in Redis; ``repaired``: `inspector reconcile` scored the frame again, by the weights of then."""
 
     frame_id: str
     camera_id: str
@@ -67,6 +67,7 @@ class SeenResult:
     score: float
     weights_version: str
     inspected_at: str
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ def _results(client: Any) -> Iterator[SeenResult]:
                     result["anomaly_score"],
                     result["weights_version"],
                     result["inspected_at"],
+                    result.get("repaired_at") is not None,
                 )
 
 

@@ -130,7 +130,7 @@ class _Comparison:
         writer, owner = self._generations(frame.source, result)
         if writer is not None and writer < owner:
             self._add(Kind.OVERWRITTEN, frame, f"by generation {writer}, after generation {owner} had stored it")
-        elif alerts and (alerts[0].weights_version, alerts[0].score) != (result.weights_version, result.score):
+        elif alerts and not result.repaired and not _of_one_scoring(alerts[0], result):
             self._add(
                 Kind.OVERWRITTEN,
                 frame,
@@ -242,6 +242,10 @@ def _writers(evidence: Evidence) -> dict[FrameSource, dict[datetime, int]]:
 
 def _anomalous(alerts: Sequence[SeenAlert], result: SeenResult | None) -> bool:
     return bool(alerts) or (result is not None and result.label == PredLabel.ANOMALOUS)
+
+
+def _of_one_scoring(alert: SeenAlert, result: SeenResult) -> bool:
+    return (alert.weights_version, alert.score) == (result.weights_version, result.score)
 
 
 def _moment(text: str) -> datetime:

@@ -86,7 +86,7 @@ SLOW = [
     Case("auto_commit", Kind.LOST, killed, ("--act", "kill:scored:5", "--score-ms", "200")),
     Case("futures_unchecked", Kind.LOST, straight, ("--plant", "expired_send")),
     Case("abort_and_reuse", Kind.LOST, killed, ("--plant", "stale_commit", "--act", "kill:committed:3")),
-    Case("no_reseek", Kind.DUPLICATED, rejoined, ("--plant", "range_assignor")),
+    Case("no_reseek", Kind.DUPLICATED, rejoined, ("--plant", "range_assignor", "--plant", "rejoins_first")),
     Case("unfenced", Kind.OVERWRITTEN, taken_over, ("--plant", "stopped_before_storing")),
     Case("weights_mid_batch", Kind.MIXED_WEIGHTS),
     Case("swapped_verdicts", Kind.WRONG_VERDICT),

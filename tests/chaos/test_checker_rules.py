@@ -215,6 +215,12 @@ def test_a_repaired_alert_may_come_late() -> None:
     assert compare(replace(IN_ORDER, alerts=(alert(SECOND, 0), late)), stub_verdict).clean
 
 
+def test_a_repaired_result_may_be_of_other_weights_than_its_alert() -> None:
+    again = replace(RESULTS[0], weights_version="w2", inspected_at="2026-01-02T00:00:00Z")
+    assert dict(compare(replace(IN_ORDER, results=(again, *RESULTS[1:])), stub_verdict).counts) == {Kind.OVERWRITTEN: 1}
+    assert compare(replace(IN_ORDER, results=(replace(again, repaired=True), *RESULTS[1:])), stub_verdict).clean
+
+
 def test_without_a_stub_alerts_and_results_are_held_against_each_other() -> None:
     assert compare(IN_ORDER, None).clean
     found = compare(replace(IN_ORDER, alerts=IN_ORDER.alerts[:1]), None)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from weakref import WeakSet
 
-from kafka.structs import TopicPartition
+from kafka.structs import MemberState
 from patching import replace
 
-from inspector.adapters.kafka.membership import MembershipGuard
-
-_TIMEOUT_MS = 15_000
+from inspector.adapters.kafka.membership import MembershipGuard, Standing
+from inspector.pipeline.ports import Ownership
 
 
 def plant() -> None:
-    def stand(guard: Any, partition: TopicPartition) -> int:
-        return int(guard._consumer.position(partition, timeout_ms=_TIMEOUT_MS) or 0)
+    check = MembershipGuard.check
+    begun: WeakSet[MembershipGuard] = WeakSet()
 
-    replace(MembershipGuard, "_seek", stand)
+    def check_once(guard: MembershipGuard) -> Standing | None:
+        if guard not in begun:
+            standing = check(guard)
+            if standing is not None:
+                begun.add(guard)
+            return standing
+        metadata = guard._consumer.group_metadata()
+        if metadata.state != MemberState.STABLE or metadata.generation_id < 0:
+            return None
+        ownership = Ownership(metadata.member_id, metadata.generation_id, metadata)
+        return Standing(ownership, changed=False)
+
+    replace(MembershipGuard, "check", check_once)
