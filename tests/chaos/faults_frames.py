@@ -25,6 +25,7 @@ _IMAGE = b"\xff\xd8\xff" + bytes(2_000)
 _KEY = b"hostile"
 _MIB = 2**20
 _FILL_TIMEOUT_S = 300.0
+_LETTERS_TIMEOUT_S = 300.0
 
 
 def hostile(salt: str) -> Iterator[tuple[dict[str, Any], RejectReason]]:
@@ -82,11 +83,14 @@ class HostileFrames:
         stage.happened(self.burst)
 
     def finish(self, stage: Stage) -> None:
-        grown = [rss_mib(pid) - before for pid, before in self._rss_mib.items()]
+        done = stage.wait(
+            lambda: len(stage.line.committed("dead-letter")) >= stage.times, _LETTERS_TIMEOUT_S, "letters"
+        )
+        letters = len(stage.line.committed("dead-letter"))
+        grown = [rss_mib(pid) - before for pid, before in self._rss_mib.items() if done]
         if max(grown, default=0.0) > self.grown_at_most_mib:
             stage.problems.append(f"an inspector grew by {max(grown):.0f} MiB")
-        letters = len(stage.line.committed("dead-letter"))
-        stage.note = f"{letters} dead letters; RSS grew by at most {max(grown):.0f} MiB"
+        stage.note = f"{letters} dead letters; RSS grew by at most {max(grown, default=0.0):.0f} MiB"
 
 
 @dataclass
