@@ -82,7 +82,7 @@ def run(config: Path, *arguments: str, **environment: str) -> subprocess.Complet
         [sys.executable, "-m", "inspector", *arguments, "-c", str(config)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         env={**os.environ, **environment},
     )
 
