@@ -120,7 +120,7 @@ class BadWeights:
 
     def prepare(self, stage: Stage) -> None:
         sound = stage.line.dir / "weights.safetensors"
-        made = stage.line.command("weights", "init", "--out", str(sound))
+        made = stage.line.command("weights", "init", str(sound))
         assert made.returncode == 0, made.stderr
 
     def inject(self, stage: Stage) -> None:
