@@ -34,8 +34,9 @@ from inspector.pipeline.reconciliation import (
 from inspector.settings import Settings
 
 _MAX_ALERT_BYTES = 2**20
-# A frame's alert is stamped after the frame, up to the difference of two clocks. Brokers refuse records stamped more
-# than an hour ahead, so from a day before the first frame on no alert of it can be missed, and none is sent twice.
+# A frame's alert is stamped after the frame: by the brokers, or, in topics that others made, up to the difference of
+# two clocks. Brokers refuse records stamped more than an hour ahead, so from a day before the first frame on no alert
+# of it can be missed, and none is sent twice.
 _ALERTS_BEFORE = timedelta(days=1)
 _WINDOW = 500
 

@@ -118,6 +118,7 @@ def test_what_was_trimmed_is_gone_and_what_was_deleted_is_lost(subject: Subject)
 HERE, OTHER = "frames:0:10", "frames:0:3"
 ABSENT = [
     ((HERE, False, 5, "frames:0:20", 1), StoredState.GONE),  # trimmed: the list is full
+    ((HERE, False, 5, "frames:0:2", 1), StoredState.GONE),  # trimmed: a frame that was repaired later stands first
     ((HERE, False, 4, "frames:0:20", 1), StoredState.GONE),  # trimmed under a lower limit, or before others were lost
     ((HERE, False, 4, "frames:0:2", 1), StoredState.LOST),  # the list begins before it and has room
     ((HERE, True, 5, "frames:0:20", 1), StoredState.LOST),  # the lists hold it

@@ -13,6 +13,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import frames
 import pytest
 import redis
 from findings import Findings
@@ -354,6 +355,7 @@ def letter(line: SmallLine, result: InspectionResult) -> OutRecord:
     return dead_letter.encode(rejected, f"{line.line.prefix}dead-letter", 1000)
 
 
+@pytest.mark.long
 def test_what_retention_let_go_is_no_gap(
     services: Services, tmp_path: Path, topic_prefix: str, reconcile: Reconcile
 ) -> None:
@@ -369,3 +371,36 @@ def test_what_retention_let_go_is_no_gap(
         assert sum(reconcile(line)["found"].values()) >= 10
         assert reconcile(line, repair=True)["consistent"]
         assert reconcile(line, repair=True)["found"] == {}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_lost_frames_are_scored_by_the_lines_own_model_and_bank(
+    services: Services, tmp_path: Path, topic_prefix: str, tiny_model: str
+) -> None:
+    model = {"name": tiny_model, "pretrained": "random"}
+    with running_line(services, tmp_path, topic_prefix, model=model) as line:
+        normal = tmp_path / "normal"
+        normal.mkdir()
+        for seed in range(12):
+            (normal / f"{seed}.jpg").write_bytes(frames.jpeg(frames.part(1000 + seed)))
+        line.run("enroll", "cam1", str(normal))
+        line.publish(
+            {"key": b"cam1", "value": frames.jpeg(frames.part(seed, marked=seed % 3 == 0))} for seed in range(24)
+        )
+        inspector = line.start_inspector("a")
+        line.wait_drained()
+        inspector.terminate()
+        assert inspector.wait(60) == 0
+        before, alerts = line.results(), line.alerts()
+        for frame_id in before:
+            lose(SmallLine(line), before[frame_id])
+        report = json.loads(line.run("reconcile", "--repair", "--json").stdout)
+        assert (report["consistent"], sum(report["repaired"].values())) == (True, 24)
+        after = line.results()
+        assert after.keys() == before.keys()
+        for frame_id, result in after.items():
+            was = before[frame_id]
+            assert (result.mode, result.bank_version, result.pred_label) == (was.mode, was.bank_version, was.pred_label)
+            assert result.anomaly_score == pytest.approx(was.anomaly_score, abs=1e-3)
+        assert len(line.alerts()) == len(alerts) > 0

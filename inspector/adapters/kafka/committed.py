@@ -55,11 +55,13 @@ def committed_ranges(
         known = _partitions(admin, topic, connection)
         committed = admin.list_group_offsets({group_id: known})[group_id]
         oldest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.EARLIEST))
+        newest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.LATEST))
     first = {partition: oldest[partition].offset for partition in known}
     if since is not None:
         first = {partition: max(first[partition], start) for partition, start in _at(connection, topic, since).items()}
     return [
-        CommittedRange(tp.partition, oldest[tp].offset, first[tp], committed[tp].offset)
+        # A topic made anew under an old group's offsets ends before them.
+        CommittedRange(tp.partition, oldest[tp].offset, first[tp], min(committed[tp].offset, newest[tp].offset))
         for tp in known
         if committed[tp].offset > 0
     ]
