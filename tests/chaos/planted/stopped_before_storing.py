@@ -7,9 +7,8 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
+from journal import JournallingStore
 from patching import replace
-
-from inspector.adapters.redis.result_store import RedisResultStore
 
 _NTH = 4
 _VICTIM = "victim"
@@ -18,7 +17,7 @@ _VICTIM = "victim"
 def plant() -> None:
     if os.environ.get("INSPECTOR_REPLICA") != _VICTIM:
         return
-    store = RedisResultStore.store
+    store = JournallingStore.store
     calls = 0
 
     def stopping(own: Any, results: Sequence[Any], fencing_token: int) -> Any:
@@ -29,4 +28,4 @@ def plant() -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         return store(own, results, fencing_token)
 
-    replace(RedisResultStore, "store", stopping)
+    replace(JournallingStore, "store", stopping)
