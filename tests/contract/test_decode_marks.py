@@ -173,6 +173,20 @@ def test_marks_expire_and_hold_nothing_once_all_is_over(request: pytest.FixtureR
     client.close()
 
 
+@pytest.mark.services
+def test_a_server_that_has_lost_the_scripts_gets_them_again(request: pytest.FixtureRequest) -> None:
+    client = connect(request.getfixturevalue("services").redis_url)
+    group = f"t-{uuid.uuid4().hex[:12]}"
+    life = RedisDecodeMarks(client, group_id=group)
+    client.script_flush()
+    marked = life.mark(frames(1, 2), 1)
+    client.script_flush()
+    life.unmark(over(marked[0]))
+    client.script_flush()
+    assert deaths(RedisDecodeMarks(client, group_id=group).mark(frames(1, 2), 1, over(marked[0]))) == [0, 1]
+    client.close()
+
+
 def test_a_server_that_is_away_is_waited_for_and_stops_no_exit() -> None:
     client = redis.Redis(port=1, socket_connect_timeout=1)
     life = RedisDecodeMarks(client, group_id="g")

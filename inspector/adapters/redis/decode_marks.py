@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TypeVar
 
 import redis
-from redis.exceptions import RedisError
+from redis.commands.core import Script
+from redis.exceptions import NoScriptError, RedisError
 
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import raise_translated, translated
@@ -28,6 +30,13 @@ _UNMARK = files(__package__).joinpath("decode_unmarks.lua").read_text("utf-8")
 
 PartitionKey = tuple[str, int]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[str | int]
 
 
 class RedisDecodeMarks:
@@ -58,39 +67,19 @@ class RedisDecodeMarks:
         by_partition = _by_partition(sources, lambda source: source)
         # Before the call, whose answer may be lost: what may have been set must be known when it is withdrawn.
         self._held.update(dict.fromkeys(sources, tag))
-        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
-            self._queue(over, pipeline)
-            first = len(pipeline)
-            for (topic, partition), frames in by_partition.items():
-                mark_keys = [keys.fence(self._group_id, topic, partition), self._marks(topic, partition)]
-                how = "alone" if alone else "together"
-                # An owner begins at the committed offset: what is marked below it, somebody has settled since.
-                place = "first" if self._begun.get((topic, partition)) != fencing_token else "later"
-                rest: list[str | int] = [
-                    FENCE_TTL_S,
-                    MARKS_TTL_S,
-                    self._life,
-                    tag,
-                    how,
-                    place,
-                    *(frame.offset for frame in frames),
-                ]
-                self._mark(mark_keys, (fencing_token, *rest), client=pipeline)
-            replies = pipeline.execute(raise_on_error=False)
+        unmarking = self._unmarking(over)
+        marking = [self._marking(place, frames, (fencing_token, tag, alone)) for place, frames in by_partition.items()]
+        replies = self._run([*unmarking, *marking])
         self._let_go(over)
         self._begun.update(dict.fromkeys(by_partition, fencing_token))
-        deaths = dict(self._deaths(by_partition, [self._sound(reply) for reply in replies][first:]))
+        deaths = dict(_deaths(by_partition, replies[len(unmarking) :]))
         return [Marked(source, tag, deaths[source]) for source in sources]
 
     def unmark(self, over: Sequence[Unmark]) -> None:
         """See ``ports.DecodeMarks``. One round trip. Raises as ``mark``, but for FencedError."""
         if not over:
             return
-        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
-            self._queue(over, pipeline)
-            replies = pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            self._sound(reply)
+        self._run(self._unmarking(over))
         self._let_go(over)
 
     def withdraw(self) -> None:
@@ -106,28 +95,59 @@ class RedisDecodeMarks:
             if self._held.get(each.source) == each.tag:
                 del self._held[each.source]
 
-    def _queue(self, over: Sequence[Unmark], pipeline: redis.client.Pipeline) -> None:
-        for (topic, partition), ended in _by_partition(over, lambda each: each.source).items():
-            flat = [
-                part for e in ended for part in (e.source.offset, e.tag, "over" if e.nothing_stays else "withdrawn")
-            ]
-            self._unmark([self._marks(topic, partition)], flat, client=pipeline)
+    def _marking(self, place: PartitionKey, frames: Sequence[FrameSource], how: tuple[int, str, bool]) -> _Call:
+        fencing_token, tag, alone = how
+        # An owner begins at the committed offset: what is marked below it, somebody has settled since.
+        first = "first" if self._begun.get(place) != fencing_token else "later"
+        together = "alone" if alone else "together"
+        head: list[str | int] = [fencing_token, FENCE_TTL_S, MARKS_TTL_S, self._life, tag, together, first]
+        wanted = [keys.fence(self._group_id, *place), self._marks(*place)]
+        return _Call(self._mark, wanted, [*head, *(frame.offset for frame in frames)])
 
-    def _deaths(
-        self, by_partition: Mapping[PartitionKey, Sequence[FrameSource]], replies: Sequence[object]
-    ) -> Iterable[tuple[FrameSource, int]]:
-        for sources, reply in zip(by_partition.values(), replies, strict=True):
-            if not isinstance(reply, list):
-                raise FencedError("a newer owner of this partition decodes its frames: this inspector was replaced")
-            yield from zip(sources, reply, strict=True)
+    def _unmarking(self, over: Sequence[Unmark]) -> list[_Call]:
+        return [
+            _Call(self._unmark, [self._marks(*place)], [part for each in ended for part in _ended(each)])
+            for place, ended in _by_partition(over, lambda each: each.source).items()
+        ]
 
-    def _sound(self, reply: object) -> object:
-        if isinstance(reply, RedisError):
-            raise_translated(reply, self._client)
-        return reply
+    def _run(self, calls: Sequence[_Call]) -> list[object]:
+        """Run the calls in one round trip and return their replies.
+
+        Not as redis-py runs scripts, which asks before each pipeline whether the server still has them: that is a
+        second round trip. A server that has lost them says so, and all calls may be repeated.
+        """
+        with translated(self._client):
+            replies = self._execute(calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                for script in (_MARK, _UNMARK):
+                    self._client.script_load(script)
+                replies = self._execute(calls)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise_translated(reply, self._client)
+        return replies
+
+    def _execute(self, calls: Sequence[_Call]) -> list[object]:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for call in calls:
+                pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+            return pipeline.execute(raise_on_error=False)
 
     def _marks(self, topic: str, partition: int) -> str:
         return keys.decoding(self._group_id, topic, partition)
+
+
+def _ended(each: Unmark) -> tuple[int, str, str]:
+    return each.source.offset, each.tag, "over" if each.nothing_stays else "withdrawn"
+
+
+def _deaths(
+    by_partition: Mapping[PartitionKey, Sequence[FrameSource]], replies: Sequence[object]
+) -> Iterable[tuple[FrameSource, int]]:
+    for sources, reply in zip(by_partition.values(), replies, strict=True):
+        if not isinstance(reply, list):
+            raise FencedError("a newer owner of this partition decodes its frames: this inspector was replaced")
+        yield from zip(sources, reply, strict=True)
 
 
 def _by_partition(items: Iterable[T], source_of: Callable[[T], FrameSource]) -> dict[PartitionKey, list[T]]:
