@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import checker
 import pytest
 from evidence import Evidence, Kept, SeenAlert, SeenLetter, SeenResult
 from findings import Kind
@@ -225,6 +226,18 @@ def test_without_a_stub_alerts_and_results_are_held_against_each_other() -> None
     assert compare(IN_ORDER, None).clean
     found = compare(replace(IN_ORDER, alerts=IN_ORDER.alerts[:1]), None)
     assert dict(found.counts) == {Kind.LOST: 1}
+
+
+@pytest.mark.parametrize(("evidence", "code"), [(IN_ORDER, 0), (replace(IN_ORDER, alerts=IN_ORDER.alerts[:1]), 1)])
+def test_the_command_prints_every_kind_and_ends_with_1_if_anything_is_wrong(
+    evidence: Evidence, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checker, "gather", lambda *_: evidence)
+    monkeypatch.setattr("sys.argv", ["checker.py", "--truth", "truth.jsonl"])
+    assert checker.main() == code
+    printed = capsys.readouterr().out
+    assert all(kind.value in printed for kind in Kind)
+    assert ("f2 (0/2): anomalous, and no alert" in printed) is bool(code)
 
 
 def test_a_few_examples_stand_for_many() -> None:
