@@ -134,6 +134,8 @@ def running_line(cluster: Cluster, folder: Path, **sections: Mapping[str, Any]) 
         for process in line.processes:
             process.kill()  # also one that is stopped
             process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 def _write(path: Path, cluster: Cluster, prefix: str, bootstrap: str, sections: Mapping[str, Any]) -> Path:
