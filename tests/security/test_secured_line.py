@@ -166,7 +166,7 @@ def publish_hostile(secured: Secured, camera_id: str, image: bytes) -> None:
     """Send frames with the ids of an enemy, past our own producer, which would not."""
     options = secured.connection("producer").client_options()
     producer = build(KafkaProducer, **options, enable_idempotence=False, acks="all")
-    for frame_id in (*HOSTILE_IDS, *HARMLESS_IDS):
+    for frame_id in (*HOSTILE_IDS, *(f"{harmless} {camera_id}" for harmless in HARMLESS_IDS)):
         headers = [("frame_id", frame_id.encode())]
         producer.send("inspection.frames", key=camera_id.encode(), value=image, headers=headers).get(30)
     close_producer(producer, 5.0)
