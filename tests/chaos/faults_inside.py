@@ -16,7 +16,7 @@ from scenario import Stage
 
 from inspector.apps.supervisor import EXIT_BUG, EXIT_PROBLEM
 
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 
 
 @dataclass
