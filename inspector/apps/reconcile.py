@@ -31,9 +31,13 @@ _RECORD_ROOM_BYTES = 512 * 1024
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at and found. ``listed`` are the first findings, each with whether it is left and why."""
+    """What was looked at and found. ``listed`` are the first findings, each with whether it is left and why.
+
+    Of frames older than ``complete_since`` nothing is found missing: Kafka may have let their outcomes go.
+    """
 
     partitions: int
+    complete_since: datetime | None = None
     frames: int = 0
     gone: int = 0
     found: Counter[str] = field(default_factory=Counter)
@@ -100,7 +104,7 @@ def _reconcile(settings: Settings, scope: Scope, repair: bool) -> Report:
 
 
 def _walked(walk: Walk, ranges: list[CommittedRange], repairer: Repairer | None) -> Report:
-    report = Report(len(ranges))
+    report = Report(len(ranges), walk.complete_since)
     with console.progress("frames", sum(len(part) for part in ranges)) as meter:
         for window in walk.windows():
             report.frames += window.frames
@@ -121,6 +125,7 @@ def _document(report: Report, repair: bool) -> dict[str, Any]:
         "partitions": report.partitions,
         "frames": report.frames,
         "gone_by_retention": report.gone,
+        "complete_since": None if report.complete_since is None else report.complete_since.isoformat(),
         "found": dict(report.found),
         "repaired": dict(report.found - report.left) if repair else {},
         "left": dict(report.left),
@@ -136,6 +141,9 @@ def _print(report: Report, repair: bool) -> None:
             f"the results of {report.gone} are gone by retention"
         ]
     )
+    if report.complete_since is not None:
+        moment = report.complete_since.isoformat(timespec="minutes")
+        console.lines([f"of frames before {moment} alerts and dead letters may be gone: none was looked for"])
     if not report.found:
         console.lines(["all fits: each has its result or dead letter, and each alert its result"])
         return

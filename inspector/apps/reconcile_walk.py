@@ -111,7 +111,10 @@ def _is_other_version(value: bytes | None) -> bool:
 
 
 class Walk:
-    """One walk over ``ranges``. What it is given must have been learnt in this order: ranges, then ``index``."""
+    """One walk over ``ranges``. What it is given must have been learnt in this order: ranges, then ``index``.
+
+    ``complete_since``: since when alerts and dead letters are all there; None: since ever.
+    """
 
     def __init__(
         self,
@@ -131,8 +134,8 @@ class Walk:
         self._states = states
         self._results = results
         topics = (settings.kafka.alerts_topic, settings.kafka.dead_letter_topic)
-        moments = [moment for topic in topics if (moment := complete_since(connection, topic)) is not None]
-        self._complete_since = max(moments, default=None)
+        moments = [moment for topic in topics if (moment := complete_since(connection, topic, scope.now)) is not None]
+        self.complete_since = max(moments, default=None)
 
     def windows(self) -> Iterator[Window]:
         """Yield every window: the frames that Kafka still has, then what is left of those it has let go.
@@ -157,7 +160,7 @@ class Walk:
         window = Window(len(frames), passed)
         for (frame, record, committed), stored in zip(frames, self._states.look_up(questions), strict=True):
             window.gone += stored.state is StoredState.GONE and not committed.letters
-            found = examine(frame, committed, stored, self._complete_since)
+            found = examine(frame, committed, stored, self.complete_since)
             window.cases += [Case(finding, record, committed, stored) for finding in found]
         return window
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kafka.admin import OffsetSpec
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.structs import TopicPartition
 
 from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translated_errors, unknown_topic
 from inspector.adapters.kafka.reading import reading
-from inspector.domain.errors import ServiceUnavailableError
+from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.pipeline.ports import LogRecord
 
 _POLL_MS = 200
@@ -24,6 +24,9 @@ _CLOSE_TIMEOUT_S = 2.0
 # A transaction orphaned by a kill holds readers of committed records until it times out: 10 s, and as much again until
 # the broker looks.
 _STALLED_S = 60.0
+_RETENTION_SETTINGS = ("retention.ms", "retention.bytes", "message.timestamp.type")
+# Of the time that a topic keeps records: what our clock differs from the brokers', and reading takes, is in the rest.
+_SURELY_KEPT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +124,51 @@ def read_written(
                 yield from (records.to_log_record(raw) for raw in batch if raw.offset < ends[tp])
 
 
-def complete_since(connection: KafkaConnection, topic: str) -> datetime | None:
+def complete_since(connection: KafkaConnection, topic: str, now: datetime) -> datetime | None:
     """Return since when a topic holds everything that was written to it; None: since ever.
 
-    Raises: as ``committed_ranges``.
+    Where the brokers date records and let them go by age alone, ``retention.ms`` says it: the oldest record kept may be
+    much younger, or there may be none, where little is written. Else the oldest record kept of each partition does.
+    What a person deletes from a topic cannot be seen here.
+
+    Raises: as ``committed_ranges``, ``CredentialsError`` also where we may not read the topic's settings.
     """
     with translated_errors(connection, topic), admin_client(connection) as admin:
         known = _partitions(admin, topic, connection)
+        settings = _settings(admin, topic)
         oldest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.EARLIEST))
+        newest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.LATEST))
     cut = [tp for tp in known if oldest[tp].offset > 0]
     if not cut:
         return None
-    with _lone_consumer(connection, topic, clients.RECORD_OVERHEAD_BYTES) as consumer, translated_errors(connection):
-        return max(_first_moment(consumer, tp) for tp in cut)
+    kept_s, is_bounded = int(settings["retention.ms"]) / 1000, int(settings["retention.bytes"]) >= 0
+    is_dated = settings["message.timestamp.type"] == "LogAppendTime" and kept_s >= 0
+    by_age = datetime.fromtimestamp(max(0.0, now.timestamp() - _SURELY_KEPT * kept_s), UTC) if is_dated else now
+    if is_dated and not is_bounded:
+        return by_age
+    with _lone_consumer(connection, topic, clients.RECORD_OVERHEAD_BYTES) as consumer:
+        return max(_first_moment(consumer, connection, tp, newest[tp].offset) or by_age for tp in cut)
 
 
-def _first_moment(consumer: Any, tp: TopicPartition) -> datetime:
-    consumer.assign([tp])
-    consumer.seek_to_beginning(tp)
-    for raw in (raw for _ in range(10) for batch in consumer.poll(timeout_ms=_POLL_MS).values() for raw in batch):
-        return datetime.fromtimestamp(raw.timestamp / 1000, UTC)
-    return datetime.now(UTC)  # nothing is left
+def _first_moment(consumer: Any, connection: KafkaConnection, tp: TopicPartition, end: int) -> datetime | None:
+    """Return the date of the first record kept; None where none is left."""
+    with translated_errors(connection, tp.topic):
+        consumer.assign([tp])
+        partitions.seek_to_beginning(consumer, (tp,))
+    for batches in _polled(consumer, connection, {tp: end}):
+        for raw in batches.get(tp, ()):
+            return datetime.fromtimestamp(raw.timestamp / 1000, UTC)
+    return None
+
+
+def _settings(admin: Any, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(_RETENTION_SETTINGS))
+    described = admin.describe_configs([resource], config_filter="all")["topic"].get(topic, {})
+    if not described.keys() >= set(_RETENTION_SETTINGS):  # the client drops the refusal
+        raise CredentialsError(
+            f"the settings of topic {topic}", "none that we may read", "give us DESCRIBE_CONFIGS there (ACL)"
+        )
+    return {name: str(described[name]["value"]) for name in _RETENTION_SETTINGS}
 
 
 def _partitions(admin: Any, topic: str, connection: KafkaConnection) -> list[TopicPartition]:
