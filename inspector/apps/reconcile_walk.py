@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -38,7 +38,7 @@ _MAX_ALERT_BYTES = 2**20
 # two clocks. Brokers refuse records stamped more than an hour ahead, so from a day before the first frame on no alert
 # of it can be missed, and none is sent twice.
 _ALERTS_BEFORE = timedelta(days=1)
-_WINDOW = 500
+_LONG_AGO = published_at(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,25 +184,33 @@ class Walk:
             yield self._examine(frames)
 
     def _results_of_gone_frames(self) -> Iterator[Window]:
-        """Look for anomalous results without an alert whose frames Kafka has let go."""
+        """Look for anomalous results without an alert whose frames Kafka has let go.
+
+        Not among the younger ones alone: only the inspector's clock says how old such a frame is, and by one that is
+        ahead, alerts that were sent would stand before those that were looked at.
+        """
         ends = {part.partition: min(part.oldest, part.end) for part in self._ranges if part.oldest > 0}
-        for camera_id in self._results.cameras() if ends else ():
+        if not ends or self._scope.since is not None:
+            return
+        for camera_id in self._results.cameras():
             if self._scope.camera_id not in (None, camera_id):
                 continue
-            limit = self._settings.retention.defect_per_camera
-            found = self._results.last(camera_id, limit, defects_only=True)
-            frames: list[tuple[WalkedFrame, LogRecord | None, Committed]] = []
-            for result in found:
-                source = result.source
-                if source.topic != self._topic or source.offset >= ends.get(source.partition, 0):
-                    continue
-                if self._scope.since is not None and result.inspected_at < self._scope.since:
-                    continue
-                if source.offset not in self._index.of(source.partition, [source.offset]):
-                    frame = WalkedFrame(source, result.frame_id, camera_id, result.inspected_at, has_bytes=False)
-                    frames.append((frame, None, NOTHING_COMMITTED))
-            for start in range(0, len(frames), _WINDOW):
-                yield self._examine(frames[start : start + _WINDOW])
+            for origins in self._states.defects(camera_id):
+                yield self._examine(list(self._untold(camera_id, origins, ends)))
+
+    def _untold(
+        self, camera_id: str, origins: Mapping[str, FrameSource | None], ends: Mapping[int, int]
+    ) -> Iterator[tuple[WalkedFrame, None, Committed]]:
+        for frame_id, source in origins.items():
+            if source is None:
+                console.remark(f"skipped result {frame_id} of camera {camera_id}: it names no frame", "yellow")
+            elif self._is_untold(source, ends):
+                # If it goes meanwhile, then by retention: nothing could bring it back.
+                yield WalkedFrame(source, frame_id, camera_id, _LONG_AGO, has_bytes=False), None, NOTHING_COMMITTED
+
+    def _is_untold(self, source: FrameSource, ends: Mapping[int, int]) -> bool:
+        is_gone = source.topic == self._topic and source.offset < ends.get(source.partition, 0)
+        return is_gone and not self._index.of(source.partition, [source.offset])
 
     @property
     def _topic(self) -> str:

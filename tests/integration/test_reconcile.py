@@ -306,12 +306,25 @@ def test_what_cannot_be_mended_is_told_and_left_alone(
             admin.delete_records({TopicPartition(line.line.frames_topic, first): alone.source.offset + 1})
         lose(line, gone)
         store_without_alert(line, alone)
+        # Results of frames gone from Kafka: one of another version, one that is no result, one that has expired.
+        source = {"topic": line.line.frames_topic, "partition": first, "offset": -2}
+        newer = {"schema": "inspection.result/2", "camera_id": alone.camera_id, "source": source}
+        client.set(keys.result("newer"), json.dumps(newer))
+        client.set(keys.result("broken"), "{")
+        defects = keys.defect_index(alone.camera_id)
+        client.zadd(defects, {"newer": 0, "broken": 0, "expired": 0})
         send(line, alert_record.encode(make_alert(twice), f"{line.line.prefix}alerts"))
         client.set(keys.result(differing.frame_id), json.dumps(changed(client, differing, anomaly_score=0.501)))
         send(line, letter(line, both))
 
+        found = reconcile(line)["found"]
+        assert client.zscore(defects, "expired") is not None  # a report changes nothing
+        assert found["alert_missing"] == 1
+        # When it was inspected, only the inspector's clock says, and that may be days ahead: its alert may be older.
+        assert "alert_missing" not in reconcile(line, since="1h")["found"]
+
         report = reconcile(line, repair=True)
-        left = {"result_missing": 1, "alert_repeated": 1, "alert_differs": 1, "two_outcomes": 1}
+        left = {"result_missing": 1, "alert_repeated": 1, "alert_differs": 1, "two_outcomes": 1, "result_unreadable": 1}
         assert report["left"] == left
         assert report["repaired"] == {"alert_missing": 1}
         told = {finding["kind"]: finding for finding in report["findings"]}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -19,6 +20,7 @@ from inspector.domain.result import InspectionResult, PredLabel
 from inspector.pipeline.reconciliation import StoredFrame, StoredState
 
 _SCRIPT = files(__package__).joinpath("look_up_frame.lua").read_text("utf-8")
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,21 @@ class RedisFrameStates:
             answers = pipeline.execute()
         return [self._state(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
+    def defects(self, camera_id: str) -> Iterator[dict[str, FrameSource | None]]:
+        """Yield the ids of a camera's results judged anomalous, some at a time, and which frame each says it is of.
+
+        None: one that cannot be read so far.
+        """
+        with translated(self._client):
+            ids = cast(list[bytes], self._client.zrange(keys.defect_index(camera_id), 0, -1))
+        for start in range(0, len(ids), _PAGE):
+            page = [frame_id.decode() for frame_id in ids[start : start + _PAGE]]
+            with translated(self._client):
+                found = cast(list[bytes | None], self._client.mget([keys.result(frame_id) for frame_id in page]))
+            origins = {frame_id: _origin(data) for frame_id, data in zip(page, found, strict=True) if data is not None}
+            # An expired frame's id may since be another camera's.
+            yield {frame_id: source for frame_id, (owner, source) in origins.items() if owner in (None, camera_id)}
+
     def _state(self, question: Question, answer: Sequence[Any]) -> StoredFrame:
         data, seen = answer[0], answer[1].decode()
         good, defect = _lists(answer[2:6]), _lists(answer[6:10])
@@ -74,6 +91,15 @@ class RedisFrameStates:
                 return StoredFrame(StoredState.KEPT if listed else StoredState.NOT_INDEXED, result)
             seen = _place(result.source)
         return StoredFrame(absent(question, seen, defect if question.anomalous else good, self._retention))
+
+
+def _origin(data: bytes) -> tuple[str | None, FrameSource | None]:
+    """Return camera and frame of a result, also of one that is not valid or of another version; None: it says none."""
+    try:
+        document = json.loads(data)
+        return str(document["camera_id"]), from_json(FrameSource, json.dumps(document["source"]))
+    except (ValueError, RecursionError, KeyError, TypeError, BadInputError):
+        return None, None
 
 
 def _lists(answer: Sequence[Any]) -> Lists:
