@@ -126,7 +126,8 @@ ABSENT = [
     (("", False, 5, "frames:0:2", 1), StoredState.LOST),
     (("", False, 5, "frames:0:20", 1), StoredState.GONE),  # lost, and by now it would be trimmed
     (("", False, 4, "frames:0:20", 1), StoredState.LOST),
-    (("", False, 4, "frames:0:20", 60), StoredState.GONE),  # too old to be remembered
+    (("", False, 4, "frames:0:20", 60), StoredState.LOST),  # too old to be remembered, and the list has room
+    (("", False, 5, "frames:0:20", 60), StoredState.GONE),
     (("", False, 5, "frames:1:20", 1), StoredState.LOST),  # another partition's offsets tell nothing
     ((OTHER, False, 1, "", 1), StoredState.HELD_ELSEWHERE),
     ((OTHER, False, 1, "", 60), StoredState.GONE),

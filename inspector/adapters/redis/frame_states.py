@@ -111,7 +111,8 @@ def absent(question: Question, seen: str, lists: Lists, retention: Retention) ->
 
     Age comes first. Below the limit of age, a frame that the lists still hold was not let go by the store. One that is
     remembered but not listed was trimmed to the limit of count, which lets the first go first: it was, if the list is
-    full or begins after it. One that is not even remembered was lost with the memory, unless it would be trimmed now.
+    full or begins after it. One that is not even remembered, as after a day or with the memory lost, was let go only if
+    it would be now: a list with room lets nothing go but by age.
     """
     anomalous = question.anomalous
     if question.age_s > (retention.defect_s if anomalous else retention.good_s):
@@ -125,7 +126,7 @@ def absent(question: Question, seen: str, lists: Lists, retention: Retention) ->
     before = _is_before(question.source, lists.first)
     if seen:
         return StoredState.GONE if full or before else StoredState.LOST
-    return StoredState.GONE if before and (full or question.age_s > retention.duplicate_s) else StoredState.LOST
+    return StoredState.GONE if before and full else StoredState.LOST
 
 
 def _is_before(source: FrameSource, first: str) -> bool:
