@@ -68,8 +68,8 @@ class Repairer:
         now = datetime.now(UTC)
         alerts = [case.committed.alerts[0] if case.committed.alerts else None for case in cases]
         judged = [
-            as_committed(outcome, alert, now) if isinstance(outcome, Inspected) else outcome
-            for outcome, alert in zip(scored, alerts, strict=True)
+            as_committed(outcome, alert, now, record.value or b"") if isinstance(outcome, Inspected) else outcome
+            for outcome, alert, record in zip(scored, alerts, records, strict=True)
         ]
         statuses = self._store.restore([outcome for outcome in judged if isinstance(outcome, Inspected)])
         settled = outcomes.after_store(judged, statuses, records)

@@ -182,10 +182,11 @@ def _differences(alert: CommittedAlert, result: InspectionResult) -> list[str]:
     return [f"{what}: the alert says {said}, the result {stored}" for what, said, stored in pairs if said != stored]
 
 
-def as_committed(outcome: Inspected, alert: CommittedAlert | None, now: datetime) -> Inspected:
-    """Return a frame scored again as it is stored and told.
+def as_committed(outcome: Inspected, alert: CommittedAlert | None, now: datetime, image: bytes) -> Inspected:
+    """Return a frame scored again as it is stored and told. ``image``: the frame as captured, which all anomalous ones keep.
 
     What was committed stands: a frame whose alert is out keeps the verdict that the alert gave, and gets no second one.
+    Judged normal now, it has no overlay and no mask.
     """
     if alert is None:
         result = replace(outcome.result, repaired_at=now)
@@ -197,7 +198,9 @@ def as_committed(outcome: Inspected, alert: CommittedAlert | None, now: datetime
         anomaly_score=alert.anomaly_score,
         weights_version=alert.weights_version,
     )
-    return replace(outcome, result=result, alert=None)
+    evidence = outcome.evidence
+    kept = evidence if evidence.frame is not None else replace(evidence, frame=image)
+    return replace(outcome, result=result, alert=None, evidence=kept)
 
 
 def late_alert(result: InspectionResult, now: datetime) -> Alert | None:

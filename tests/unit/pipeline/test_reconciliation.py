@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from inspector.domain.frame import FrameSource
-from inspector.domain.outcome import Inspected
+from inspector.domain.outcome import Evidence, Inspected
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.pipeline.alert_record import make_alert
 from inspector.pipeline.reconciliation import (
@@ -103,15 +103,16 @@ def test_what_the_topics_may_have_let_go_is_never_found_missing(stored: StoredFr
 
 def test_a_frame_scored_again_keeps_the_verdict_that_was_committed_and_gets_no_second_alert() -> None:
     again = replace(GOOD, weights_version="w2", anomaly_score=0.3)
-    kept = as_committed(Inspected(SOURCE, again, None), ALERT, NOW)
+    kept = as_committed(Inspected(SOURCE, again, None), ALERT, NOW, b"image")
     assert kept.alert is None
+    assert kept.evidence == Evidence(frame=b"image")  # what people are shown; a normal frame's is not kept
     assert (kept.result.pred_label, kept.result.anomaly_score, kept.result.weights_version) == ("anomalous", 0.9, "w1")
     assert found(SAID, StoredFrame(StoredState.KEPT, kept.result)) == {}
 
 
 def test_a_frame_that_nobody_was_told_of_is_told_late() -> None:
-    mended = as_committed(Inspected(SOURCE, BAD, make_alert(BAD)), None, NOW)
+    mended = as_committed(Inspected(SOURCE, BAD, make_alert(BAD)), None, NOW, b"image")
     assert mended.alert is not None
     assert mended.alert.repaired_at == mended.result.repaired_at == NOW
     assert mended.alert.alert_id == make_alert(BAD).alert_id
-    assert as_committed(Inspected(SOURCE, GOOD, None), None, NOW).alert is None
+    assert as_committed(Inspected(SOURCE, GOOD, None), None, NOW, b"image").alert is None
