@@ -58,6 +58,7 @@ class DropRule:
         self._now = now
         self._ends: Mapping[PartitionKey, int] = {}
         self._queues: dict[PartitionKey, _Queue] = {}
+        self._stored: Mapping[PartitionKey, int] = {}
 
     @property
     def is_on(self) -> bool:
@@ -72,6 +73,10 @@ class DropRule:
         """Decide anew what was decided of frames that are not taken yet."""
         self._queues.clear()
 
+    def spare(self, stored_up_to: Mapping[PartitionKey, int]) -> None:
+        """Learn up to which offset results are stored: such a frame, taken again, was judged, and is told of."""
+        self._stored = stored_up_to
+
     def decide(self, frame: Frame) -> tuple[DropReason, str] | None:
         """Return why a frame is left out, as a reason and in words; None if it is inspected. Frames come in order."""
         if self._limits.policy is DropPolicy.NONE:
@@ -79,8 +84,10 @@ class DropRule:
         place = (frame.source.topic, frame.source.partition)
         offset, end = frame.source.offset, self._ends.get(place, 0)
         if self._limits.policy is DropPolicy.NEWEST:
-            return self._newest(place, offset, end)
-        return self._oldest(frame, max(0, end - offset - 1))
+            why = self._newest(place, offset, end)
+        else:
+            why = self._oldest(frame, max(0, end - offset - 1))
+        return None if offset <= self._stored.get(place, -1) else why
 
     def _oldest(self, frame: Frame, newer: int) -> tuple[DropReason, str] | None:
         lag_frames, older_s = self._limits.lag_frames, self._limits.older_s

@@ -20,7 +20,7 @@ from inspector.pipeline import alert_record, dead_letter, outcomes, reject_recor
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
-from inspector.pipeline.drop_rule import DropRule
+from inspector.pipeline.drop_rule import DropRule, PartitionKey
 from inspector.pipeline.ledger import OffsetLedger
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import Milestone
@@ -95,6 +95,7 @@ class InspectionLoop:
         self._config_due_s = 0.0
         self._queued_bytes = 0
         self._mark_after_s = 0.0
+        self._unknown: tuple[PartitionKey, ...] = ()  # partitions of which it is not known how far results reach
         self._full = False
         self._must_rebuild = False
 
@@ -142,7 +143,7 @@ class InspectionLoop:
     def _take_frames(self) -> None:
         room = self._limits.max_queued_frames - self._ledger.open_frames()
         full = room <= 0 or self._queued_bytes >= self._limits.max_queued_bytes
-        self._hold_back(full=full or self._decoding.is_waiting())
+        self._hold_back(full=full or self._decoding.is_waiting() or bool(self._unknown))
         if self._full and self._in_flight:
             wait([self._in_flight[0].scored], timeout=0.02)
         try:
@@ -156,6 +157,7 @@ class InspectionLoop:
             self._throw_away()
             self._rejects.restore(polled.notes)
             self._drops.forget()
+            self._unknown = tuple(polled.notes) if self._drops.is_on else ()
         self._ownership = polled.ownership
         if self._drops.is_on and polled.records:
             self._drops.see(self._log.ends())
@@ -191,6 +193,7 @@ class InspectionLoop:
         if self._ownership is None or now_s < self._mark_after_s:
             return
         try:
+            self._learn_what_is_stored(self._ownership.generation)
             empty = not self._in_flight and not len(self._batcher)
             for slot in self._decoding.start(self._ownership.generation, line_is_empty=empty):
                 # A frame that is left out costs the engine nothing, so it takes no place in a batch.
@@ -199,6 +202,12 @@ class InspectionLoop:
         except ServiceUnavailableError as error:
             self._events.on_trouble("redis is away", str(error))
             self._mark_after_s = time.monotonic() + self._limits.retry_s
+
+    def _learn_what_is_stored(self, generation: int) -> None:
+        # Before the first frame is taken: one that another life has stored and not committed must not be dropped.
+        if self._unknown:
+            self._drops.spare(self._store.stored_up_to(self._unknown, generation))
+            self._unknown = ()
 
     def _dispatch(self) -> None:
         while len(self._in_flight) < self._limits.max_batches_in_flight and self._ownership is not None:

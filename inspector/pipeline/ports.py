@@ -6,7 +6,7 @@ Each is a small Protocol with a real implementation in ``adapters`` (or ``vision
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -148,6 +148,16 @@ class ResultStore(Protocol):
 
         Raises:
             ServiceUnavailableError: the store is away or refuses writes for now; retrying the same call is safe.
+        """
+        ...
+
+    def stored_up_to(
+        self, partitions: Collection[tuple[str, int]], fencing_token: int
+    ) -> Mapping[tuple[str, int], int]:
+        """Fence older owners of these partitions off; return the highest offset of each that was ever stored, or -1.
+
+        Raises:
+            ServiceUnavailableError: as ``store``.
         """
         ...
 

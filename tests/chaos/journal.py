@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,11 @@ class JournallingStore:
             line = {"pid": os.getpid(), "generation": fencing_token, "frames": frames}
             self._file.write(json.dumps(line).encode() + b"\n")
         return statuses
+
+    def stored_up_to(
+        self, partitions: Collection[tuple[str, int]], fencing_token: int
+    ) -> Mapping[tuple[str, int], int]:
+        return self._inner.stored_up_to(partitions, fencing_token)
 
 
 def read_journal(folder: Path) -> Iterator[StoredBatch]:

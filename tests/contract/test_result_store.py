@@ -232,6 +232,17 @@ def test_an_older_owner_is_fenced_off_its_partition_only(subject: Subject) -> No
     assert subject.last() == ["c", "a"]
 
 
+def test_how_far_results_reach_is_told_and_no_older_owner_stores_after_that(subject: Subject) -> None:
+    zero, one = ("frames", 0), ("frames", 1)
+    assert subject.store.stored_up_to([zero, one], 1) == {zero: -1, one: -1}
+    subject.store.store([subject.result("b", 2_000_000_000_007), subject.result("a", 3)], 2)
+    assert subject.store.stored_up_to([zero, one], 5) == {zero: 2_000_000_000_007, one: -1}
+    assert list(subject.store.store([subject.result("c", 2_000_000_000_009)], 4)) == [FENCED]
+    assert subject.store.stored_up_to([zero], 3) == {zero: 2_000_000_000_007}  # asked by an older one: the fence stays
+    assert list(subject.store.store([subject.result("c", 2_000_000_000_009)], 4)) == [FENCED]
+    assert subject.store.stored_up_to([], 5) == {}
+
+
 def test_a_duplicate_raises_the_fence_too(subject: Subject) -> None:
     subject.store.store([subject.result("a", 1)], 1)
     assert list(subject.store.store([subject.result("a", 2)], 5)) == [DUPLICATE]
@@ -354,6 +365,7 @@ def test_good_and_defect_age_apart_and_the_fence_ends(small: Subject) -> None:
         keys.seen(small.prefix + "g"): SMALL.duplicate_s,
         keys.stream(camera): SMALL.defect_s,
         keys.fence(f"{small.prefix}group", "frames", 0): 3600,
+        keys.stored(f"{small.prefix}group", "frames", 0): SMALL.defect_s,
     }
     for key, age_s in ages.items():
         assert age_s - 50 < client.ttl(key) <= age_s, key

@@ -5,7 +5,7 @@ They keep everything unless told how many, and can be away for a number of calls
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from inspector.adapters.artefacts import verified, version_of
@@ -31,6 +31,7 @@ class MemoryResultStore:
         self._held: dict[str, Inspected] = {}
         self._seen: dict[str, FrameSource] = {}
         self._fences: dict[tuple[str, int], int] = {}
+        self._highest: dict[tuple[str, int], int] = {}
 
     def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
         """Write results with their evidence, in order; one status each.
@@ -41,12 +42,22 @@ class MemoryResultStore:
         self.outage.check()
         return [self._store(inspected, fencing_token) for inspected in results]
 
+    def stored_up_to(
+        self, partitions: Collection[tuple[str, int]], fencing_token: int
+    ) -> Mapping[tuple[str, int], int]:
+        """See ``ports.ResultStore``."""
+        self.outage.check()
+        for partition in partitions:
+            self._fences[partition] = max(fencing_token, self._fences.get(partition, -1))
+        return {partition: self._highest.get(partition, -1) for partition in partitions}
+
     def _store(self, inspected: Inspected, fencing_token: int) -> StoreStatus:
         source, frame_id = inspected.result.source, inspected.result.frame_id
         partition = (source.topic, source.partition)
         if self._fences.get(partition, -1) > fencing_token:
             return StoreStatus.FENCED
         self._fences[partition] = fencing_token
+        self._highest[partition] = max(source.offset, self._highest.get(partition, -1))
         if frame_id not in self._seen:
             self.arrivals.append(frame_id)
         elif self._seen[frame_id] != source:

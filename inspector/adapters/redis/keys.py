@@ -68,6 +68,11 @@ def fence(group_id: str, topic: str, partition: int) -> str:
     return f"inspection:fence:{group_id}:{topic}:{partition}"
 
 
+def stored(group_id: str, topic: str, partition: int) -> str:
+    """String: the highest offset of this partition whose result was stored; what it says outlives the process."""
+    return f"inspection:stored:{group_id}:{topic}:{partition}"
+
+
 def decoding(group_id: str, topic: str, partition: int) -> str:
     """Hash: the frames that are being decoded or have ended who decoded them, by offset (see decode_marks.lua)."""
     return f"inspection:decoding:{group_id}:{topic}:{partition}"

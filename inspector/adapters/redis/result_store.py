@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -26,6 +26,8 @@ FENCE_TTL_S = 3600
 SWEEP_LIMIT = 16
 
 _SCRIPT = files(__package__).joinpath("store_result.lua").read_text("utf-8")
+_STORED_UP_TO = files(__package__).joinpath("stored_up_to.lua").read_text("utf-8")
+PartitionKey = tuple[str, int]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,6 +39,7 @@ class RedisResultStore:
         self._group_id = group_id
         self._retention = retention
         self._script = client.register_script(_SCRIPT)
+        self._stored_up_to = client.register_script(_STORED_UP_TO)
 
     def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
         """Write results with their evidence, in order; one status each.
@@ -50,6 +53,20 @@ class RedisResultStore:
             BadInputError: Redis is too old, or something else holds our keys.
         """
         return self._write(results, fencing_token)
+
+    def stored_up_to(self, partitions: Collection[PartitionKey], fencing_token: int) -> Mapping[PartitionKey, int]:
+        """See ``ports.ResultStore``. Raises: as ``store``."""
+        if not partitions:
+            return {}
+        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
+            for place in partitions:
+                wanted = [keys.fence(self._group_id, *place), keys.stored(self._group_id, *place)]
+                self._stored_up_to(wanted, [fencing_token, FENCE_TTL_S], client=pipeline)
+            replies = pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise_translated(reply, self._client)
+        return dict(zip(partitions, map(int, replies), strict=True))
 
     def restore(self, results: Sequence[Inspected]) -> Sequence[StoreStatus]:
         """Write results that are not there, for frames whose offsets are committed; one that is there stays as it is.
@@ -97,6 +114,7 @@ class RedisResultStore:
             *arrivals,
             keys.seen(result.frame_id),
             keys.CAMERAS,
+            keys.stored(self._group_id, result.source.topic, result.source.partition),
         ]
 
     def _args(self, inspected: Inspected, authority: int | str) -> list[str | bytes | int]:

@@ -35,7 +35,7 @@ class ScratchCameras:
         """Delete everything of the cameras and of these frames, and fence and marks of (group, topic, partition)."""
         names = [key(frame_id) for frame_id in frame_ids for key in _OF_A_FRAME]
         names += [key(camera_id) for camera_id in self._camera_ids for key in _OF_A_CAMERA]
-        names += [key(*fence) for fence in fences for key in (keys.fence, keys.decoding)]
+        names += [key(*fence) for fence in fences for key in (keys.fence, keys.stored, keys.decoding)]
         with translated(self._client):
             for start in range(0, len(names), _CHUNK):
                 self._client.unlink(*names[start : start + _CHUNK])

@@ -1,7 +1,8 @@
 -- Store one result: fence, duplicate, write, index, trim. Redis runs it as a whole or, refusing the first write, not at all.
 --
 -- KEYS  1 fence, 2 result, 3 frame, 4 overlay, 5 mask, 6 regions, 7 stream, 8 index it belongs in, 9 the other index,
---       10 arrivals it belongs in, 11 the other arrivals, 12 seen, 13 cameras
+--       10 arrivals it belongs in, 11 the other arrivals, 12 seen, 13 cameras,
+--       14 highest offset stored of the partition
 -- ARGV  see result_store.py, which lists them in the same order
 --
 -- ARGV[1] is the fencing token of a partition's owner. `reconcile`, which owns none, says `restore` (write the result if
@@ -34,6 +35,9 @@ if token then
     return 'fenced'
   end
   redis.call('SET', KEYS[1], ARGV[1], 'EX', fence_ttl_s)
+  -- Kept as long as a result: a frame that has one is never left out when it is taken again.
+  local highest = math.max(tonumber(redis.call('GET', KEYS[14]) or '') or -1, offset)
+  redis.call('SET', KEYS[14], string.format('%d', highest), 'EX', longest_s)
 end
 
 -- Two memories of who holds the id: the record lives as long as its retention, the marker also when trimming was faster.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from patching import replace
@@ -22,6 +22,11 @@ class _LaterStore:
     def store(self, results: Sequence[Inspected], fencing_token: int) -> Sequence[StoreStatus]:
         self._waiting.append((results, fencing_token))
         return [StoreStatus.STORED] * len(results)
+
+    def stored_up_to(
+        self, partitions: Collection[tuple[str, int]], fencing_token: int
+    ) -> Mapping[tuple[str, int], int]:
+        return self._inner.stored_up_to(partitions, fencing_token)
 
     def store_now(self) -> None:
         for results, fencing_token in self._waiting:

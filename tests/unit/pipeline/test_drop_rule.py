@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.outcome import DropReason
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.drop_rule import DropLimits, DropPolicy, DropRule
+from inspector.pipeline.ports import CommitFailedError
 from inspector.settings import load
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,6 +112,32 @@ def test_what_is_dropped_is_counted_committed_and_told_in_the_dead_letter_topic(
         assert (reference["partition"], reference["offset"]) == (int(headers["partition"]), int(headers["offset"]))
     places = {(dict(r.headers)["partition"], dict(r.headers)["offset"]) for r in letters}
     assert len(places) == len(letters)
+
+
+@pytest.mark.parametrize("how", ["the commit fails", "the process is killed"])
+def test_a_frame_whose_result_is_stored_is_told_of_though_too_many_wait_by_then(how: str) -> None:
+    world = World()
+    world.publish([DEFECT] * 20)
+    loop = world.loop(drops=DropLimits(DropPolicy.OLDEST, 30))
+    stored: list[str] = []
+
+    def fail(*_: object) -> None:
+        """Results are stored, and while the line is away much comes."""
+        del world.logs[-1].commit
+        stored.extend(world.store.arrivals)
+        world.publish([GOOD] * 400, [f"late{n}" for n in range(400)])
+        raise CommitFailedError("planned") if how == "the commit fails" else KeyboardInterrupt
+
+    world.logs[-1].commit = fail  # type: ignore[assignment,method-assign]
+    with suppress(KeyboardInterrupt):
+        world.run(loop, lambda: bool(stored) and world.drained())
+    if how == "the process is killed":
+        world.logs[-1].close()
+        world.store.outage.plan(3)  # what is stored cannot be asked at once
+        world.run(world.loop("r2", drops=DropLimits(DropPolicy.OLDEST, 30)))
+    assert stored
+    assert set(stored) <= set(world.alerts())
+    assert ("late0", "dropped") in world.dead()
 
 
 def test_dropped_frames_take_no_place_in_a_batch() -> None:
