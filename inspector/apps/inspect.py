@@ -149,6 +149,7 @@ def _limits(settings: Settings) -> LoopLimits:
             DropPolicy(settings.batch.drop_policy),
             settings.batch.drop_when_lag_frames,
             settings.batch.drop_when_older_s,
+            few_frames=2 * settings.batch.max_size,
         ),
     )
 

@@ -1,7 +1,8 @@
 """Which frames a line leaves out when it cannot keep up and prefers that to waiting; by default none.
 
-A rule looks at one partition at a time, and so at each camera by itself: what waits there is told by offsets. The
-newest frame of a partition is never left out for its age: a camera whose clock is wrong is still inspected.
+A rule looks at one partition at a time: what waits there is told by offsets. The cameras of a partition share what may
+wait on it, so that a quiet one may lose frames to a busy one. Nothing is left out for its age where few frames wait: as
+long as its partition keeps up, a camera whose clock is wrong is inspected like any other.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ class DropPolicy(StrEnum):
 class DropLimits:
     """When frames are left out: ``lag_frames``: more wait on a partition; ``older_s``: it was captured longer ago.
 
-    ``older_s`` is for ``OLDEST`` alone.
+    ``older_s`` is for ``OLDEST`` alone, and counts only where at least ``few_frames`` newer ones wait on the partition.
     """
 
     policy: DropPolicy = DropPolicy.NONE
     lag_frames: int | None = None
     older_s: float | None = None
+    few_frames: int = 16
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class DropRule:
         if lag_frames is not None and newer >= lag_frames:
             return DropReason.LAG, f"{newer} newer frames waited on its partition, {lag_frames} may wait in all"
         age_s = (self._now() - frame.meta.captured_at).total_seconds()
-        if older_s is not None and newer and age_s > older_s:
+        if older_s is not None and newer >= self._limits.few_frames and age_s > older_s:
             return DropReason.AGE, f"it was captured {age_s:.1f} s ago, at most {older_s:g} s may pass"
         return None
 

@@ -95,7 +95,8 @@ class BatchSettings(Section):
     """A batch goes when it is full or its oldest frame has waited ``max_wait_ms``.
 
     ``drop_policy``: what a line leaves out that prefers fresh frames to all frames, where more than
-    ``drop_when_lag_frames`` wait on a partition or, with ``oldest``, were captured more than ``drop_when_older_s`` ago.
+    ``drop_when_lag_frames`` wait on a partition or, with ``oldest``, were captured more than ``drop_when_older_s`` ago
+    while two batches of newer ones wait there.
     """
 
     max_size: Annotated[int, Field(ge=1, le=1024)] = 8

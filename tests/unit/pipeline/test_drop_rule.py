@@ -31,7 +31,7 @@ def frame(offset: int, age_s: float = 0.0, partition: int = 0) -> Frame:
 
 
 def rule(policy: DropPolicy, lag_frames: int | None = None, older_s: float | None = None) -> DropRule:
-    return DropRule(DropLimits(policy, lag_frames, older_s), lambda: NOW)
+    return DropRule(DropLimits(policy, lag_frames, older_s, few_frames=2), lambda: NOW)
 
 
 def kept(drops: DropRule, offsets: range) -> list[int]:
@@ -62,12 +62,22 @@ def test_newest_keeps_those_that_came_first_and_lets_others_queue_as_room_comes(
     assert kept(drops, range(5, 105)) == [5, 6, 7, 8, 9, 100, 101, 102, 103, 104]
 
 
-def test_age_counts_from_capture_and_spares_the_last_frame() -> None:
+def test_age_counts_from_capture_and_spares_the_last_frames() -> None:
     drops = rule(DropPolicy.OLDEST, older_s=2.0)
-    drops.see({PLACE: 3})
+    drops.see({PLACE: 4})
     assert (drops.decide(frame(0, age_s=2.5)) or ("",))[0] is DropReason.AGE
     assert drops.decide(frame(1, age_s=1.9)) is None
-    assert drops.decide(frame(2, age_s=3600)) is None  # a camera whose clock is wrong is still inspected
+    assert drops.decide(frame(2, age_s=3600)) is None
+
+
+def test_a_camera_whose_clock_is_slow_is_inspected_beside_one_whose_clock_is_right_while_the_line_keeps_up() -> None:
+    drops = DropRule(DropLimits(DropPolicy.OLDEST, older_s=2.0), lambda: NOW)
+    for offset in range(0, 200, 2):  # each poll brings the last frame of both
+        drops.see({PLACE: offset + 2})
+        assert drops.decide(frame(offset, age_s=3600)) is None
+        assert drops.decide(frame(offset + 1)) is None
+    drops.see({PLACE: 400})
+    assert drops.decide(frame(200, age_s=3600)) is not None
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)), max_size=40), st.integers(1, 12))
