@@ -64,7 +64,8 @@ def run(settings: Settings, since: str | None, camera_id: str | None, repair: bo
     """Compare, repair if asked to, print; return whether all fits, after the repair.
 
     Raises:
-        BadInputError: ``since`` is no moment, another repair was started meanwhile, or a topic is missing.
+        BadInputError: ``since`` is no moment, the group has committed nothing, another repair was started meanwhile, or
+            a topic is missing.
         InspectorError: Kafka or Redis is away or refuses us, or the engine cannot be made.
     """
     now = datetime.now(UTC)
@@ -94,6 +95,12 @@ def _reconcile(settings: Settings, scope: Scope, repair: bool) -> Report:
             repairer = Repairer(settings, connection, log)
         # Offsets before outcomes: of a frame that is committed by now, everything is written by then.
         ranges = committed_ranges(connection, kafka.group, kafka.frames_topic, scope.since)
+        if not ranges:
+            raise BadInputError(
+                f"frames of {kafka.frames_topic} that group {kafka.group} has committed",
+                "none: nothing was inspected so far, or its offsets have expired",
+                "correct kafka.group or kafka.frames_topic if another inspects",
+            )
         index = OutcomeIndex()
         until_done.callback(index.close)
         with console.status("reading alerts and dead letters"):

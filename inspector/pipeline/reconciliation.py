@@ -183,8 +183,9 @@ def _differences(alert: CommittedAlert, result: InspectionResult) -> list[str]:
 
 
 def as_committed(outcome: Inspected, alert: CommittedAlert | None, now: datetime, image: bytes) -> Inspected:
-    """Return a frame scored again as it is stored and told. ``image``: the frame as captured, which all anomalous ones keep.
+    """Return a frame scored again as it is stored and told.
 
+    ``image`` is the frame as captured, which is kept of every anomalous one.
     What was committed stands: a frame whose alert is out keeps the verdict that the alert gave, and gets no second one.
     Judged normal now, it has no overlay and no mask.
     """

@@ -213,6 +213,13 @@ def test_it_looks_only_where_it_is_told_to(shared: SmallLine, reconcile: Reconci
         reconcile(shared, since="yesterday")
 
 
+def test_a_group_that_committed_nothing_is_no_line_that_lost_nothing(shared: SmallLine, reconcile: Reconcile) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSPECTOR_KAFKA__GROUP", f"{shared.line.prefix}grup")
+        with pytest.raises(BadInputError, match=r"correct kafka\.group"):
+            reconcile(shared)
+
+
 @pytest.mark.parametrize(
     "away", ["INSPECTOR_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:9", "INSPECTOR_REDIS__URL=redis://127.0.0.1:9/0"]
 )
