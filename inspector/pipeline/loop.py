@@ -122,6 +122,7 @@ class InspectionLoop:
 
     def step(self) -> None:
         """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""
+        self._take_marks_back()
         if self._must_rebuild and not self._rebuilt():
             return
         self._take_config()
@@ -198,10 +199,21 @@ class InspectionLoop:
             for slot in self._decoding.start(self._ownership.generation, line_is_empty=empty):
                 # A frame that is left out costs the engine nothing, so it takes no place in a batch.
                 self._batcher.add(slot, now_s, weight=0 if isinstance(slot.work, Dropped) else 1)
+        except ServiceUnavailableError as error:
+            self._marks_are_away(error)
+
+    def _take_marks_back(self) -> None:
+        # Also while the group changes or the brokers are away: the next owner counts what is left as a death.
+        if time.monotonic() < self._mark_after_s:
+            return
+        try:
             self._decoding.tidy()
         except ServiceUnavailableError as error:
-            self._events.on_trouble("redis is away", str(error))
-            self._mark_after_s = time.monotonic() + self._limits.retry_s
+            self._marks_are_away(error)
+
+    def _marks_are_away(self, error: ServiceUnavailableError) -> None:
+        self._events.on_trouble("redis is away", str(error))
+        self._mark_after_s = time.monotonic() + self._limits.retry_s
 
     def _learn_what_is_stored(self, generation: int) -> None:
         # Before the first frame is taken: one that another life has stored and not committed must not be dropped.

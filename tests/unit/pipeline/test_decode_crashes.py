@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -10,7 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loop_kit import DEFECT, GOOD, HANGING, World
 
+from inspector.domain.errors import ServiceUnavailableError
 from inspector.pipeline.decode_stage import MAX_DEATHS, StuckError
+from inspector.pipeline.loop import InspectionLoop
+from inspector.pipeline.ports import Polled
 
 
 class Killed(Exception):
@@ -101,6 +105,32 @@ def test_frames_wait_while_marks_cannot_be_set() -> None:
     assert world.troubles.count("redis is away") >= 8
     assert len(world.store.arrivals) == 20
     assert world.dead() == []
+
+
+@pytest.mark.parametrize("trouble", ["the group changes", "the brokers are away"])
+def test_a_frame_that_was_decoded_is_not_marked_any_more_whatever_the_group_does(trouble: str) -> None:
+    world = World()
+    world.publish([HANGING, GOOD, GOOD, GOOD])
+    loop = world.loop()
+    step_until(loop, lambda: len(world.marks.marks) == 4)
+    if trouble == "the group changes":
+        world.logs[-1].poll = lambda *_: Polled((), None)  # type: ignore[method-assign]
+    else:
+        world.logs[-1].rebuild = away  # type: ignore[method-assign]
+        loop._must_rebuild = True
+    world.engine.released.set()
+    step_until(loop, lambda: not world.marks.marks)
+
+
+def away() -> None:
+    raise ServiceUnavailableError("Kafka", "a planned outage", "call again")
+
+
+def step_until(loop: InspectionLoop, reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline, "the loop did not get there"
+        loop.step()
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
