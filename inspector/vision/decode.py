@@ -42,6 +42,8 @@ _COEFFICIENT_BYTES = 2
 # Frames that decode to more than this wait for each other, however many threads decode.
 _LARGE_BYTES = 16_000_000
 _ONE_LARGE = threading.RLock()
+# What a decoder needs beside its largest buffers, generously.
+_SMALL_BUFFERS_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,18 @@ class DecodedImage:
     height_px: int
 
 
+@contextmanager
+def memory_is_ours() -> Iterator[None]:
+    """Raise OpenCV's lack of memory as MemoryError: this process is short of it, and no frame is to blame."""
+    try:
+        yield
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        raise MemoryError(f"too little memory for a frame's pixels: {error.err}") from error
+
+
+@memory_is_ours()
 def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int) -> DecodedImage:
     """Decode one frame to ``target_px`` x ``target_px`` (uint8 RGB), both sides squeezed independently.
 
@@ -73,6 +87,7 @@ def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int
 
     Raises:
         FrameRejectedError: EMPTY, TOO_LARGE, CONTENT_TYPE, TOO_MANY_PIXELS, TRUNCATED or UNDECODABLE.
+        MemoryError: this process has too little memory for it; the frame may be good.
     """
     header = check(image, content_type, limits)
     reduction = _reduction(header, (target_px, target_px))
@@ -98,20 +113,24 @@ def fits_as_png(width_px: int, height_px: int, limits: DecodeLimits) -> bool:
     return header.pixels <= limits.max_pixels and _decoder_bytes(header, 1) <= limits.max_decoded_bytes
 
 
+@memory_is_ours()
 def decode_full(image: bytes) -> NDArray[np.uint8]:
     """Decode a frame that ``decode`` accepted at its own size: uint8 [H, W, 3] RGB.
 
     Raises:
         FrameRejectedError: UNDECODABLE.
+        MemoryError: as ``decode``.
     """
     return _to_rgb(_imdecode(image, _trusted_header(image), 1))
 
 
+@memory_is_ours()
 def decode_view(image: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Decode a frame that ``decode`` accepted, at most ``size`` (width, height) large: uint8 [h, w, 3] RGB.
 
     Raises:
         FrameRejectedError: UNDECODABLE.
+        MemoryError: as ``decode``.
     """
     header = _trusted_header(image)
     reduction = _reduction(header, size)
@@ -192,8 +211,12 @@ def _imdecode(image: bytes, header: ImageHeader, reduction: int) -> NDArray[np.u
     try:
         pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         raise FrameRejectedError(RejectReason.UNDECODABLE, f"the decoder refused it: {error.err}") from error
     if pixels is None:
+        # libjpeg and libpng give up without a reason, for lack of memory too. Asked for, not touched: it costs nothing.
+        np.empty(_decoder_bytes(header, reduction) + _SMALL_BUFFERS_BYTES, np.uint8)
         raise FrameRejectedError(RejectReason.UNDECODABLE, "the decoder refused it")
     return cast(NDArray[np.uint8], pixels)
 

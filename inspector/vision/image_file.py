@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from inspector.domain import text
-from inspector.vision.decode import DecodeLimits, fits_as_png
+from inspector.vision.decode import DecodeLimits, fits_as_png, memory_is_ours
 from inspector.vision.opencv import cv2
 
 JPEG = "image/jpeg"
@@ -77,6 +77,7 @@ def load_image(path: Path) -> tuple[bytes, str]:
     Raises:
         OSError: the file cannot be read.
         ValueError: it is too large, or its pixels cannot be read or do not fit into a PNG.
+        MemoryError: this process has too little memory for it.
     """
     data = path.read_bytes()
     kind = _sniff(data[:12]) or _EXTENSIONS.get(path.suffix.lower(), JPEG)
@@ -84,8 +85,9 @@ def load_image(path: Path) -> tuple[bytes, str]:
         return data, kind
     _check_convertible(data, kind)
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        png = None if pixels is None else cv2.imencode(".png", pixels)[1]
+        with memory_is_ours():
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            png = None if pixels is None else cv2.imencode(".png", pixels)[1]
     except cv2.error as error:
         raise ValueError(f"no readable {kind}: {error.err}") from error
     if png is None or not png.size:

@@ -27,6 +27,7 @@ from inspector.pipeline.reject_record import is_reject_alert
 
 GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"
 CURSED, SNEAKY = b"\xff\xd8\xff breaks the engine", b"\xff\xd8\xff breaks the decoder"
+SHORT = b"\xff\xd8\xff needs more memory than there is"
 HANGING = b"\xff\xd8\xff is never decoded"
 
 
@@ -56,6 +57,8 @@ class FakeEngine:
             raise FrameRejectedError(RejectReason.UNDECODABLE, "broken on purpose")
         if frame.image == HANGING:
             self.released.wait(20)
+        if frame.image == SHORT:
+            raise MemoryError("too little memory to decode")
         if frame.image == SNEAKY:
             raise ValueError("nobody foresaw this")
         return DecodedFrame(frame, frame.image, 4, 3)

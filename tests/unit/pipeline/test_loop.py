@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loop_kit import BROKEN, CURSED, DEFECT, GOOD, SNEAKY, World
+from loop_kit import BROKEN, CURSED, DEFECT, GOOD, SHORT, SNEAKY, World
 
 from inspector.adapters.memory.log import CommitFault, announce
 from inspector.domain.artefact import Announcement, ArtefactKind
@@ -68,6 +68,15 @@ def test_a_batch_too_large_for_the_device_is_scored_in_parts() -> None:
     assert world.dead() == []
     assert world.alerts() == ["f0001"]
     assert len(world.store.arrivals) == 4
+
+
+def test_too_little_memory_to_decode_stops_the_inspector_and_costs_no_frame() -> None:
+    world = World()
+    world.publish([GOOD, SHORT, GOOD])
+    with pytest.raises(MemoryError):
+        world.run(world.loop(), until=lambda: False)
+    assert world.dead() == []
+    assert world.broker.committed_offsets("g") == {}
 
 
 def test_a_broken_engine_stops_the_inspector_and_costs_no_frame() -> None:

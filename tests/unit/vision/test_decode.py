@@ -363,6 +363,54 @@ def test_two_frames_just_under_the_limit_at_once_stay_within_100_mb(tmp_path: Pa
     assert grown_mib < 95  # of 1024 x 1024 bytes: 100 MB
 
 
+_SHORT_OF_MEMORY = """
+import os, resource, sys
+from collections import Counter
+from inspector.domain.errors import FrameRejectedError
+from inspector.vision.decode import DecodeLimits, decode
+normal, image = [open(path, "rb").read() for path in sys.argv[1:]]
+decode(normal, "", DecodeLimits(), 256)
+used_bytes = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+def outcome(room_bytes):
+    resource.setrlimit(resource.RLIMIT_AS, (used_bytes + room_bytes,) * 2)
+    try:
+        decode(image, "", DecodeLimits(), 256)
+    except FrameRejectedError:
+        return 1
+    except MemoryError:
+        return 2
+    return 0
+counts = Counter()
+for room_bytes in range(0, 100_000_000, 10_000_000):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(outcome(room_bytes))
+    counts[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])] += 1
+print(counts[0], counts[1], counts[2], counts.total())
+"""
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(lambda: png_of(3000, 2500, 8, 2), id="PNG"),
+        pytest.param(lambda: jpeg_of(7000), id="JPEG"),
+        pytest.param(lambda: jpeg_of(3600, progressive=True, subsampling=0), id="progressive"),
+    ],
+)
+def test_a_good_frame_is_not_to_blame_where_memory_is_short(tmp_path: Path, image: Callable[[], bytes]) -> None:
+    """Whatever little memory is left, it is decoded, or the process says that it has too little: never rejected."""
+    paths = [tmp_path / "normal", tmp_path / "large"]
+    for path, data in zip(paths, (jpeg(1280, 1024), image()), strict=True):
+        path.write_bytes(data)
+    probe = [sys.executable, "-c", _SHORT_OF_MEMORY, *map(str, paths)]
+    spawned = subprocess.run(probe, capture_output=True, check=True, timeout=60)
+    taken, rejected, short, tried = map(int, spawned.stdout.split())
+    assert rejected == 0
+    assert taken + short == tried
+    assert min(taken, short) > 0
+
+
 _ENTRANCES = ("vision.decode", "apps.score", "apps.enroll", "apps.produce", "simulator.line", "rendering.surfaces")
 
 
