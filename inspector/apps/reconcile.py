@@ -12,6 +12,7 @@ from inspector.adapters.kafka.committed import CommittedRange, committed_ranges
 from inspector.adapters.kafka.repair_log import RepairLog
 from inspector.adapters.outcome_index import OutcomeIndex
 from inspector.adapters.redis.frame_states import RedisFrameStates
+from inspector.adapters.redis.result_store import RedisResultStore
 from inspector.adapters.redis.results import RedisResults
 from inspector.apps import console, wiring
 from inspector.apps.moments import parse_since
@@ -92,7 +93,8 @@ def _reconcile(settings: Settings, scope: Scope, repair: bool) -> Report:
             max_bytes = settings.limits.max_frame_bytes + _RECORD_ROOM_BYTES
             log = RepairLog(connection, group_id=kafka.group, max_record_bytes=max_bytes)
             until_done.callback(log.close)
-            repairer = Repairer(settings, connection, log)
+            store = RedisResultStore(client, group_id=kafka.group, retention=wiring.retention(settings))
+            repairer = Repairer(settings, connection, log, store)
         # Offsets before outcomes: of a frame that is committed by now, everything is written by then.
         ranges = committed_ranges(connection, kafka.group, kafka.frames_topic, scope.since)
         if not ranges:

@@ -28,11 +28,13 @@ from inspector.settings import Settings
 class Repairer:
     """Redis first, then Kafka in one transaction, as the line does it: a repair that is cut short can be repeated."""
 
-    def __init__(self, settings: Settings, connection: KafkaConnection, log: RepairLog) -> None:
+    def __init__(
+        self, settings: Settings, connection: KafkaConnection, log: RepairLog, store: RedisResultStore
+    ) -> None:
         self._settings = settings
         self._connection = connection
         self._log = log
-        self._store: RedisResultStore = wiring.result_store(settings)
+        self._store = store
         self._engine: Engine | None = None
 
     def mend(self, cases: Sequence[Case]) -> list[tuple[Case, str]]:
@@ -43,7 +45,7 @@ class Repairer:
             InspectorError: Kafka or Redis is away, or the engine cannot be made.
         """
         left = [(case, "") for case in cases if case.finding.remedy is Remedy.NONE]
-        self._index([case for case in cases if case.finding.remedy is Remedy.INDEX])
+        left += self._index([case for case in cases if case.finding.remedy is Remedy.INDEX])
         self._send([case for case in cases if case.finding.remedy is Remedy.ALERT])
         to_score = [case for case in cases if case.finding.remedy is Remedy.SCORE]
         size = self._settings.batch.max_size
@@ -51,9 +53,13 @@ class Repairer:
             left += self._score(to_score[start : start + size])
         return left
 
-    def _index(self, cases: Sequence[Case]) -> None:
+    def _index(self, cases: Sequence[Case]) -> list[tuple[Case, str]]:
         results = [case.stored.result for case in cases if case.stored.result is not None]
-        self._store.reindex([Inspected(result.source, result, None) for result in results])
+        statuses = self._store.reindex([Inspected(result.source, result, None) for result in results])
+        changed = "its result is gone or another since it was looked at; look again"
+        return [
+            (case, changed) for case, status in zip(cases, statuses, strict=True) if status is not StoreStatus.STORED
+        ]
 
     def _send(self, cases: Sequence[Case]) -> None:
         now = datetime.now(UTC)
