@@ -13,9 +13,10 @@ from inspector.adapters.outcome_index import OutcomeIndex
 from inspector.adapters.redis.frame_states import Question, RedisFrameStates
 from inspector.adapters.redis.results import RedisResults
 from inspector.apps import console
-from inspector.domain.alert import ALERT_TYPE
+from inspector.domain.alert import ALERT_SCHEMA, ALERT_TYPE
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import FrameSource
+from inspector.domain.schema_version import readable
 from inspector.pipeline import alert_record
 from inspector.pipeline.dead_letter import read_source
 from inspector.pipeline.frame_record import default_frame_id, peek_ids
@@ -107,7 +108,8 @@ def _is_other_version(value: bytes | None) -> bool:
         document = json.loads(value or b"")
     except (ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and str(document.get("schema", "")).startswith("inspection.alert/")
+    said = str(document.get("schema", "")) if isinstance(document, dict) else ""
+    return said.startswith("inspection.alert/") and not readable(said, ALERT_SCHEMA)
 
 
 class Walk:

@@ -345,6 +345,10 @@ def test_what_cannot_be_mended_is_told_and_left_alone(
         assert done.returncode == 1
         assert "gone from Kafka by retention" in done.stdout
 
+        # A broken alert is none, and ends nothing.
+        send(line, OutRecord(f"{line.line.prefix}alerts", b"cam1", b'{"schema": "inspection.alert/1.3", "who": "?"}'))
+        assert reconcile(line)["found"] == left
+
         # An alert of a later major version may be any frame's: nothing is judged missing, and nothing sent.
         send(line, OutRecord(f"{line.line.prefix}alerts", b"cam1", b'{"schema": "inspection.alert/2", "who": "?"}'))
         with pytest.raises(BadInputError, match="upgrade"):
