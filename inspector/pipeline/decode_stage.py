@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
-from inspector.domain.errors import FrameRejectedError
+from inspector.domain.errors import FrameRejectedError, InspectorError
 from inspector.domain.frame import Frame, FrameSource
 from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
@@ -106,10 +107,8 @@ class DecodeStage:
         Raises:
             ServiceUnavailableError: the marks stay for now.
         """
-        over = list(self._over)
-        if over and len(over) == self._held:
-            self._marks.unmark(over)
-            self._forget(over)
+        if len(self._over) == self._held:
+            self._take_back()
 
     def settled(self, outcome: Outcome) -> None:
         """Learn that an outcome is committed: the deaths of a frame that is set aside need not be kept."""
@@ -123,8 +122,11 @@ class DecodeStage:
         self._careful.clear()
 
     def close(self) -> None:
-        """Decode no more."""
+        """Decode no more, and take the marks back of all that has ended, as far as the store can be reached."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        # Nothing is wrong with those: only what is still being decoded may be what does not come back.
+        with suppress(InspectorError):
+            self._take_back()
 
     def _start_fresh(self, fencing_token: int) -> list[Slot]:
         taken = self._fresh
@@ -177,6 +179,12 @@ class DecodeStage:
 
     def _end(self, marked: Marked) -> None:
         self._over.append(Unmark(marked.source, marked.tag))  # from any thread: a deque's append is atomic
+
+    def _take_back(self) -> None:
+        over = list(self._over)
+        if over:
+            self._marks.unmark(over)
+            self._forget(over)
 
     def _forget(self, ended: Sequence[Unmark]) -> None:
         self._held -= len(ended)

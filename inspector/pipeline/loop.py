@@ -115,10 +115,10 @@ class InspectionLoop:
             stuck = True  # what is still being decoded stays marked: it may be what does not come back
             raise
         finally:
-            if not stuck:
-                self._marks.withdraw()
             self._scorer.shutdown(wait=False, cancel_futures=True)
             self._decoding.close()
+            if not stuck:
+                self._marks.withdraw()
 
     def step(self) -> None:
         """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""

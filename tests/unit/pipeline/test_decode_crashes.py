@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -124,6 +125,26 @@ def test_a_frame_that_was_decoded_is_not_marked_any_more_whatever_the_group_does
 
 def away() -> None:
     raise ServiceUnavailableError("Kafka", "a planned outage", "call again")
+
+
+def test_a_batch_that_is_stuck_leaves_no_mark_on_frames_that_were_decoded() -> None:
+    world = World()
+    world.engine.hold = threading.Event()
+    world.publish([GOOD] * 12)
+    try:
+        with pytest.raises(StuckError, match="in time to stop"):
+            world.run(world.loop(), lambda: bool(world.marks.marks))
+    finally:
+        world.engine.hold.set()
+    assert world.marks.marks == {}
+
+
+def test_of_frames_decoded_together_only_the_one_that_hangs_stays_marked() -> None:
+    world = World()
+    world.publish([HANGING, GOOD, GOOD, GOOD])
+    assert not live(world)
+    world.engine.released.set()
+    assert len(world.marks.marks) == 1
 
 
 def step_until(loop: InspectionLoop, reached: Callable[[], bool]) -> None:
