@@ -9,6 +9,7 @@ attempt. A frame that was decoded has nothing held against it any more, whatever
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -26,6 +27,7 @@ from inspector.pipeline.ports import NO_TAG, DecodedFrame, DecodeMarks, Engine, 
 from inspector.pipeline.scoring import Slot
 
 MAX_DEATHS = 3
+_LOOK_S = 0.02  # most suspects are decoded in less
 
 
 class StuckError(Exception):
@@ -41,6 +43,17 @@ class _Taken:
     frame: Frame | Rejected | Dropped
     size_bytes: int
     deaths: int = 0
+
+
+@dataclass(slots=True)
+class _Lone:
+    """A suspect that is being decoded alone. ``mark`` is None once it ended; it is not ``wanted`` once thrown away."""
+
+    taken: _Taken
+    work: Future[DecodedFrame]
+    started_s: float
+    mark: Marked | None
+    wanted: bool = True
 
 
 class DecodeStage:
@@ -64,6 +77,7 @@ class DecodeStage:
         self._pool = ThreadPoolExecutor(threads, "decode")
         self._fresh: list[_Taken] = []
         self._careful: deque[_Taken] = deque()
+        self._lone: _Lone | None = None
         self._over: deque[Unmark] = deque()
         self._held = 0  # marks that are set; those in `_over` may be taken back
 
@@ -85,7 +99,7 @@ class DecodeStage:
 
     def is_waiting(self) -> bool:
         """Tell whether frames were taken whose decoding has not started."""
-        return bool(self._fresh or self._careful)
+        return bool(self._fresh or self._careful or self._lone)
 
     def start(self, fencing_token: int, *, line_is_empty: bool) -> list[Slot]:
         """Start decoding what can be started now; return the slots in the order they were taken.
@@ -97,8 +111,13 @@ class DecodeStage:
             FencedError: a newer owner of a partition exists.
             StuckError: a suspect's decoding does not come back.
         """
+        may_try = self._lone is None and self._careful and line_is_empty
+        if may_try and (slot := self._start_alone(fencing_token)) is not None:
+            return [slot]
+        if self._lone is not None:
+            return self._look_at(self._lone)
         if self._careful:
-            return [self._start_alone(fencing_token)] if line_is_empty else []
+            return []
         return self._start_fresh(fencing_token) if self._fresh else []
 
     def tidy(self) -> None:
@@ -107,6 +126,8 @@ class DecodeStage:
         Raises:
             ServiceUnavailableError: the marks stay for now.
         """
+        if self._lone is not None:
+            self._end_lone(self._lone)
         if len(self._over) == self._held:
             self._take_back()
 
@@ -120,10 +141,14 @@ class DecodeStage:
         """Forget what was not started. What is being decoded ends by itself and is unmarked then."""
         self._fresh.clear()
         self._careful.clear()
+        if self._lone is not None:
+            self._lone.wanted = False
 
     def close(self) -> None:
         """Decode no more, and take the marks back of all that has ended, as far as the store can be reached."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._lone is not None:
+            self._end_lone(self._lone)
         # Nothing is wrong with those: only what is still being decoded may be what does not come back.
         with suppress(InspectorError):
             self._take_back()
@@ -141,21 +166,41 @@ class DecodeStage:
         self._careful.extend(replace(each, deaths=deaths.get(each.record.source, 0)) for each in taken)
         return []
 
-    def _start_alone(self, fencing_token: int) -> Slot:
+    def _start_alone(self, fencing_token: int) -> Slot | None:
+        """Start the next one alone; return its slot if there is nothing to decode."""
         taken = self._careful[0]
+        slot = None
         if not isinstance(taken.frame, Frame):
             slot = self._submitted(taken, None)
         elif taken.deaths >= MAX_DEATHS:
             slot = Slot(taken.record, taken.taken_s, _set_aside(taken), taken.size_bytes)
         else:
-            marked = self._mark([taken], fencing_token, alone=True)
-            work = self._pool.submit(self._engine.decode, taken.frame)
-            if not wait([work], self._timeout_s).done:
-                raise StuckError(f"decoding {taken.record.source} did not end in {self._timeout_s:.0f} s")
-            self._end(marked[taken.record.source])
-            slot = Slot(taken.record, taken.taken_s, work, taken.size_bytes)
+            (mark,) = self._mark([taken], fencing_token, alone=True).values()
+            self._lone = _Lone(taken, self._pool.submit(self._engine.decode, taken.frame), time.monotonic(), mark)
         self._careful.popleft()
         return slot
+
+    def _look_at(self, lone: _Lone) -> list[Slot]:
+        """Return the slot of a suspect when it was decoded and nothing is held against it any more.
+
+        The loop's thread goes on polling meanwhile, or the group would take it for dead.
+        """
+        wait([lone.work], _LOOK_S)
+        if not self._end_lone(lone):
+            if time.monotonic() - lone.started_s > self._timeout_s:
+                raise StuckError(f"decoding {lone.taken.record.source} did not end in {self._timeout_s:.0f} s")
+            return []
+        # Before its frame is scored or committed: a kill there must not look like a death of the lone decode.
+        self._take_back()
+        self._lone = None
+        taken = lone.taken
+        return [Slot(taken.record, taken.taken_s, lone.work, taken.size_bytes)] if lone.wanted else []
+
+    def _end_lone(self, lone: _Lone) -> bool:
+        if lone.work.done() and lone.mark is not None:
+            self._end(lone.mark)
+            lone.mark = None
+        return lone.mark is None
 
     def _mark(
         self, taken: Sequence[_Taken], fencing_token: int, *, alone: bool = False

@@ -82,7 +82,7 @@ class InspectionLoop:
             self._drops,
             threads=limits.decode_threads,
             max_frame_bytes=limits.max_frame_bytes,
-            timeout_s=limits.score_timeout_s,
+            timeout_s=limits.lone_decode_timeout_s,
         )
         self._scorer = ThreadPoolExecutor(1, "score")
         self._batches = BatchScorer(engine, events.on_milestone)

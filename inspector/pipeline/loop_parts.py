@@ -19,7 +19,8 @@ class LoopLimits:
 
     ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed, their bytes
     encoded and decoded.
-    ``score_timeout_s`` is how long a batch may take before the engine counts as stuck.
+    ``score_timeout_s`` is how long a batch may take before the engine counts as stuck,
+    ``lone_decode_timeout_s`` the decode of one frame while nothing else is done.
     """
 
     batch_max_size: int = 8
@@ -32,6 +33,7 @@ class LoopLimits:
     max_dead_letter_bytes: int = 20 * 2**20
     retry_s: float = 1.0
     score_timeout_s: float = 300.0
+    lone_decode_timeout_s: float = 30.0
     config_poll_s: float = 0.5
     rejects: RejectLimits = field(default_factory=RejectLimits)
     drops: DropLimits = field(default_factory=DropLimits)

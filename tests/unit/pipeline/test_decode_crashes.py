@@ -15,17 +15,17 @@ from loop_kit import DEFECT, GOOD, HANGING, World
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.pipeline.decode_stage import MAX_DEATHS, StuckError
 from inspector.pipeline.loop import InspectionLoop
-from inspector.pipeline.ports import Polled
+from inspector.pipeline.ports import NO_TAG, Polled
 
 
 class Killed(Exception):
     pass
 
 
-def live(world: World, until: Callable[[], bool] | None = None, **limits: float) -> bool:
+def live(world: World, until: Callable[[], bool] | None = None) -> bool:
     """Play one life of an inspector; tell whether it reached its end."""
     try:
-        world.run(world.loop(score_timeout_s=0.1, **limits), until)
+        world.run(world.loop(score_timeout_s=2.0, lone_decode_timeout_s=1.0), until)
     except StuckError:
         return False
     finally:
@@ -145,6 +145,30 @@ def test_of_frames_decoded_together_only_the_one_that_hangs_stays_marked() -> No
     assert not live(world)
     world.engine.released.set()
     assert len(world.marks.marks) == 1
+
+
+def test_the_group_is_kept_while_a_suspect_is_decoded_and_it_is_served_when_it_comes_back() -> None:
+    world = World()
+    world.publish([HANGING, GOOD, GOOD, GOOD])
+    assert not live(world)
+    loop = world.loop("r2")
+    step_until(loop, lambda: any(deaths for deaths, tag in world.marks.marks.values() if tag != NO_TAG))
+    polls = Counter[str]()
+    poll = world.logs[-1].poll
+
+    def counted(timeout_s: float, max_records: int) -> Polled:
+        polls["polls"] += 1
+        return poll(timeout_s, max_records)
+
+    world.logs[-1].poll = counted  # type: ignore[method-assign]
+    step_until(loop, lambda: polls["polls"] >= 3)
+    assert "f0000" not in world.store.arrivals
+    world.broker.rebalance("g")  # what is decoded now is thrown away, and its frame taken again
+    step_until(loop, lambda: polls["polls"] >= 6)
+    world.engine.released.set()
+    world.run(loop)
+    assert len(world.store.arrivals) == 4
+    assert world.marks.marks == {}
 
 
 def step_until(loop: InspectionLoop, reached: Callable[[], bool]) -> None:
