@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from damaged_weights import DAMAGES
 from injected_names import CLOCK_OFFSET, MEMORY_LIMIT, MEMORY_REFUSALS
+from journal import read_journal
 from scenario import Stage
 
 from inspector.apps.supervisor import EXIT_BUG, EXIT_PROBLEM
 
 _START_TIMEOUT_S = 300.0
+_TICK_S = 1.0
 
 
 @dataclass
@@ -26,10 +29,11 @@ class OutOfMemory:
     split_s: float = 10.0
     nothing_s: float = 5.0
     worker_options: Sequence[str] = ("--plant=injected.memory",)
+    _played: list[str] = field(default_factory=list, repr=False)
 
     @property
     def how(self) -> str:
-        return f"MemoryError by turns for batches, {self.split_s:.0f} s, and for every frame, {self.nothing_s:.0f} s"
+        return f"MemoryError {' and '.join(dict.fromkeys(self._played))}"
 
     def prepare(self, stage: Stage) -> None:
         stage.fleet.foreseen |= {EXIT_BUG}
@@ -43,6 +47,8 @@ class OutOfMemory:
         limit.unlink()
         if not refusals.exists():
             stage.problems.append("no batch met the limit: the fault was none")
+        played = f"for batches, {self.split_s:.0f} s" if batches_fit_not else f"for every frame, {self.nothing_s:.0f} s"
+        self._played.append(played)
         stage.happened()
 
     def finish(self, stage: Stage) -> None:
@@ -56,93 +62,88 @@ class ClockSteps:
     steps_s: Sequence[float] = (7_200.0, -7_200.0, 86_400.0, -86_400.0)
     step_for_s: float = 10.0
     worker_options: Sequence[str] = ("--plant=injected.clock",)
+    _played_s: list[float] = field(default_factory=list, repr=False)
 
     @property
     def how(self) -> str:
-        hours = ", ".join(f"{step / 3600:+.0f}" for step in self.steps_s)
+        hours = ", ".join(f"{step / 3600:+.0f}" for step in dict.fromkeys(self._played_s))
         return f"the inspectors' wall clock (injected into the process) steps by {hours} h for {self.step_for_s:.0f} s"
 
     def prepare(self, stage: Stage) -> None:
         pass
 
     def inject(self, stage: Stage) -> None:
-        clock = stage.line.dir / CLOCK_OFFSET
-        clock.write_text(str(self.steps_s[stage.times % len(self.steps_s)]))
+        step_s = self.steps_s[stage.times % len(self.steps_s)]
+        clock, since = stage.line.dir / CLOCK_OFFSET, datetime.now(UTC)
+        clock.write_text(str(step_s))
         before = len(stage.line.committed("alerts"))
         time.sleep(self.step_for_s)
         stage.wait(lambda: len(stage.line.committed("alerts")) > before, 60, "alerts under a stepped clock")
+        stage.wait(lambda: _inspected_at(stage, since, step_s), 60, f"a frame inspected {step_s:+.0f} s off")
         clock.write_text("0")
+        self._played_s.append(step_s)
         stage.happened()
 
     def finish(self, stage: Stage) -> None:
         pass
 
 
-def _flipped(data: bytes) -> bytes:
-    middle = 3 * len(data) // 4
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def _not_a_number(data: bytes) -> bytes:
-    return data[:-4] + b"\x00\x00\xc0\x7f"  # a float32 NaN as the last value
-
-
-def _truncated(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def _another_shape(data: bytes) -> bytes:
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    name = next(name for name, facts in header.items() if name != "__metadata__" and len(facts["shape"]) > 1)
-    header[name]["shape"] = header[name]["shape"][::-1]
-    written = json.dumps(header).encode().ljust(length)
-    return len(written).to_bytes(8, "little") + written + data[8 + length :]
+def _inspected_at(stage: Stage, since: datetime, step_s: float) -> bool:
+    """Tell whether a frame was inspected after a moment by a clock that is off by so many seconds."""
+    early, late = since - timedelta(seconds=_TICK_S), datetime.now(UTC) + timedelta(seconds=_TICK_S)
+    shift = timedelta(seconds=step_s)
+    moments = (datetime.fromisoformat(f.inspected_at) for batch in read_journal(stage.line.dir) for f in batch.frames)
+    return any(early <= moment - shift <= late for moment in moments)
 
 
 @dataclass
 class BadWeights:
-    """A fourth inspector with the real model and damaged prompt weights tries to join."""
+    """A fourth inspector with the real model and damaged prompt weights tries to join; sound ones would have served."""
 
     worker_options: Sequence[str] = ()
-    damages: Mapping[str, Callable[[bytes], bytes]] = field(
-        default_factory=lambda: {
-            "flipped bit": _flipped,
-            "NaN": _not_a_number,
-            "truncated": _truncated,
-            "wrong shape": _another_shape,
-        }
-    )
+    _played: list[str] = field(default_factory=list, repr=False)
 
     @property
     def how(self) -> str:
-        return f"an inspector started with weights that are damaged: {', '.join(self.damages)}"
+        played = ", ".join(dict.fromkeys(self._played))
+        return f"an inspector started with weights that are damaged: {played}; the same, sound, pass"
 
     def prepare(self, stage: Stage) -> None:
         sound = stage.line.dir / "weights.safetensors"
-        made = stage.line.command("weights", "init", str(sound))
-        assert made.returncode == 0, made.stderr
+        for verb in ("init", "verify"):
+            done = stage.line.command("weights", verb, str(sound))
+            assert done.returncode == 0, done.stderr
 
     def inject(self, stage: Stage) -> None:
-        kind = list(self.damages)[stage.times % len(self.damages)]
+        damage = DAMAGES[stage.times % len(DAMAGES)]
         damaged = stage.line.dir / "damaged.safetensors"
-        damaged.write_bytes(self.damages[kind]((stage.line.dir / "weights.safetensors").read_bytes()))
-        code = _worker(stage.line.config, damaged)
-        if code != EXIT_PROBLEM:
-            stage.problems.append(f"weights with {kind} ended the worker with {code}, expected {EXIT_PROBLEM}")
+        damaged.write_bytes(damage.do((stage.line.dir / "weights.safetensors").read_bytes()))
+        code, said = _worker(stage.line.config, damaged)
+        if code != EXIT_PROBLEM or damage.complaint not in said:
+            expected = f"expected {EXIT_PROBLEM} and {damage.complaint!r}"
+            stage.problems.append(f"weights with {damage.name} ended the worker with {code}, {expected}: {said[-300:]}")
+        self._played.append(damage.name)
         stage.happened()
 
     def finish(self, stage: Stage) -> None:
         pass
 
 
-def _worker(config: Path, weights: Path) -> int | None:
-    """Start a real worker; return its exit code, None if it went on to serve."""
+def _worker(config: Path, weights: Path) -> tuple[int | None, str]:
+    """Start a real worker; return its exit code, None if it went on to serve, and what it said, in single spaces."""
     command = [sys.executable, "-m", "inspector", "inspect", "--worker", "-c", str(config)]
     own = {"INSPECTOR_REPLICA": "damaged", "INSPECTOR_MODEL__WEIGHTS": str(weights)}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **own}) as worker:
+    log = weights.with_suffix(".log")
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **own}
+        ) as worker,
+    ):
+        code: int | None
         try:
-            return worker.wait(_START_TIMEOUT_S)
+            code = worker.wait(_START_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             worker.kill()
-            return None
+            code = None
+    return code, " ".join(log.read_text(errors="replace").split())
