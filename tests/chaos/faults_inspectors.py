@@ -14,7 +14,7 @@ from inspector.pipeline.milestones import Milestone
 
 # A life ends at one of its first passings of the point: late enough to have taken over partitions, early enough to
 # make many lives.
-_FIRST_PASSINGS, _LAST_PASSINGS = 5, 40
+_PASSINGS = (5, 40)
 _KILL_TIMEOUT_S = 120.0
 _STORM_EVERY_S = 5.0
 _JOIN_TIMEOUT_S = 60.0
@@ -22,15 +22,19 @@ _JOIN_TIMEOUT_S = 60.0
 
 @dataclass
 class KilledAt:
-    """SIGKILL, sent by the worker to itself when a batch passes one of ``points``; all inspectors, life after life."""
+    """SIGKILL, sent by the worker to itself when a batch passes one of ``points``; all inspectors, life after life.
+
+    ``passings``: the first and the last passing at which a life may end.
+    """
 
     points: Sequence[Milestone]
     worker_options: Sequence[str] = ()
+    passings: tuple[int, int] = _PASSINGS
     armed: bool = True
 
     @property
     def how(self) -> str:
-        return f"SIGKILL at {', '.join(point.value for point in self.points)}; all three, life after life"
+        return f"SIGKILL at {_names(self.points)}; all three, life after life"
 
     def prepare(self, stage: Stage) -> None:
         stage.fleet.arming = lambda replica, life: self._acts(stage, replica, life)
@@ -39,47 +43,58 @@ class KilledAt:
         if not self.armed:
             return []
         point = self.points[(INSPECTORS.index(replica) + len(INSPECTORS) * (life - 1)) % len(self.points)]
-        return [f"kill:{point.value}:{stage.rng.randint(_FIRST_PASSINGS, _LAST_PASSINGS)}:1000000"]
+        return [f"kill:{point.value}:{stage.rng.randint(*self.passings)}:1000000"]
 
     def inject(self, stage: Stage) -> None:
         before = len(stage.healed_at_s)
-        if not stage.wait(lambda: stage.fleet.kills > before, _KILL_TIMEOUT_S, f"a kill at {self.points}"):
+        if not stage.wait(lambda: stage.fleet.kills > before, _KILL_TIMEOUT_S, f"a kill at {_names(self.points)}"):
             return
         self._count(stage)
 
     def finish(self, stage: Stage) -> None:
-        stage.wait(lambda: not set(self.points) - set(kills_by_point(stage)), _KILL_TIMEOUT_S, "a kill at every point")
+        stage.wait(lambda: not set(self.points) - set(acted(stage, "kill")), _KILL_TIMEOUT_S, "a kill at every point")
         self.armed = False
         self._count(stage)
-        stage.note = ", ".join(f"{count} at {point.value}" for point, count in kills_by_point(stage).items())
+        stage.note = _told(acted(stage, "kill"))
 
     def _count(self, stage: Stage) -> None:
         stage.healed_at_s[:] = [death.at_s for death in stage.fleet.deaths if death.code == -signal.SIGKILL]
         stage.times = len(stage.healed_at_s)
 
 
-def kills_by_point(stage: Stage) -> Counter[Milestone]:
-    """Return how many kills the workers say to have come to, by point."""
-    kills: Counter[Milestone] = Counter()
-    for record in stage.line.dir.glob("acts-*/kill-*"):
-        kills[Milestone(record.name.split("-")[1])] += record.stat().st_size
-    return kills
+def acted(stage: Stage, what: str) -> Counter[Milestone]:
+    """Return how many acts (``kill`` or ``stop``) the workers say to have come to, by point."""
+    acts: Counter[Milestone] = Counter()
+    for record in stage.line.dir.glob(f"acts-*/{what}-*"):
+        acts[Milestone(record.name.split("-")[1])] += record.stat().st_size
+    return acts
+
+
+def _names(points: Sequence[Milestone]) -> str:
+    return ", ".join(point.value for point in points)
+
+
+def _told(acts: Counter[Milestone]) -> str:
+    return ", ".join(f"{acts[point]} at {point.value}" for point in Milestone if acts[point])
 
 
 @dataclass
 class StoppedAt:
-    """SIGSTOP at one of ``points`` for longer than the session lasts, then SIGCONT: a zombie that knows of nothing."""
+    """SIGSTOP at one of ``points`` for longer than the session lasts, then SIGCONT: a zombie that knows of nothing.
+
+    It has ``settle_s`` to do harm before it is killed, where it does not leave by itself. Whatever the number of times
+    asked for, every point has its zombie.
+    """
 
     points: Sequence[Milestone]
     stop_s: float = 15.0
+    settle_s: float = 15.0
     worker_options: Sequence[str] = ()
     armed: bool = True
-    _turns: int = field(default=0, repr=False)
 
     @property
     def how(self) -> str:
-        points = ", ".join(point.value for point in self.points)
-        return f"SIGSTOP at {points} for {self.stop_s:.0f} s, past the session; SIGCONT"
+        return f"SIGSTOP at {_names(self.points)} for {self.stop_s:.0f} s, past the session; SIGCONT"
 
     def prepare(self, stage: Stage) -> None:
         stage.fleet.stop_s = self.stop_s
@@ -89,24 +104,27 @@ class StoppedAt:
     def _acts(self, stage: Stage, replica: str) -> list[str]:
         if not self.armed or replica != INSPECTORS[0]:
             return []
-        point = self.points[self._turns % len(self.points)]
-        self._turns += 1
-        return [f"stop:{point.value}:{stage.rng.randint(_FIRST_PASSINGS, _LAST_PASSINGS)}:1000000"]
+        stops = acted(stage, "stop")
+        point = min(self.points, key=lambda point: stops[point])  # also after lives that ended before their stop
+        return [f"stop:{point.value}:{stage.rng.randint(*_PASSINGS)}:1000000"]
 
     def inject(self, stage: Stage) -> None:
         before = len(stage.healed_at_s)
         limit_s = _KILL_TIMEOUT_S + self.stop_s
-        if not stage.wait(lambda: len(stage.fleet.sleeps) > before, limit_s, f"a stop at {self.points}"):
+        if not stage.wait(lambda: len(stage.fleet.sleeps) > before, limit_s, f"a stop at {_names(self.points)}"):
             return
+        zombie = stage.fleet.sleeps[-1]
         stage.healed_at_s[:] = [sleep.to_s for sleep in stage.fleet.sleeps]
         stage.times = len(stage.fleet.sleeps)
-        # What woke up may go on or leave; the next life is the next zombie. Killed only after it had time to do harm.
-        time.sleep(self.stop_s)
-        if self.armed:
-            stage.fleet.kill(INSPECTORS[0])
+        time.sleep(self.settle_s)
+        # What woke up may have left by itself: the life after it is the next zombie, and not to be disturbed.
+        stage.fleet.kill_life(zombie.replica, zombie.pid)
 
     def finish(self, stage: Stage) -> None:
+        while set(self.points) - set(acted(stage, "stop")) and not stage.problems:
+            self.inject(stage)
         self.armed = False
+        stage.note = _told(acted(stage, "stop"))
 
 
 @dataclass

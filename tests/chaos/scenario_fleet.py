@@ -41,6 +41,7 @@ class Sleep:
     """How long a worker was stopped, in seconds since 1970."""
 
     replica: str
+    pid: int
     from_s: float
     to_s: float
 
@@ -107,6 +108,12 @@ class Fleet:
         with self._lock:
             self._replicas[replica].process.kill()
 
+    def kill_life(self, replica: str, pid: int) -> None:
+        """SIGKILL a worker as above, if it still is this process; a later life of the replica is left alone."""
+        with self._lock:
+            if self._replicas[replica].process.pid == pid:
+                self._replicas[replica].process.kill()
+
     def pids(self) -> dict[str, int]:
         """Return the process of each replica that lives."""
         with self._lock:
@@ -160,7 +167,7 @@ class Fleet:
             each.stopped_since_s = now_s
         elif now_s - each.stopped_since_s >= self.stop_s:
             os.kill(each.process.pid, signal.SIGCONT)
-            self.sleeps.append(Sleep(each.name, each.stopped_since_s, now_s))
+            self.sleeps.append(Sleep(each.name, each.process.pid, each.stopped_since_s, now_s))
 
 
 def is_stopped(pid: int) -> bool:
