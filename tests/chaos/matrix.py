@@ -13,8 +13,6 @@ import argparse
 import logging
 import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +21,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from cluster_of_three import BROKERS, running_cluster
 from matrix_rows import ROWS
-from results import RESULTS, Line, as_table, broken_line, line_of, update
-from scenario import Row, run
+from results import RESULTS, Line, as_table, played, update
+from scenario import Row
 
 from inspector.apps.console import print_table
 
@@ -65,16 +63,10 @@ def play(rows: Sequence[Row], folder: Path, scale: float, brokers: int, results:
     lines = []
     with running_cluster(folder / "cluster", brokers) as cluster:
         for number, row in enumerate(rows):
-            started_s = time.monotonic()
-            try:
-                line = line_of(run(row, cluster, folder / f"row-{number}", scale), brokers)
-            except Exception as error:
-                # The rows after it are worth playing all the same; this one stands there as what it is.
-                traceback.print_exc()
-                line = broken_line(row, f"{type(error).__name__}: {error}")
+            line = played(row, cluster, folder / f"row-{number}", scale)
             update(results, line)
             lines.append(line)
-            print(f"{row.name}: {line.verdict} in {time.monotonic() - started_s:.0f} s", file=sys.stderr, flush=True)
+            print(f"{row.name}: {line.verdict} in {line.seconds} s", file=sys.stderr, flush=True)
     return lines
 
 
