@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
 from local_services import LOCAL, Services, running
 from proxy import HOST, Proxy
 
@@ -35,6 +37,19 @@ class Cluster:
     def replication_factor(self) -> int:
         """Replicas of every topic."""
         return len(self.brokers)
+
+    def up(self) -> None:
+        """Start what does not run, and wait until everything answers."""
+        command = [sys.executable, str(LOCAL / "up"), str(self.services.dir)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def be_whole(self) -> None:
+        """Undo what a scenario that broke off may have left behind: servers down, a link cut or slow, Redis full."""
+        self.proxy.link.be_healthy()
+        self.proxy.mend()
+        self.up()
+        with redis.Redis.from_url(self.services.redis_url) as client:
+            client.config_set("maxmemory", 0)
 
 
 @contextlib.contextmanager

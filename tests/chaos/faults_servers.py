@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from local_services import LOCAL
-from scenario import Stage
+from scenario import INSPECTORS, Stage
 
 from inspector.adapters.kafka.connection import admin_client
 
@@ -19,14 +17,19 @@ _INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 
 @dataclass
 class BrokerKilled:
-    """SIGKILL of one broker after the other; whoever coordinates the group and the transactions is among three."""
+    """SIGKILL of one broker after the other; whoever coordinates the group and the transactions is among three.
+
+    Halfway through each outage an inspector is killed, too: its successor has to join with a broker missing.
+    """
 
     away_s: float = 10.0
     worker_options: Sequence[str] = ()
+    _killed: list[str] = field(default_factory=list, repr=False)
 
     @property
     def how(self) -> str:
-        return f"SIGKILL each in turn, away {self.away_s:.0f} s; the coordinators' are among them"
+        names = ", ".join(sorted(set(self._killed)))
+        return f"SIGKILL of {names} by turns, away {self.away_s:.0f} s; halfway, SIGKILL of an inspector"
 
     def prepare(self, stage: Stage) -> None:
         pass
@@ -35,7 +38,8 @@ class BrokerKilled:
         broker = stage.cluster.brokers[stage.times % len(stage.cluster.brokers)]
         stage.node("kill", broker)
         stage.happened()  # recovery counts from here: two of three go on without it
-        time.sleep(self.away_s)
+        self._killed.append(broker)
+        _away(stage, self.away_s)
         stage.node("start", broker)
         stage.wait(lambda: is_whole(stage), _WHOLE_AGAIN_S, f"{broker} in sync again")
 
@@ -45,30 +49,41 @@ class BrokerKilled:
 
 @dataclass
 class AllBrokersDown:
-    """SIGKILL of all brokers at once; producers spool to disk meanwhile."""
+    """SIGKILL of all brokers at once, for each of ``away_s`` by turns; producers spool to disk meanwhile.
 
-    away_s: float = 150.0
+    Halfway through, an inspector is killed, too: its successor finds no broker at all.
+    """
+
+    away_s: Sequence[float] = (150.0,)
     worker_options: Sequence[str] = ()
+    _played_s: list[float] = field(default_factory=list, repr=False)
 
     @property
     def how(self) -> str:
-        return f"SIGKILL all, away {self.away_s:.0f} s"
+        times = ", ".join(f"{away_s:.0f}" for away_s in self._played_s)
+        return f"SIGKILL of all, away {times} s; halfway, SIGKILL of an inspector"
 
     def prepare(self, stage: Stage) -> None:
         pass
 
     def inject(self, stage: Stage) -> None:
+        away_s = self.away_s[stage.times % len(self.away_s)]
         for broker in stage.cluster.brokers:
             stage.node("kill", broker)
-        time.sleep(self.away_s)
-        # All together: one of three has no quorum and would never answer.
-        up = [sys.executable, str(LOCAL / "up"), str(stage.cluster.services.dir)]
-        subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
+        self._played_s.append(away_s)
+        _away(stage, away_s)
+        stage.cluster.up()  # all together: one of three has no quorum and would never answer
         stage.happened()
         stage.wait(lambda: is_whole(stage), _WHOLE_AGAIN_S, "all brokers in sync again")
 
     def finish(self, stage: Stage) -> None:
         pass
+
+
+def _away(stage: Stage, away_s: float) -> None:
+    time.sleep(away_s / 2)
+    stage.fleet.kill(stage.rng.choice(INSPECTORS))
+    time.sleep(away_s / 2)
 
 
 def is_whole(stage: Stage) -> bool:
@@ -156,7 +171,7 @@ class RedisLogCut:
         stage.node("kill", "redis")
         folder = stage.cluster.services.dir
         assert folder is not None
-        (log,) = (folder / "data" / "redis" / "appendonlydir").glob("*.incr.aof")
+        log = newest_log(folder / "data" / "redis" / "appendonlydir")
         with log.open("r+b") as file:
             file.truncate(max(0, log.stat().st_size - self.cut_bytes))
         stage.node("start", "redis")
@@ -164,3 +179,8 @@ class RedisLogCut:
 
     def finish(self, stage: Stage) -> None:
         pass
+
+
+def newest_log(folder: Path) -> Path:
+    """Return the log that Redis appends to: after each rewriting it begins another, ``NAME.NUMBER.incr.aof``."""
+    return max(folder.glob("*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,12 +16,15 @@ from typing import Any
 
 import redis
 from cluster_of_three import PARTITIONS, Cluster
+from kafka import errors
 
-from inspector.adapters.kafka.connection import KafkaConnection
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client
 from inspector.adapters.kafka.lag import group_lag
 from inspector.adapters.kafka.readers import read_committed
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.pipeline.ports import LogRecord
+
+_log = logging.getLogger(__name__)
 
 CHAOS = Path(__file__).resolve().parent
 _END_TIMEOUT_S = 60.0
@@ -118,7 +122,11 @@ def wait_or_kill(process: subprocess.Popen[bytes], timeout_s: float = _END_TIMEO
 
 @contextmanager
 def running_line(cluster: Cluster, folder: Path, **sections: Mapping[str, Any]) -> Iterator[ChaosLine]:
-    """Create topics and settings on an empty Redis; at the end no process of the line is left."""
+    """Create topics and settings on whole servers and an empty Redis; at the end neither a process nor a topic is left.
+
+    The topics go because a matrix at full size would fill tens of gigabytes with them.
+    """
+    cluster.be_whole()
     folder.mkdir(parents=True)
     prefix = f"chaos-{uuid.uuid4().hex[:12]}-"
     config = _write(folder / "inspector.yaml", cluster, prefix, cluster.services.kafka_bootstrap, sections)
@@ -136,6 +144,19 @@ def running_line(cluster: Cluster, folder: Path, **sections: Mapping[str, Any]) 
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+        _delete_topics(line)
+
+
+def _delete_topics(line: ChaosLine) -> None:
+    names = [line.topic(name) for name in ("frames", "alerts", "dead-letter", "config")]
+    try:
+        with admin_client(line.connection) as admin:
+            admin.delete_topics(names, raise_errors=False)
+    except (
+        errors.KafkaError,
+        ServiceUnavailableError,
+    ) as error:  # brokers that a broken scenario left down; the next one starts them
+        _log.warning("topics %s* are left behind: %s", line.prefix, error)
 
 
 def _write(path: Path, cluster: Cluster, prefix: str, bootstrap: str, sections: Mapping[str, Any]) -> Path:
