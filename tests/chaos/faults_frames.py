@@ -26,6 +26,7 @@ _KEY = b"hostile"
 _MIB = 2**20
 _FILL_TIMEOUT_S = 300.0
 _LETTERS_TIMEOUT_S = 300.0
+_LEAST_DECODER_DEATHS = 2
 
 
 def hostile(salt: str) -> Iterator[tuple[dict[str, Any], RejectReason]]:
@@ -98,7 +99,7 @@ class DeadlyFrame:
     """A frame whose decoding ends the process by SIGSEGV, among good ones; inspectors are killed beside it."""
 
     timeout_s: float = 300.0
-    worker_options: Sequence[str] = ("--plant=injected.decode",)
+    worker_options: Sequence[str] = ("--plant=injected.decode", "--session-timeout-ms=3000")
 
     @property
     def how(self) -> str:
@@ -108,17 +109,23 @@ class DeadlyFrame:
         stage.fleet.foreseen |= {-signal.SIGSEGV}
 
     def inject(self, stage: Stage) -> None:
-        letters = len(stage.line.committed("dead-letter"))
+        letters, deaths = len(stage.line.committed("dead-letter")), _decoder_deaths(stage)
         image = _IMAGE + DEADLY + uuid.uuid4().bytes
         publish(stage, [({"key": b"deadly", "value": image}, RejectReason.DECODER_CRASH)])
         time.sleep(stage.rng.uniform(0, 2))
         stage.fleet.kill(stage.rng.choice(INSPECTORS))
         stage.wait(lambda: len(stage.line.committed("dead-letter")) > letters, self.timeout_s, "its dead letter")
+        # Three deaths make a dead letter, one of which may be the SIGKILL, if it met the frame in the decoder.
+        if _decoder_deaths(stage) - deaths < _LEAST_DECODER_DEATHS:
+            stage.problems.append(f"{_decoder_deaths(stage) - deaths} deaths by SIGSEGV for a dead letter")
         stage.happened()
 
     def finish(self, stage: Stage) -> None:
-        deaths = sum(death.code == -signal.SIGSEGV for death in stage.fleet.deaths)
-        stage.note = f"{deaths} deaths by decoding"
+        stage.note = f"{_decoder_deaths(stage)} deaths by decoding"
+
+
+def _decoder_deaths(stage: Stage) -> int:
+    return sum(death.code == -signal.SIGSEGV for death in tuple(stage.fleet.deaths))
 
 
 def rss_mib(pid: int) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy import END_TXN
 from scenario import Stage
 
 _MBIT_BYTES = 125_000
+_MOST_KILLS_FOR_A_REPEAT = 20
 
 
 @dataclass
@@ -20,6 +21,7 @@ class SlowLink:
     round_trip_s: float = 0.2
     mbit_per_s: float = 1.0
     worker_options: Sequence[str] = ()
+    _carried_bytes: int = field(default=0, repr=False)
 
     @property
     def how(self) -> str:
@@ -30,13 +32,19 @@ class SlowLink:
 
     def inject(self, stage: Stage) -> None:
         link = stage.cluster.proxy.link
+        before = link.carried_bytes
         link.delay_s, link.bytes_per_s = self.round_trip_s / 2, self.mbit_per_s * _MBIT_BYTES
         time.sleep(self.slow_s)
         link.be_healthy()
+        self._carried_bytes += (carried := link.carried_bytes - before)
+        # Heartbeats alone would be a few kilobytes.
+        if carried < self.slow_s * _MBIT_BYTES / 10:
+            stage.problems.append(f"{carried} bytes went over the slow link: the fault was none")
         stage.happened()
 
     def finish(self, stage: Stage) -> None:
         stage.cluster.proxy.link.be_healthy()
+        stage.note = f"{self._carried_bytes / 1e6:.1f} MB went over the slow link"
 
 
 @dataclass
@@ -70,7 +78,10 @@ class StalledEndTxn:
 
 @dataclass
 class ProducerKilled:
-    """SIGKILL of the producer in the midst of sending; started again, it repeats what it does not know to be taken."""
+    """SIGKILL of the producer in the midst of sending; started again, it repeats what it does not know to be taken.
+
+    Killed until it has repeated something: a kill between two frames is none that could lose or double one.
+    """
 
     worker_options: Sequence[str] = ()
 
@@ -89,22 +100,31 @@ class ProducerKilled:
         stage.wait(lambda: stage.producer.acked() > acked, 60, "the producer sending again")
 
     def finish(self, stage: Stage) -> None:
-        pass
+        most = stage.times + _MOST_KILLS_FOR_A_REPEAT
+        while not (repeated := stage.repeated()) and stage.times < most and not stage.problems:
+            self.inject(stage)
+        if not repeated:
+            stage.problems.append(f"{stage.times} kills made it repeat nothing: the fault was none")
+        stage.note = f"{repeated} frames were sent again"
 
 
 @dataclass
 class ProducerKilledDraining:
-    """The producer's link is cut until frames wait in its spool; it is killed while it drains them."""
+    """The producer's link is cut until frames wait in its spool; it is killed while it drains them.
+
+    Started again, it makes none of the frames anew that its spool held then: if the spool forgets one, nobody has it.
+    """
 
     cut_s: float = 20.0
     worker_options: Sequence[str] = ()
+    _spooled: int = field(default=0, repr=False)
 
     @property
     def how(self) -> str:
-        return f"link cut {self.cut_s:.0f} s, SIGKILL while the spool drains"
+        return f"link cut {self.cut_s:.0f} s, SIGKILL while the spool drains; what it held is not made anew"
 
     def prepare(self, stage: Stage) -> None:
-        pass
+        stage.producer.add("--behind-spool")
 
     def inject(self, stage: Stage) -> None:
         link = stage.cluster.proxy.link
@@ -117,6 +137,11 @@ class ProducerKilledDraining:
         if stage.wait(lambda: stage.producer.acked() > acked, 60, "the spool draining"):
             stage.producer.kill()
             stage.happened()
+            spooled = stage.producer.spooled()
+            if not spooled:
+                stage.problems.append("the spool was empty when its producer was killed: the fault was none")
+            stage.owed |= spooled
+            self._spooled += len(spooled)
             link.be_healthy()
             stage.producer.start()
             killed_at = stage.producer.acked()
@@ -124,3 +149,4 @@ class ProducerKilledDraining:
 
     def finish(self, stage: Stage) -> None:
         stage.cluster.proxy.link.be_healthy()
+        stage.note = f"{self._spooled} frames were in the spool at the kills"

@@ -36,9 +36,10 @@ class Link:
     stalled_api: int | None = None
     stall_s: float = 0.0
     stalls: int = 0  # how many requests were stalled so far
+    carried_bytes: int = 0  # so far, in both directions of all connections
 
     def be_healthy(self) -> None:
-        """Pass everything on at once; ``stalls`` stays."""
+        """Pass everything on at once; what was counted stays."""
         self.delay_s, self.bytes_per_s, self.stalled_api, self.stall_s = 0.0, None, None, 0.0
 
 
@@ -186,4 +187,5 @@ class _Pipe:
                     await asyncio.sleep(len(piece) / self._link.bytes_per_s)
                 self._writer.write(piece)
                 await self._writer.drain()
+                self._link.carried_bytes += len(piece)
             self._waiting.task_done()

@@ -19,8 +19,9 @@ from findings import Findings
 from results_timing import Timing, timing
 from scenario_fleet import Fleet
 from scenario_line import ChaosLine, end, running_line
-from scenario_producer import FLUSH_S
+from scenario_producer import FLUSH_S, spooled_ids
 from stub_engine import stub_verdict
+from truth import read_truth
 
 from inspector import settings as settings_of
 
@@ -33,7 +34,10 @@ _DRAIN_S = 300.0
 
 @dataclass
 class Stage:
-    """What a fault may touch. ``healed_at_s`` are the moments (seconds since 1970) when an injected fault was over."""
+    """What a fault may touch. ``healed_at_s`` are the moments (seconds since 1970) when an injected fault was over.
+
+    ``owed`` are ids of frames that the producer's spool answers for: each must come to Kafka.
+    """
 
     line: ChaosLine
     fleet: Fleet
@@ -43,6 +47,7 @@ class Stage:
     healed_at_s: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     note: str = ""
+    owed: set[str] = field(default_factory=set)
     at_the_end: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -58,6 +63,11 @@ class Stage:
         """Count a fault that is over now."""
         self.times += times
         self.healed_at_s.append(time.time())
+
+    def repeated(self) -> int:
+        """Return how many frames stand in the truth once more than once."""
+        ids = [frame.frame_id for frame in read_truth(self.line.truth_log)]
+        return len(ids) - len(set(ids))
 
     def wait(self, until: Callable[[], bool], timeout_s: float, what: str) -> bool:
         """Wait for something; note a problem if it does not come in time."""
@@ -166,6 +176,10 @@ class Producer:
         assert self._process is not None
         return end(self._process, 2 * FLUSH_S)
 
+    def spooled(self) -> set[str]:
+        """Return the ids of the frames in its spool, while it does not run."""
+        return spooled_ids(self._line.dir / "spool")
+
     def acked(self) -> int:
         """Return how many acknowledgements it has logged."""
         log = self._line.dir / "acked.jsonl"
@@ -187,6 +201,8 @@ def run(row: Row, cluster: Cluster, folder: Path, scale: float = 1.0) -> RowResu
         code = end(keeper)
         if code != 0:
             stage.problems.append(f"the truth keeper ended with {code}")
+        if forgotten := stage.owed - {frame.frame_id for frame in read_truth(line.truth_log)}:
+            stage.problems.append(f"{len(forgotten)} frames of the spool never came to Kafka, {min(forgotten)} first")
         findings = check(
             line.truth_log,
             settings_of.load(line.config),
@@ -208,6 +224,8 @@ def _repair(stage: Stage) -> None:
         stage.problems.append(f"reconcile --repair ended with {done.returncode}: {done.stderr[-300:]}")
         return
     repaired = json.loads(done.stdout)["repaired"]
+    if not sum(repaired.values()):
+        stage.problems.append("reconcile found nothing to repair: the fault was none")
     stage.note = (
         f"repaired by reconcile: {', '.join(f'{kind} {count}' for kind, count in repaired.items()) or 'nothing'}"
     )

@@ -4,17 +4,22 @@
 
 publishes until SIGTERM, then sends what can still be sent; what cannot waits in the spool. Started again, it goes on
 behind the last frame of each camera that was acknowledged: what it had in hand when it was killed is sent once more,
-under the same ids, as a camera gateway with a memory of its own would.
+under the same ids, as a camera gateway with a memory of its own would. With ``--behind-spool`` it goes on behind what
+its spool holds, too, so that the spool alone answers for that.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import signal
+import sqlite3
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +48,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--reject-one-in", type=int, default=0, help="a frame that cannot be decoded; 0: none")
     parser.add_argument("--pictures", action="store_true", help="JPEGs that a real decoder takes, of their own size")
     parser.add_argument("--spool-dir", type=Path, help="instead of RUN/spool")
+    parser.add_argument("--behind-spool", action="store_true", help="make nothing anew that the spool holds")
     parser.add_argument("--window-frames", type=int, default=100, help="frames under way in memory")
     return parser
 
@@ -82,18 +88,30 @@ def meta(camera_id: str, sequence: int) -> FrameMeta:
     )
 
 
-def go_on_from(acked: Path, cameras: int) -> dict[str, int]:
-    """Return the next sequence of each camera."""
+def spooled_ids(folder: Path) -> set[str]:
+    """Return the ids of the frames in a spool that no process has open; it is left as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in folder.glob("spool.sqlite3*"):  # the newest frames are in its write-ahead log
+            shutil.copy(path, scratch)
+        with closing(sqlite3.connect(Path(scratch) / "spool.sqlite3")) as database:
+            return {frame_id for (frame_id,) in database.execute("SELECT frame_id FROM frames")}
+
+
+def go_on_from(taken: Iterable[str], cameras: int) -> dict[str, int]:
+    """Return the next sequence of each camera, behind the frame ids that were taken."""
     following = {f"cam{number:02}": 0 for number in range(cameras)}
-    for line in read_lines(acked):
-        camera_id, _, sequence = line["frame_id"].rpartition("-")
+    for frame_id in taken:
+        camera_id, _, sequence = frame_id.rpartition("-")
         following[camera_id] = max(following[camera_id], int(sequence) + 1)
     return following
 
 
-def frames(given: argparse.Namespace, acked: Path) -> Iterator[tuple[bytes, FrameMeta]]:
+def frames(given: argparse.Namespace, acked: Path, spool: Path) -> Iterator[tuple[bytes, FrameMeta]]:
     """Yield frames for ever, one camera after the other."""
-    following = go_on_from(acked, given.cameras)
+    taken = [line["frame_id"] for line in read_lines(acked)]
+    if given.behind_spool and (spool / "spool.sqlite3").exists():
+        taken += spooled_ids(spool)
+    following = go_on_from(taken, given.cameras)
     while True:
         for camera_id in following:
             sequence = following[camera_id]
@@ -121,12 +139,13 @@ def main() -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())
     acked = given.dir / "acked.jsonl"
-    coming = frames(given, acked)  # reads the log before it is opened for writing
+    spool = given.spool_dir or given.dir / "spool"
+    coming = frames(given, acked, spool)  # reads log and spool before they are opened for writing
     first = next(coming)
     publisher = FramePublisher(
         wiring.kafka_connection(settings),
         settings.kafka.frames_topic,
-        given.spool_dir or given.dir / "spool",
+        spool,
         settings.spool.max_bytes,
         max_record_bytes=settings.limits.max_frame_bytes,
         window_bytes=given.window_frames * given.frame_bytes,
