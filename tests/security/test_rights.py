@@ -118,7 +118,8 @@ def test_nobody_but_the_administrator_makes_topics_and_nobody_deletes_them(secur
 @pytest.mark.parametrize(
     "command",
     [
-        ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "dir", "/tmp"), ("KEYS", "*"), ("SHUTDOWN",), ("ACL", "LIST"),
+        ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "dir", "/tmp"),
+        ("CONFIG", "GET", "requirepass"), ("KEYS", "*"), ("SHUTDOWN",), ("ACL", "LIST"),
 ("SCAN", "0"), ("REPLICAOF", "127.0.0.1", "1"), ("MONITOR",), ("SAVE",),
         ("EVAL", "return 1", "0"), ("FUNCTION", "LIST"), ("MIGRATE", "h", "1", "k", "0", "1"),
         ("SET", "somebody:elses", "1"), ("GET", "somebody:elses"),
