@@ -7,8 +7,9 @@
 
 The settings are those of a superuser. Users are called like their roles. DIR of --passwords holds one file a role,
 named like it, with its password: files, because a command line is seen by everybody on the machine. Kafka's users are
-made with SCRAM-SHA-512; Redis is given the passwords' SHA-256 only. Rights that were given earlier and are no longer in
-roles.yaml are taken back.
+made with SCRAM-SHA-512; Redis is given the passwords' SHA-256 only. Rights that a role was given earlier and that
+roles.yaml no longer names for it are taken back. A role that is gone from roles.yaml is not known here any more, nor on
+Redis one without a `redis` section: take its user away there by hand. Redis has to keep its users (`aclfile`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import yaml
 
 from inspector import settings as all_settings
 from inspector.apps import wiring
-from inspector.domain.errors import InspectorError
+from inspector.domain.errors import BadInputError, InspectorError
 from inspector.settings import Settings
 
 ROLES_FILE = Path(__file__).resolve().parent / "roles.yaml"
@@ -98,7 +99,7 @@ def apply_to_kafka(settings: Settings, passwords: Mapping[str, str]) -> None:
     with translated_errors(connection), admin_client(connection) as admin:
         users = [UserScramCredentialUpsertion(user, "SCRAM-SHA-512", secret) for user, secret in passwords.items()]
         if users:
-            admin.alter_user_scram_credentials(users)
+            _require_taken(admin.alter_user_scram_credentials(users))
         for role in roles():
             _apply_role(admin, role, kafka_rules(role, settings))
 
@@ -114,13 +115,14 @@ def _apply_role(admin: Any, role: str, wanted: Sequence[KafkaRule]) -> None:
         ResourcePatternFilter,
         ResourceType,
     )
+    from kafka.errors import NoError
 
     def acl(rule: KafkaRule) -> Any:
         pattern = ResourcePattern(ResourceType[rule.resource], rule.name, ACLResourcePatternType[rule.pattern])
         return ACL(f"User:{rule.user}", "*", ACLOperation[rule.operation], ACLPermissionType.ALLOW, pattern)
 
-    if wanted:
-        admin.create_acls([acl(rule) for rule in wanted])
+    if wanted and (refused := admin.create_acls([acl(rule) for rule in wanted])["failed"]):
+        raise refused[0](f"{len(refused)} of {len(wanted)} rights of {role} were not given")
     any_of_role = ACLFilter(
         f"User:{role}", None, ACLOperation.ANY, ACLPermissionType.ALLOW,
         ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
@@ -128,7 +130,16 @@ def _apply_role(admin: Any, role: str, wanted: Sequence[KafkaRule]) -> None:
     kept = set(map(acl, wanted))
     found, _ = admin.describe_acls(any_of_role)
     if surplus := [one for one in found if one not in kept]:
-        admin.delete_acls([_exactly(one) for one in surplus])
+        for _, _, error in admin.delete_acls([_exactly(one) for one in surplus]):
+            if error is not NoError:
+                raise error(f"a right that {role} should no longer have was not taken back")
+
+
+def _require_taken(outcomes: Mapping[str, str | None]) -> None:
+    """Refuse to go on where Kafka did not make a user: it returns its reasons by user, and raises nothing."""
+    if refused := {user: why for user, why in outcomes.items() if why is not None}:
+        reasons = "; ".join(f"{user}: {why}" for user, why in refused.items())
+        raise BadInputError("Kafka to take every password", reasons, "correct what it says, then apply again")
 
 
 def _exactly(acl: Any) -> Any:
@@ -150,20 +161,49 @@ def acl_file(passwords: Mapping[str, str]) -> str:
 
 
 def apply_to_redis(settings: Settings, passwords: Mapping[str, str]) -> None:
-    """Make the roles' users on a running server; those without a password keep the one they have.
+    """Make the roles' users on a running server, and in its ACL file; those without a password keep the one they have.
 
     Raises:
-        InspectorError: Redis cannot be used, or refuses.
+        InspectorError: Redis cannot be used, refuses, has no ACL file, or lets everybody in; nothing was changed.
     """
     from inspector.adapters.redis.connection import translated
 
     client = wiring.redis_client(settings)
     with translated(client):
+        _require_default_user_closed(client.acl_getuser("default"))
+        _save(client)  # before anything is changed: it may be that it cannot
         for role in roles():
             if (rules := redis_rules(role)) is not None:
                 renewed = ["resetpass", *_digests(role, passwords)] if role in passwords else []
                 client.execute_command("ACL", "SETUSER", role, "on", *renewed, *rules)
+        _save(client)
     client.close()
+
+
+def _require_default_user_closed(default: Mapping[str, Any]) -> None:
+    """Refuse a server where who gives no name may do what he likes, and warn where he needs a password for it."""
+    if not default["enabled"] or default["commands"] == ["-@all"]:
+        return
+    todo = "make a superuser with a name, name it in the settings, then ACL SETUSER default off"
+    if "nopass" in default["flags"]:
+        raise BadInputError("a Redis that lets in nobody without a name", "its user `default` is on, for all", todo)
+    print(f"warning: Redis's user `default` is on: its password opens everything; {todo}", file=sys.stderr)
+
+
+def _save(client: Any) -> None:
+    """Write the users to the server's ACL file, without which they would be gone when it starts again."""
+    from redis.exceptions import NoPermissionError, ResponseError
+
+    try:
+        client.acl_save()
+    except NoPermissionError:
+        raise
+    except ResponseError as error:
+        raise BadInputError(
+            "a Redis that keeps its users (aclfile in its configuration)",
+            f"a refusal ({error})",
+            "set aclfile; or give it what this command prints without --apply",
+        ) from error
 
 
 def _digests(role: str, passwords: Mapping[str, str]) -> list[str]:
@@ -171,11 +211,21 @@ def _digests(role: str, passwords: Mapping[str, str]) -> list[str]:
 
 
 def read_passwords(folder: Path | None) -> dict[str, str]:
-    """Return the passwords of the roles that have a file in ``folder``."""
+    """Return the passwords of the roles that have a file in ``folder``.
+
+    Raises:
+        BadInputError: a file holds none: an account with an empty password lets everybody in.
+    """
     if folder is None:
         return {}
     files = {role: folder / role for role in roles() if (folder / role).is_file()}
-    return {role: file.read_text(encoding="utf-8").strip() for role, file in files.items()}
+    passwords = {role: file.read_text(encoding="utf-8").strip() for role, file in files.items()}
+    for role, password in passwords.items():
+        if not password:
+            raise BadInputError(
+                "a password in its file", f"{files[role]}, which is empty", "write it, or remove the file"
+            )
+    return passwords
 
 
 def main() -> None:
