@@ -110,6 +110,7 @@ class World:
     refused: list[Announcement] = field(default_factory=list)
     logs: list[MemoryFrameLog] = field(default_factory=list)
     lives: list[MemoryDecodeMarks] = field(default_factory=list)
+    new_life: Callable[[MarkBook], MemoryDecodeMarks] = MemoryDecodeMarks
 
     def __post_init__(self) -> None:
         self.broker.create_topic("frames", 3)
@@ -125,7 +126,7 @@ class World:
     def loop(self, replica: str = "r1", **limits: Any) -> InspectionLoop:
         log = MemoryFrameLog(self.broker, group_id="g", replica=replica, frames_topic="frames")
         self.logs.append(log)
-        self.lives.append(MemoryDecodeMarks(self.marks))
+        self.lives.append(self.new_life(self.marks))
         defaults = {"batch_max_size": 4, "batch_max_wait_s": 0.002, "retry_s": 0.01, "config_poll_s": 0.0}
         return InspectionLoop(
             log,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from loop_kit import DEFECT, GOOD, HANGING, World
 
+from inspector.adapters.memory.decode_marks import MarkBook, MemoryDecodeMarks
 from inspector.domain.errors import ServiceUnavailableError
+from inspector.domain.frame import FrameSource
 from inspector.pipeline.decode_stage import MAX_DEATHS, StuckError
 from inspector.pipeline.loop import InspectionLoop
-from inspector.pipeline.ports import NO_TAG, Polled
+from inspector.pipeline.ports import NO_TAG, Marked, Polled, Unmark
 
 
 class Killed(Exception):
@@ -68,30 +70,72 @@ def test_two_such_frames_in_one_batch_are_told_from_their_neighbours() -> None:
     assert len(world.store.arrivals) == 14
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=12))
-def test_no_number_of_kills_costs_a_good_frame(lives: list[tuple[int, bool]]) -> None:
-    """A life ends after so many steps, with a chance to take its marks back or, killed, without one."""
+class Mortal(MemoryDecodeMarks):
+    """A life that is killed between two steps, right after a lone mark, or when marks are to be taken back.
+
+    It is spared where one death more would set a suspect aside: three deaths that meet a frame are not a good one's.
+    """
+
+    def __init__(self, book: MarkBook, how: str) -> None:
+        super().__init__(book)
+        self.how = how
+        self._is_dead = False
+        self._met = 0
+
+    def die(self) -> None:
+        if self._met < 2:
+            self._is_dead = True
+            raise Killed
+
+    def mark(
+        self, sources: Sequence[FrameSource], fencing_token: int, over: Sequence[Unmark] = (), *, alone: bool = False
+    ) -> Sequence[Marked]:
+        marked = super().mark(sources, fencing_token, over, alone=alone)
+        self._met = marked[0].deaths if alone else 0
+        if alone and self.how == "at a lone mark":
+            self.die()
+        return marked
+
+    def unmark(self, over: Sequence[Unmark]) -> None:
+        if self._is_dead:
+            raise ServiceUnavailableError("a dead process's store", "nobody asks", "start another")
+        if over and self.how == "before marks are taken back":
+            self.die()
+        super().unmark(over)
+        self._met = 0
+
+
+HOW = st.sampled_from(["in order", "between steps", "at a lone mark", "before marks are taken back"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(1, 30), HOW), max_size=12))
+@example([(9, "before marks are taken back"), (9, "at a lone mark"), (9, "at a lone mark")])
+@example([(9, "before marks are taken back"), (9, "before marks are taken back"), (9, "between steps")] * 3)
+def test_no_number_of_kills_costs_a_good_frame(lives: list[tuple[int, str]]) -> None:
+    """A life ends after so many steps at the latest, with a chance to take its marks back or, killed, without one."""
     world = World()
     images = [DEFECT if n % 3 == 0 else GOOD for n in range(40)]
     world.publish(images)
-    for number, (steps, in_order) in enumerate(lives):
+    for number, (steps, how) in enumerate(lives):
+        mortal = Mortal(world.marks, how)
+        world.new_life = lambda _, mortal=mortal: mortal  # type: ignore[misc]
         left = steps
 
-        def until() -> bool:
+        def until(mortal: Mortal = mortal) -> bool:
             nonlocal left
             left -= 1
-            if left < 0:
+            if left < 0 and mortal.how == "in order":
                 raise Killed
+            if left < 0:
+                mortal.die()
             return world.drained()
 
-        loop = world.loop(f"r{number}")
-        if not in_order:
-            world.lives[-1].withdraw = lambda: None  # type: ignore[method-assign]
         try:
-            world.run(loop, until)
+            world.run(world.loop(f"r{number}"), until)
         except Killed:
             world.logs[-1].close()
+    world.new_life = MemoryDecodeMarks
     assert live(world)
     assert world.dead() == []
     assert Counter(world.alerts()) == Counter(f"f{n:04}" for n in range(40) if images[n] == DEFECT)
