@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
+    from inspector.settings.sections import KafkaSecurity
     from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
 
@@ -47,11 +48,12 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
     """Return brokers and credentials; nothing is connected yet.
 
     Raises:
-        BadInputError: the password file cannot be read.
+        BadInputError: the password file cannot be read, or the protocol would leave a name, password or TLS file out.
     """
     from inspector.adapters.kafka.connection import KafkaConnection
 
     security = settings.kafka.security
+    _check_protocol(security)
     sasl = security.protocol.startswith("SASL")
     return KafkaConnection(
         bootstrap_servers=settings.kafka.bootstrap_servers,
@@ -66,6 +68,26 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
         ssl_keyfile=_text(security.key_file),
         client_id=f"inspector-{settings.replica}",
     )
+
+
+def _check_protocol(security: KafkaSecurity) -> None:
+    """Refuse what looks secured and is not: who gives a password or an authority does not mean the clear."""
+    unused = [
+        name
+        for mark, names in {
+            "SASL": ("username", "password", "password_file"),
+            "SSL": ("ca_file", "cert_file", "key_file"),
+        }.items()
+        if mark not in security.protocol
+        for name in names
+        if getattr(security, name) is not None
+    ]
+    if unused:
+        raise BadInputError(
+            f"kafka.security.protocol to use kafka.security.{', '.join(unused)}",
+            security.protocol,
+            "set it to SASL_SSL (name and password over TLS) or SSL, or leave them out",
+        )
 
 
 def topic_plan(settings: Settings) -> TopicPlan:
