@@ -8,6 +8,7 @@ quiet ones are left out first) is seen as a new one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ MAX_NOTE_BYTES = 3000
 # Camera ids come from outside; of more than these on one partition, the longest quiet are forgotten.
 _MAX_CAMERAS = 500
 _VERSION = 1
+# An id of emoji takes up to 3 kB as JSON; it must not push the others out.
+_MAX_ID_BYTES = 64
 # A producer may stamp its records as it likes; what is beyond the calendar must not stop the line.
 _MAX_TIMESTAMP_MS = 253_402_300_799_000
 
@@ -69,8 +72,9 @@ class RejectWatch:
 
     def _window(self, source: FrameSource, camera_id: str) -> RejectWindow:
         cameras = self._cameras.setdefault((source.topic, source.partition), {})
-        window = cameras.pop(camera_id) if camera_id in cameras else RejectWindow()
-        cameras[camera_id] = window  # last, so that the first are those that were quiet longest
+        name = _short(camera_id)
+        window = cameras.pop(name) if name in cameras else RejectWindow()
+        cameras[name] = window  # last, so that the first are those that were quiet longest
         if len(cameras) > _MAX_CAMERAS:
             quiet = next((each for each, held in cameras.items() if held.opened is None), next(iter(cameras)))
             del cameras[quiet]
@@ -118,6 +122,13 @@ class _Maker:
         )
 
 
+def _short(camera_id: str) -> str:
+    """Return an id as it is, or what stands for it if it is long; ids are printable, so no two can meet."""
+    if len(json.dumps(camera_id)) <= _MAX_ID_BYTES:
+        return camera_id
+    return f"\t{hashlib.sha256(camera_id.encode(errors='replace')).hexdigest()[:32]}"
+
+
 def _encoded(cameras: Mapping[str, RejectWindow], limits: RejectLimits) -> str:
     """Return the cameras' windows as JSON, those that matter most first, as many as there is room for."""
     recent_first = list(cameras.items())[::-1]
@@ -128,9 +139,9 @@ def _encoded(cameras: Mapping[str, RejectWindow], limits: RejectLimits) -> str:
         opened = -1 if window.opened is None else window.opened
         numbers = [window.run, opened, int(window.cause is RejectCause.IN_A_ROW), window.filled, *window.buckets]
         part = f"{json.dumps(camera_id)}:{json.dumps(numbers, separators=(',', ':'))}"
+        if len(part) + 1 > room:
+            continue
         room -= len(part) + 1
-        if room < 0:
-            break
         parts.append(part)
     return f'{{"v":{_VERSION},"b":{limits.bucket_frames},"c":{{{",".join(reversed(parts))}}}}}' if parts else ""
 
