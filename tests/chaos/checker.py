@@ -60,6 +60,12 @@ def main() -> int:
     parser.add_argument("--redis", help="instead of redis.url")
     parser.add_argument("--any-verdict", action="store_true", help="the scorer is not the stub")
     given = parser.parse_args()
+    # What is not there would read as empty, and switch its rules off without a word.
+    for path in (given.truth, *given.acked):
+        if not path.is_file():
+            parser.error(f"expected a log, got {path}, which is none")
+    if given.journal is not None and not any(given.journal.glob("stores-*.jsonl")):
+        parser.error(f"expected a folder with journals (stores-*.jsonl), got {given.journal}")
     logging.getLogger("kafka").setLevel(logging.ERROR)
     flags: dict[str, dict[str, str]] = {}
     if given.bootstrap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,21 +45,35 @@ class SeenAlert:
     source: FrameSource
     score: float
     weights_version: str
+    ce_id: str
+    part_id: str = ""
     repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class SeenNotice:
+    """A committed record of the alerts topic that is no defect event, by its CloudEvents headers."""
+
+    ce_id: str
+    ce_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeenLetter:
-    """One committed dead letter."""
+    """One committed dead letter. ``sha256`` is what it says of the frame, ``content_sha256`` what its value gives."""
 
     source: FrameSource
     reason: str
     sha256: str
+    content_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class SeenResult:
-    """One result in Redis; ``repaired``: `inspector reconcile` scored the frame again, by the weights of then."""
+    """One result in Redis; ``repaired``: `inspector reconcile` scored the frame again, by the weights of then.
+
+    ``filed_as`` is the frame's id by the key under which it was found.
+    """
 
     frame_id: str
     camera_id: str
@@ -67,6 +82,8 @@ class SeenResult:
     score: float
     weights_version: str
     inspected_at: str
+    filed_as: str
+    part_id: str = ""
     repaired: bool = False
 
 
@@ -82,12 +99,17 @@ class Kept:
 
 @dataclass
 class Evidence:
-    """Everything that a check compares. ``committed`` is the next offset of each partition that has one."""
+    """Everything that a check compares. ``committed`` is the next offset of each partition that has one.
+
+    ``held`` are the first and the next offset of each partition of the frames topic, as the admin interface tells them.
+    """
 
     truth: Sequence[TrueFrame]
     kept: Kept
     now_s: float = field(default_factory=time.time)
+    held: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     alerts: Sequence[SeenAlert] = ()
+    notices: Sequence[SeenNotice] = ()
     letters: Sequence[SeenLetter] = ()
     dropped: Sequence[FrameSource] = ()
     results: Sequence[SeenResult] = ()
@@ -108,7 +130,8 @@ def gather(truth: Path, settings: Settings, journal: Path | None, acked: Sequenc
     frames = read_truth(truth)
     committed = _committed(connection, kafka.group, kafka.frames_topic)
     limit = settings.limits.max_frame_bytes
-    alerts = [_alert(raw) for raw in read_to_the_end(connection, kafka.alerts_topic, limit) if _is_defect(raw)]
+    events = list(read_to_the_end(connection, kafka.alerts_topic, limit))
+    notices = [SeenNotice(_headers(raw).get("ce_id", ""), _type(raw)) for raw in events if _type(raw) != ALERT_TYPE]
     letters = [_letter(raw) for raw in read_to_the_end(connection, kafka.dead_letter_topic, limit)]
     client = wiring.redis_client(settings)
     try:
@@ -120,7 +143,9 @@ def gather(truth: Path, settings: Settings, journal: Path | None, acked: Sequenc
     return Evidence(
         truth=frames,
         kept=Kept(3600 * kept.good_hours, 3600 * kept.defect_hours, kept.good_per_camera, kept.defect_per_camera),
-        alerts=alerts,
+        held=_held(connection, kafka.frames_topic),
+        alerts=[_alert(raw) for raw in events if _type(raw) == ALERT_TYPE],
+        notices=notices,
         letters=[letter for letter in letters if letter.reason != DROPPED],
         dropped=[letter.source for letter in letters if letter.reason == DROPPED],
         results=results,
@@ -136,10 +161,7 @@ def read_to_the_end(connection: KafkaConnection, topic: str, max_record_bytes: i
 
     The ends are those of all records, so that what an open transaction hides for a while is waited for.
     """
-    with admin_client(connection) as admin:
-        described = admin.describe_topics([topic])[0]["partitions"]
-        wanted = {TopicPartition(topic, each["partition_index"]): OffsetSpec.LATEST for each in described}
-        ends = {partition: found.offset for partition, found in admin.list_partition_offsets(wanted).items()}
+    ends = _offsets(connection, topic, OffsetSpec.LATEST)
     consumer = clients.lone_consumer(connection, max_record_bytes=max_record_bytes)
     read: dict[TopicPartition, list[Any]] = {partition: [] for partition in ends}
     deadline_s = time.monotonic() + _READ_TIMEOUT_S
@@ -159,6 +181,19 @@ def read_to_the_end(connection: KafkaConnection, topic: str, max_record_bytes: i
         yield from batch
 
 
+def _offsets(connection: KafkaConnection, topic: str, which: Any) -> dict[TopicPartition, int]:
+    with admin_client(connection) as admin:
+        described = admin.describe_topics([topic])[0]["partitions"]
+        wanted = {TopicPartition(topic, each["partition_index"]): which for each in described}
+        return {partition: found.offset for partition, found in admin.list_partition_offsets(wanted).items()}
+
+
+def _held(connection: KafkaConnection, topic: str) -> dict[int, tuple[int, int]]:
+    starts = _offsets(connection, topic, OffsetSpec.EARLIEST)
+    ends = _offsets(connection, topic, OffsetSpec.LATEST)
+    return {partition.partition: (start, ends[partition]) for partition, start in starts.items()}
+
+
 def _committed(connection: KafkaConnection, group: str, topic: str) -> dict[int, int]:
     with admin_client(connection) as admin:
         described = admin.describe_topics([topic])[0]["partitions"]
@@ -175,8 +210,8 @@ def _headers(raw: Any) -> dict[str, str]:
     return found
 
 
-def _is_defect(raw: Any) -> bool:
-    return _headers(raw).get("ce_type") == ALERT_TYPE
+def _type(raw: Any) -> str:
+    return _headers(raw).get("ce_type", "")
 
 
 def _alert(raw: Any) -> SeenAlert:
@@ -189,6 +224,8 @@ def _alert(raw: Any) -> SeenAlert:
         FrameSource(**alert["source"]),
         alert["anomaly_score"],
         alert["weights_version"],
+        _headers(raw).get("ce_id", ""),
+        alert.get("part_id") or "",
         alert.get("repaired_at") is not None,
     )
 
@@ -196,12 +233,15 @@ def _alert(raw: Any) -> SeenAlert:
 def _letter(raw: Any) -> SeenLetter:
     headers = _headers(raw)
     source = FrameSource(headers["topic"], int(headers["partition"]), int(headers["offset"]))
-    return SeenLetter(source, headers["reason"], headers["sha256"])
+    value = raw.value or b""
+    by_reference = headers["payload"] == "reference"
+    content = json.loads(value)["sha256"] if by_reference else hashlib.sha256(value).hexdigest()
+    return SeenLetter(source, headers["reason"], headers["sha256"], content)
 
 
 def _results(client: Any) -> Iterator[SeenResult]:
     for page in _pages(client.scan_iter(match=f"{keys.result('')}*", count=_PAGE)):
-        for data in client.mget(page):
+        for key, data in zip(page, client.mget(page), strict=True):
             if data is not None:
                 result = json.loads(data)
                 yield SeenResult(
@@ -212,6 +252,8 @@ def _results(client: Any) -> Iterator[SeenResult]:
                     result["anomaly_score"],
                     result["weights_version"],
                     result["inspected_at"],
+                    key.decode().removeprefix(keys.result("")),
+                    result.get("part_id") or "",
                     result.get("repaired_at") is not None,
                 )
 

@@ -24,17 +24,19 @@ class Kind(StrEnum):
     OVERWRITTEN = "overwritten"
     MISSING_RESULT = "missing_result"
     UNKNOWN = "unknown"
+    HOLE = "hole"
 
 
 MEANING = {
     Kind.LOST: "no outcome, or an anomalous frame without its alert",
-    Kind.DUPLICATED: "two alerts, two dead letters, or inspected and rejected",
+    Kind.DUPLICATED: "two alerts, results or dead letters, an event's id twice, or inspected and rejected",
     Kind.OUT_OF_ORDER: "a camera's alerts are not in the order of its frames",
     Kind.MIXED_WEIGHTS: "a batch whose results name different weights",
-    Kind.WRONG_VERDICT: "judged, rejected or filed otherwise than the frame's bytes say",
+    Kind.WRONG_VERDICT: "judged, rejected, named or filed otherwise than the frame says",
     Kind.OVERWRITTEN: "the result in Redis is not that of the frame's last owner",
     Kind.MISSING_RESULT: "committed, not in Redis, and not gone by retention",
-    Kind.UNKNOWN: "an outcome of a frame that was never acknowledged",
+    Kind.UNKNOWN: "an outcome of a frame that was never acknowledged, or an event of no known type",
+    Kind.HOLE: "an offset of the frames topic that the truth has not, or has twice",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,11 +14,12 @@ from truth import INSPECTED, TrueFrame
 
 from inspector.domain.frame import FrameSource
 from inspector.domain.outcome import RejectReason
+from inspector.domain.reject_alert import REJECT_ALERT_TYPE
 from inspector.domain.result import PredLabel
 from inspector.pipeline.ports import StoreStatus
 
 VerdictRule = Callable[[str], StubVerdict]
-_Item = TypeVar("_Item", SeenAlert, SeenLetter)
+_Item = TypeVar("_Item", SeenAlert, SeenLetter, SeenResult)
 
 _DUPLICATE = f"rejected:{RejectReason.DUPLICATE.value}"
 _SAME_SCORE = 1e-6
@@ -35,7 +36,7 @@ class _Comparison:
         self._verdict_of = verdict_of
         self._alerts = _by_source(evidence.alerts)
         self._letters = _by_source(evidence.letters)
-        self._results = {result.source: result for result in evidence.results}
+        self._results = _by_source(evidence.results)
         self._dropped = Counter(evidence.dropped)
         self._later = _later_of_its_kind(evidence.truth, self._alerts)
         self._writers = _writers(evidence)
@@ -53,18 +54,20 @@ class _Comparison:
         self._check_order()
         self._check_batches()
         self._check_unknown()
+        self._check_event_ids()
         self._check_acknowledged()
+        self._check_holes()
         return self._found
 
     def _check(self, frame: TrueFrame, expected: str) -> None:
         alerts, letters = self._alerts.get(frame.source, []), self._letters.get(frame.source, [])
-        result, dropped = self._results.get(frame.source), self._dropped[frame.source]
-        if not (alerts or letters or result or dropped) and not self._is_committed(frame):
+        results, dropped = self._results.get(frame.source, []), self._dropped[frame.source]
+        if not (alerts or letters or results or dropped) and not self._is_committed(frame):
             self._found.open_frames += 1
             return
-        inspected = bool(alerts or result)
-        if len(alerts) > 1 or len(letters) > 1 or inspected + bool(letters) + dropped > 1:
-            how = f"{len(alerts)} alerts, {len(letters)} dead letters, {'a' if result else 'no'} result"
+        inspected = bool(alerts or results)
+        if max(len(alerts), len(letters), len(results)) > 1 or inspected + bool(letters) + dropped > 1:
+            how = f"{len(alerts)} alerts, {len(letters)} dead letters, {len(results)} results"
             self._add(Kind.DUPLICATED, frame, f"{how}, dropped {dropped} times")
         if letters:
             self._check_rejected(frame, expected, letters[0])
@@ -75,7 +78,8 @@ class _Comparison:
                 Kind.WRONG_VERDICT if inspected else Kind.LOST, f"{_name(frame)}: expected {expected}, no dead letter"
             )
         else:
-            self._check_inspected(frame, alerts, result)
+            self._check_names(frame, alerts, results)
+            self._check_inspected(frame, alerts, results[0] if results else None)
 
     def _is_committed(self, frame: TrueFrame) -> bool:
         return frame.offset < self._evidence.committed.get(frame.partition, 0)
@@ -83,8 +87,19 @@ class _Comparison:
     def _check_rejected(self, frame: TrueFrame, expected: str, letter: SeenLetter) -> None:
         if expected != f"rejected:{letter.reason}":
             self._add(Kind.WRONG_VERDICT, frame, f"expected {expected}, rejected as {letter.reason}")
-        elif letter.sha256 != frame.sha256:
+        elif {letter.sha256, letter.content_sha256} != {frame.sha256}:
             self._add(Kind.WRONG_VERDICT, frame, "its dead letter is of other bytes")
+
+    def _check_names(self, frame: TrueFrame, alerts: Sequence[SeenAlert], results: Sequence[SeenResult]) -> None:
+        named = (frame.frame_id, frame.camera_id, frame.part_id)
+        outcomes: list[tuple[str, SeenAlert | SeenResult]] = [("alert", each) for each in alerts]
+        outcomes += [("result", each) for each in results]
+        for what, each in outcomes:
+            if (said := (each.frame_id, each.camera_id, each.part_id)) != named:
+                self._add(Kind.WRONG_VERDICT, frame, f"its {what} is of {said}, expected {named}")
+        for result in results:
+            if result.filed_as != result.frame_id:
+                self._add(Kind.WRONG_VERDICT, frame, f"its result is filed as {result.filed_as}")
 
     def _check_inspected(self, frame: TrueFrame, alerts: Sequence[SeenAlert], result: SeenResult | None) -> None:
         verdict = self._verdict_of(frame.sha256) if self._verdict_of else None
@@ -119,8 +134,6 @@ class _Comparison:
     def _check_result(
         self, frame: TrueFrame, verdict: StubVerdict | None, alerts: Sequence[SeenAlert], result: SeenResult
     ) -> None:
-        if result.camera_id != frame.camera_id:
-            self._add(Kind.WRONG_VERDICT, frame, f"filed under camera {result.camera_id}")
         if verdict and (result.label != verdict.label or abs(result.score - verdict.score) > _SAME_SCORE):
             self._add(
                 Kind.WRONG_VERDICT,
@@ -175,6 +188,33 @@ class _Comparison:
             if source not in known:
                 self._found.add(Kind.UNKNOWN, f"{what} of {_at(source)}")
 
+    def _check_event_ids(self) -> None:
+        """An event's id is its own, over all types; the alerts of one frame share theirs and are counted with it."""
+        frames: dict[str, set[FrameSource]] = defaultdict(set)
+        for alert in self._evidence.alerts:
+            frames[alert.alert_id].add(alert.source)
+            if alert.ce_id != alert.alert_id:
+                self._found.add(Kind.WRONG_VERDICT, f"alert {alert.alert_id} has the header ce_id {alert.ce_id!r}")
+        notices = Counter(notice.ce_id for notice in self._evidence.notices)
+        for ce_id in frames.keys() | notices.keys():
+            if len(frames.get(ce_id, ())) + notices[ce_id] > 1:
+                self._found.add(Kind.DUPLICATED, f"{len(frames.get(ce_id, ())) + notices[ce_id]} events are {ce_id!r}")
+        for notice in self._evidence.notices:
+            if notice.ce_type != REJECT_ALERT_TYPE:
+                self._found.add(Kind.UNKNOWN, f"event {notice.ce_id!r} of type {notice.ce_type!r}")
+
+    def _check_holes(self) -> None:
+        seen = Counter((frame.partition, frame.offset) for frame in self._evidence.truth)
+        for partition, (start, end) in self._evidence.held.items():
+            for offset in range(start, end):
+                if not seen[partition, offset]:
+                    self._found.add(Kind.HOLE, f"{partition}/{offset} is in the topic, and not in the truth")
+        for (partition, offset), times in seen.items():
+            if times > 1:
+                self._found.add(Kind.HOLE, f"{partition}/{offset} is in the truth {times} times")
+            elif offset >= self._evidence.held.get(partition, (0, 0))[1]:
+                self._found.add(Kind.HOLE, f"{partition}/{offset} is in the truth, and not in the topic")
+
     def _check_acknowledged(self) -> None:
         held = {(frame.frame_id, frame.partition, frame.offset) for frame in self._evidence.truth}
         for frame_id, partition, offset in self._evidence.acked:
@@ -186,7 +226,7 @@ class _Comparison:
 
 
 def _expectations(
-    truth: Sequence[TrueFrame], results: Mapping[FrameSource, SeenResult], dropped: Set[FrameSource]
+    truth: Sequence[TrueFrame], results: Container[FrameSource], dropped: Set[FrameSource]
 ) -> list[tuple[TrueFrame, str]]:
     """Pair each frame with what is expected of it: of those that share an id and were not dropped, one is inspected.
 

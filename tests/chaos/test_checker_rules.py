@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import checker
 import pytest
-from evidence import Evidence, Kept, SeenAlert, SeenLetter, SeenResult
+from evidence import Evidence, Kept, SeenAlert, SeenLetter, SeenNotice, SeenResult
 from findings import Kind
 from journal import StoredBatch, StoredFrame
 from rules import compare
 from stub_engine import stub_verdict
 from truth import TrueFrame
 
-from inspector.domain.frame import FrameSource
 from inspector.domain.result import PredLabel
 from inspector.pipeline.ports import StoreStatus
 
@@ -32,23 +32,26 @@ def bytes_of(label: PredLabel, number: int) -> str:
 def frame(offset: int, label: PredLabel = PredLabel.NORMAL, expected: str = "inspected") -> TrueFrame:
     sha256 = bytes_of(label, offset)
     return TrueFrame(
-        f"f{offset}", CAMERA, TOPIC, 0, offset, sha256, "", offset, expected, timestamp_ms=round(1000 * NOW_S)
+        f"f{offset}", CAMERA, TOPIC, 0, offset, sha256, "", offset, expected, round(1000 * NOW_S), f"part{offset}"
     )
 
 
 def alert(of: TrueFrame, place: int) -> SeenAlert:
     score = stub_verdict(of.sha256).score
-    return SeenAlert((0, place), f"a{of.offset}", of.camera_id, of.frame_id, of.source, score, WEIGHTS)
+    alert_id = f"a{of.offset}"
+    names = (alert_id, of.camera_id, of.frame_id)
+    return SeenAlert((0, place), *names, of.source, score, WEIGHTS, ce_id=alert_id, part_id=of.part_id)
 
 
 def result(of: TrueFrame) -> SeenResult:
     verdict = stub_verdict(of.sha256)
     written = f"2026-01-01T00:00:00.{of.offset:06}Z"
-    return SeenResult(of.frame_id, of.camera_id, of.source, verdict.label, verdict.score, WEIGHTS, written)
+    judged = (verdict.label, verdict.score, WEIGHTS, written)
+    return SeenResult(of.frame_id, of.camera_id, of.source, *judged, filed_as=of.frame_id, part_id=of.part_id)
 
 
 def letter(of: TrueFrame, reason: str = "undecodable") -> SeenLetter:
-    return SeenLetter(of.source, reason, of.sha256)
+    return SeenLetter(of.source, reason, of.sha256, of.sha256)
 
 
 def stored(results: tuple[SeenResult, ...], generation: int) -> StoredBatch:
@@ -70,6 +73,8 @@ IN_ORDER = Evidence(
     truth=(FIRST, BAD, SECOND, THIRD),
     kept=KEPT,
     now_s=NOW_S,
+    held={0: (0, 4)},
+    notices=(SeenNotice("n1", "inspection.rejects"), SeenNotice("n2", "inspection.rejects")),
     alerts=(alert(FIRST, 0), alert(SECOND, 1)),
     letters=(letter(BAD),),
     results=RESULTS,
@@ -95,6 +100,14 @@ class Wrong:
 
 def _results(*kept: SeenResult) -> Callable[[Evidence], Evidence]:
     return lambda line: replace(line, results=kept)
+
+
+def _second_alert(**other: str) -> Callable[[Evidence], Evidence]:
+    return lambda line: replace(line, alerts=(line.alerts[0], replace(line.alerts[1], **other)))  # type: ignore[arg-type]
+
+
+def _third_result(**other: str) -> Callable[[Evidence], Evidence]:
+    return _results(*RESULTS[:2], replace(RESULTS[2], **other))  # type: ignore[arg-type]
 
 
 WRONG = [
@@ -128,6 +141,37 @@ WRONG = [
     ),
     Wrong("another score", _results(*RESULTS[:2], replace(RESULTS[2], score=0.499)), {Kind.WRONG_VERDICT: 1}),
     Wrong("another camera", _results(*RESULTS[:2], replace(RESULTS[2], camera_id="x")), {Kind.WRONG_VERDICT: 1}),
+    Wrong(
+        "the result of another frame",
+        _results(*RESULTS[:2], replace(RESULTS[2], frame_id="x", filed_as="x")),
+        {Kind.WRONG_VERDICT: 1},
+    ),
+    Wrong(
+        "a result under another key", _results(*RESULTS[:2], replace(RESULTS[2], filed_as="x")), {Kind.WRONG_VERDICT: 1}
+    ),
+    Wrong(
+        "the result of another part", _results(*RESULTS[:2], replace(RESULTS[2], part_id="x")), {Kind.WRONG_VERDICT: 1}
+    ),
+    Wrong("two results of one frame", _results(*RESULTS, RESULTS[2]), {Kind.DUPLICATED: 1}),
+    Wrong("an alert of another frame's name", _second_alert(frame_id="f0"), {Kind.WRONG_VERDICT: 1}),
+    Wrong("an alert of another camera", _second_alert(camera_id="x"), {Kind.WRONG_VERDICT: 1}),
+    Wrong("an alert of another part", _second_alert(part_id="x"), {Kind.WRONG_VERDICT: 1}),
+    Wrong("two alerts of one id", _second_alert(alert_id="a0", ce_id="a0"), {Kind.DUPLICATED: 1}),
+    Wrong("an alert with another header", _second_alert(ce_id="a9"), {Kind.WRONG_VERDICT: 1}),
+    Wrong("a notice twice", lambda e: replace(e, notices=(*e.notices, e.notices[0])), {Kind.DUPLICATED: 1}),
+    Wrong(
+        "a notice with the id of an alert",
+        lambda e: replace(e, notices=(replace(e.notices[0], ce_id="a0"),)),
+        {Kind.DUPLICATED: 1},
+    ),
+    Wrong("an event of another type", lambda e: replace(e, notices=(SeenNotice("n1", "x"),)), {Kind.UNKNOWN: 1}),
+    Wrong("a hole in the truth", lambda e: replace(e, held={0: (0, 5), 1: (7, 9)}), {Kind.HOLE: 3}),
+    Wrong("a truth that the topic has not", lambda e: replace(e, held={0: (0, 3)}), {Kind.HOLE: 1}),
+    Wrong(
+        "other bytes in a dead letter that says it has the right ones",
+        lambda e: replace(e, letters=(replace(letter(BAD), content_sha256="0" * 64),)),
+        {Kind.WRONG_VERDICT: 1},
+    ),
     Wrong("an alert too many", lambda e: replace(e, alerts=(*e.alerts, alert(THIRD, 2))), {Kind.WRONG_VERDICT: 1}),
     Wrong("another reason", lambda e: replace(e, letters=(letter(BAD, "truncated"),)), {Kind.WRONG_VERDICT: 1}),
     Wrong(
@@ -151,7 +195,7 @@ WRONG = [
     Wrong("a normal result is away", _results(*RESULTS[:2]), {Kind.MISSING_RESULT: 1}),
     Wrong(
         "an alert of no frame",
-        lambda e: replace(e, alerts=(*e.alerts, replace(e.alerts[1], source=FrameSource(TOPIC, 5, 5), camera_id="x"))),
+        lambda e: replace(e, alerts=(*e.alerts, replace(alert(frame(9), 2), camera_id="x"))),
         {Kind.UNKNOWN: 1},
     ),
     Wrong("a result of no frame", _results(*RESULTS, result(frame(9))), {Kind.UNKNOWN: 1}),
@@ -170,7 +214,7 @@ def test_one_thing_wrong_is_found_as_what_it_is(wrong: Wrong) -> None:
 
 
 def test_a_frame_beyond_the_committed_offset_is_open_and_a_line_that_was_to_be_drained_is_not_clean() -> None:
-    found = compare(replace(IN_ORDER, truth=(*IN_ORDER.truth, frame(4))), stub_verdict)
+    found = compare(replace(IN_ORDER, truth=(*IN_ORDER.truth, frame(4)), held={0: (0, 5)}), stub_verdict)
     assert not found.counts
     assert found.open_frames == 1
     assert not found.clean
@@ -198,7 +242,7 @@ def test_by_count_only_the_first_to_arrive_may_be_gone() -> None:
 
 def test_of_frames_that_share_an_id_the_first_is_inspected_and_the_others_are_duplicates() -> None:
     again = replace(frame(4), frame_id=THIRD.frame_id, sha256=THIRD.sha256)
-    line = replace(IN_ORDER, truth=(*IN_ORDER.truth, again), committed={0: 5})
+    line = replace(IN_ORDER, truth=(*IN_ORDER.truth, again), held={0: (0, 5)}, committed={0: 5})
     assert compare(replace(line, letters=(*line.letters, letter(again, "duplicate"))), stub_verdict).clean
     assert dict(compare(line, stub_verdict).counts) == {Kind.LOST: 1}
     swapped = replace(line, letters=(*line.letters, letter(THIRD, "duplicate")), results=(*RESULTS[:2], result(again)))
@@ -207,7 +251,9 @@ def test_of_frames_that_share_an_id_the_first_is_inspected_and_the_others_are_du
 
 def test_a_dropped_frame_has_its_outcome_and_its_repetition_is_no_duplicate() -> None:
     again = replace(frame(4), frame_id=THIRD.frame_id, sha256=THIRD.sha256)
-    line = replace(IN_ORDER, truth=(*IN_ORDER.truth, again), committed={0: 5}, journal=(), dropped=[THIRD.source])
+    line = replace(
+        IN_ORDER, truth=(*IN_ORDER.truth, again), held={0: (0, 5)}, committed={0: 5}, journal=(), dropped=[THIRD.source]
+    )
     assert compare(replace(line, results=(*RESULTS[:2], result(again))), stub_verdict).clean
 
 
@@ -230,14 +276,27 @@ def test_without_a_stub_alerts_and_results_are_held_against_each_other() -> None
 
 @pytest.mark.parametrize(("evidence", "code"), [(IN_ORDER, 0), (replace(IN_ORDER, alerts=IN_ORDER.alerts[:1]), 1)])
 def test_the_command_prints_every_kind_and_ends_with_1_if_anything_is_wrong(
-    evidence: Evidence, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    evidence: Evidence, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    (truth := tmp_path / "truth.jsonl").touch()
     monkeypatch.setattr(checker, "gather", lambda *_: evidence)
-    monkeypatch.setattr("sys.argv", ["checker.py", "--truth", "truth.jsonl"])
+    monkeypatch.setattr("sys.argv", ["checker.py", "--truth", str(truth)])
     assert checker.main() == code
     printed = capsys.readouterr().out
     assert all(kind.value in printed for kind in Kind)
     assert ("f2 (0/2): anomalous, and no alert" in printed) is bool(code)
+
+
+@pytest.mark.parametrize("mistyped", [["--truth=no"], ["--acked=no"], ["--journal=no"], ["--journal=."]])
+def test_the_command_refuses_what_is_not_there(
+    mistyped: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("truth.jsonl").touch()
+    monkeypatch.setattr(checker, "gather", lambda *_: IN_ORDER)
+    monkeypatch.setattr("sys.argv", ["checker.py", "--truth=truth.jsonl", *mistyped])
+    with pytest.raises(SystemExit, match="2"):
+        checker.main()
 
 
 def test_a_few_examples_stand_for_many() -> None:

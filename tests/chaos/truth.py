@@ -1,8 +1,10 @@
-"""The truth: which frames Kafka took, written by a process that has nothing to do with the line.
+"""The truth: which frames Kafka took, written by a process of its own, which shares no state with the line.
 
 The keeper reads the frames topic itself (committed records, no group, from the beginning) and appends a line of JSON
 for each frame. A producer that logs its own acknowledgements is the weaker witness: killed, it has frames acknowledged
 that it never wrote down, and those are the frames at risk. What the topic holds is what the line owes an outcome for.
+It reads with the service's own consumer, mended client and all: a record that this one passed over would be missed by
+both. Therefore the checker asks the brokers' admin interface for the offsets, all of which the log must hold.
 The one thing that the topic cannot tell is a frame that was acknowledged and then lost by the brokers: for that a
 producer may keep an ``AckedLog``, and the checker holds it against the truth.
 
@@ -70,6 +72,7 @@ class TrueFrame:
     sequence: int
     expected: str
     timestamp_ms: int
+    part_id: str = ""
 
     @property
     def source(self) -> FrameSource:
@@ -208,6 +211,7 @@ def _true_frame(raw: Any) -> TrueFrame:
         sequence=int(sequence) if sequence.isdecimal() else -1,
         expected=headers.get(EXPECTED_HEADER) or _expected(value),
         timestamp_ms=raw.timestamp,
+        part_id=headers.get("part_id", ""),
     )
 
 
