@@ -12,6 +12,7 @@ import pytest
 from proxy import END_TXN, HOST, Proxy
 
 FETCH = 1
+_SLOW_S = 2.0  # a healthy link takes a thousandth of it
 
 
 @pytest.fixture
@@ -56,20 +57,22 @@ def seconds(connection: socket.socket, data: bytes) -> float:
 def test_a_link_is_fast_then_slow_then_stalled_for_one_kind_of_request_and_fast_again(echo: int) -> None:
     proxy = Proxy([echo])
     with socket.create_connection((HOST, proxy.ports[0])) as connection:
-        assert seconds(connection, request(FETCH)) < 0.2
-        proxy.link.delay_s = 0.2
-        assert seconds(connection, request(FETCH)) >= 0.4
+        assert seconds(connection, request(FETCH)) < _SLOW_S
+        proxy.link.delay_s = _SLOW_S / 2
+        assert seconds(connection, request(FETCH)) >= _SLOW_S
         proxy.link.be_healthy()
-        proxy.link.bytes_per_s = 100_000
-        assert seconds(connection, request(FETCH, 50_000)) >= 0.5
+        proxy.link.bytes_per_s = 50_000
+        before = proxy.link.carried_bytes
+        assert seconds(connection, request(FETCH, round(50_000 * _SLOW_S))) >= _SLOW_S
+        assert proxy.link.carried_bytes - before >= 50_000 * _SLOW_S
         proxy.link.be_healthy()
-        proxy.link.stalled_api, proxy.link.stall_s = END_TXN, 0.5
-        assert seconds(connection, request(FETCH)) < 0.2
+        proxy.link.stalled_api, proxy.link.stall_s = END_TXN, _SLOW_S
+        assert seconds(connection, request(FETCH)) < _SLOW_S
         assert proxy.link.stalls == 0
-        assert seconds(connection, request(END_TXN)) >= 0.5
+        assert seconds(connection, request(END_TXN)) >= _SLOW_S
         assert proxy.link.stalls == 1
         proxy.link.be_healthy()
-        assert seconds(connection, request(END_TXN)) < 0.2
+        assert seconds(connection, request(END_TXN)) < _SLOW_S
     proxy.close()
 
 
