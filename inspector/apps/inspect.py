@@ -114,8 +114,10 @@ def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) 
 
 def _leave(marks: DecodeMarks) -> None:
     """End the process when a step of Kafka's hangs; what is being decoded is not to blame for it."""
-    marks.withdraw()
-    exit_process()
+    try:
+        marks.withdraw()
+    finally:
+        exit_process()
 
 
 def frame_log(
