@@ -174,6 +174,21 @@ def test_marks_expire_and_hold_nothing_once_all_is_over(request: pytest.FixtureR
 
 
 @pytest.mark.services
+def test_a_suspect_that_is_set_aside_takes_no_memory(request: pytest.FixtureRequest) -> None:
+    client = connect(request.getfixturevalue("services").redis_url)
+    group = f"t-{uuid.uuid4().hex[:12]}"
+    RedisDecodeMarks(client, group_id=group).mark(frames(1, 2), 1)
+    life = RedisDecodeMarks(client, group_id=group)
+    assert deaths(life.mark(frames(1, 2), 1)) == [1, 1]
+    assert life._held == {}
+    (alone,) = life.mark(frames(1), 1, alone=True)
+    assert list(life._held) == frames(1)
+    life.unmark([*over(alone), Unmark(frames(2)[0], NO_TAG)])
+    assert life._held == {}
+    client.close()
+
+
+@pytest.mark.services
 def test_a_server_that_has_lost_the_scripts_gets_them_again(request: pytest.FixtureRequest) -> None:
     client = connect(request.getfixturevalue("services").redis_url)
     group = f"t-{uuid.uuid4().hex[:12]}"

@@ -73,6 +73,9 @@ class RedisDecodeMarks:
         self._let_go(over)
         self._begun.update(dict.fromkeys(by_partition, fencing_token))
         deaths = dict(_deaths(by_partition, replies[len(unmarking) :]))
+        if not alone:
+            # Frames that have met a death were looked up, not marked.
+            self._let_go([Unmark(source, tag) for source in sources if deaths[source]])
         return [Marked(source, tag, deaths[source]) for source in sources]
 
     def unmark(self, over: Sequence[Unmark]) -> None:
