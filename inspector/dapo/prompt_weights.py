@@ -87,7 +87,12 @@ def seal(weights: PromptWeights, manifest: WeightsManifest) -> WeightsManifest:
 
 def content_version(tensors: Mapping[str, Tensor], manifest: WeightsManifest) -> str:
     """Return the SHA-256 (hex) over the manifest without its version, and each tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(to_json(replace(manifest, version="")))
+    return content_hash(tensors, to_json(replace(manifest, version="")))
+
+
+def content_hash(tensors: Mapping[str, Tensor], manifest: bytes) -> str:
+    """Return the SHA-256 (hex) as ``content_version`` does, over a manifest as it is written, without its version."""
+    digest = hashlib.sha256(manifest)
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from inspector.dapo.backbone import backbone_id
 from inspector.dapo.clip import model_shape
-from inspector.dapo.prompt_weights import PromptWeights, content_version, seal
+from inspector.dapo.prompt_weights import PromptWeights, content_hash, seal
 from inspector.dapo.spec import BUNDLED, LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
-from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
+from inspector.domain.weights import WeightsManifest
 from inspector.files import write_whole
 
 MANIFEST_KEY = "manifest"
@@ -87,8 +87,8 @@ def parse_weights(
         tensors = parse_safetensors(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise _bad(where, "a whole safetensors file", str(error)[:200]) from error
-    manifest = _read_manifest(metadata, where)
-    version = content_version(tensors, manifest)
+    manifest, unsealed = _read_manifest(metadata, where)
+    version = content_hash(tensors, unsealed)
     if version != manifest.version:
         raise _bad(where, f"content that hashes to {manifest.version[:64]!r}, as its manifest says", repr(version))
     if expect_model is not None:
@@ -119,7 +119,11 @@ def _read_metadata(data: bytes, where: str) -> dict[str, str]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _read_manifest(metadata: dict[str, str], where: str) -> WeightsManifest:
+def _read_manifest(metadata: dict[str, str], where: str) -> tuple[WeightsManifest, bytes]:
+    """Return the manifest, and what its version is the hash of: its text as written, with an empty version.
+
+    Its text, not what was read of it: a release of another minor version wrote other fields, and hashed those.
+    """
     text = metadata.get(MANIFEST_KEY)
     if not isinstance(text, str):
         raise _bad(where, f"prompt weights with {MANIFEST_KEY!r} in the metadata", f"metadata {sorted(metadata)}")
@@ -127,9 +131,7 @@ def _read_manifest(metadata: dict[str, str], where: str) -> WeightsManifest:
         manifest = from_json(WeightsManifest, text)
     except BadInputError as error:
         raise _bad(where, error.expected, error.got) from error
-    if manifest.schema != WEIGHTS_SCHEMA:
-        raise _bad(where, f"a manifest of schema {WEIGHTS_SCHEMA}", f"{manifest.schema!r}")
-    return manifest
+    return manifest, text.replace(f'"version":"{manifest.version}"', '"version":""').encode()
 
 
 def _check_model(manifest: WeightsManifest, spec: ModelSpec, where: str) -> None:

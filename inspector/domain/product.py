@@ -8,6 +8,9 @@ from enum import StrEnum
 from inspector.domain.checks import check_number, check_word
 from inspector.domain.errors import BadInputError
 
+PRODUCT_SCHEMA = "inspection.product/1"
+CAMERA_SCHEMA = "inspection.camera/1"
+
 # Polygons are in fractions of the frame (0..1, x then y), so that they survive a change of camera resolution.
 Polygon = tuple[tuple[float, float], ...]
 
@@ -67,6 +70,7 @@ class ProductSettings:
     region_of_interest: tuple[Polygon, ...] = ()
     ignore: tuple[Polygon, ...] = ()
     tiles: int = 1
+    schema: str = PRODUCT_SCHEMA
 
     def __post_init__(self) -> None:
         check_word("the object word", self.object_word)
@@ -111,6 +115,7 @@ class CameraSettings:
     mode: CameraMode = CameraMode.AUTO
     image_threshold: float | None = None
     pixel_threshold: float | None = None
+    schema: str = CAMERA_SCHEMA
 
     def __post_init__(self) -> None:
         check_number("image_threshold", self.image_threshold, 0, 1)

@@ -103,7 +103,8 @@ def in_order_of(seed: int, samples: Sequence[Sample]) -> list[Sample]:
 
 def fingerprint(key: UnitKey, about: Mapping[str, object], product: ProductSettings, files: Files) -> str:
     """Return what identifies all that a unit is made from: weights and settings, words, and each image and mask."""
-    document = {"unit": asdict(key), "about": about, "product": asdict(product), "files": files}
+    words = {name: value for name, value in asdict(product).items() if name != "schema"}  # it changes no measurement
+    document = {"unit": asdict(key), "about": about, "product": words, "files": files}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from inspector import files
 from inspector.dapo.backbone import backbone_id
-from inspector.dapo.prompt_weights import PromptWeights, content_version, init_prompt_weights
+from inspector.dapo.prompt_weights import PromptWeights, content_hash, content_version, init_prompt_weights
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.weights_file import load_weights, parse_weights, save_weights, verify_weights
 from inspector.domain.errors import BadInputError
@@ -44,6 +44,28 @@ def test_round_trip_gives_the_same_tensors_and_manifest(tmp_path: Path, tiny: Ma
     assert all(torch.equal(loaded.state_dict()[n], t) for n, t in weights.state_dict().items())
     assert all(p.requires_grad for p in loaded.parameters())
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("change", [{"colour": "blue", "nested": {"deep": [1, 2]}}, {"tuned_on": None}], ids=str)
+def test_a_file_of_another_minor_version_is_read_whatever_fields_it_hashed(
+    tmp_path: Path, tiny: Made, change: dict[str, object]
+) -> None:
+    weights, manifest = tiny
+    document = {**json.loads(to_json(manifest)), **change, "schema": "inspection.weights/1.1", "version": ""}
+    document = {name: value for name, value in document.items() if value is not None}
+
+    def compact() -> bytes:
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    document["version"] = content_hash(weights.state_dict(), compact())
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(save(dict(weights.state_dict()), {"manifest": compact().decode()}))
+    loaded, read = load_weights(path, TINY)
+    assert read == replace(manifest, version=read.version, schema="inspection.weights/1.1")
+    assert torch.equal(loaded.visual_tokens, weights.visual_tokens)
+    path.write_bytes(path.read_bytes().replace(b"1.1", b"1.2"))
+    with pytest.raises(BadInputError, match="hashes to"):
+        verify_weights(path)
 
 
 def test_fresh_weights_follow_the_paper(tiny: Made) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from inspector.domain.alert import Alert
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import FrameSource
+from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import from_json, to_json
+from inspector.domain.reject_alert import RejectAlert, RejectCause, RejectEvent
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.domain.schema_version import readable
+from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.alert_record import make_alert
 from inspector.training.checkpoint import Position
 
@@ -30,6 +32,12 @@ RECORDS = [
     Announcement(ArtefactKind.BANK, "cam1", "ab" * 32, NOW),
     Calibration("cam1", ScoreMode.BANK, "ab" * 32, ScoreMap(-1, 0.5), ScoreMap(2, 0.5), 9, 0.01, NOW),
     Position("run", 7),
+    RejectAlert(
+        "a1", "e1", RejectEvent.START, RejectCause.SHARE, "cam1", 11, 1000, NOW, FrameSource("frames", 1, 42), "words"
+    ),
+    WeightsManifest("m", "random", "ab" * 32, 64, 10, 5, 4, 4, (1, 2), ("scratch",)),
+    ProductSettings(defects=(DefectSpec("dent", 0.5),), tiles=2),
+    CameraSettings("plate", image_threshold=0.7),
 ]
 
 
@@ -59,10 +67,11 @@ def test_another_major_version_is_refused_by_name_whatever_else_is_in_it(record:
         assert "upgrade" in caught.value.do
 
 
-def test_a_record_that_says_no_schema_is_of_the_first_version() -> None:
-    document = json.loads(to_json(ALERT))
+@pytest.mark.parametrize("record", [ALERT, *RECORDS[-2:]], ids=lambda record: type(record).__name__)
+def test_a_record_that_says_no_schema_is_of_the_first_version(record: Any) -> None:
+    document = json.loads(to_json(record))
     del document["schema"]
-    assert from_json(Alert, json.dumps(document)) == ALERT
+    assert from_json(type(record), json.dumps(document)) == record
 
 
 @pytest.mark.parametrize("found", ["inspection.alert/1", "inspection.result/01", "inspection.result", "", "\n", "é/1"])
