@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -25,6 +26,7 @@ from secured import ACCESS, ADMIN, ROLES, Secured, run
 
 from inspector.adapters.kafka import clients
 from inspector.adapters.kafka.build import build
+from inspector.adapters.kafka.committed import complete_since
 from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis import keys
@@ -81,6 +83,13 @@ def test_a_role_writes_to_its_topics_and_to_no_other(filled: Secured, role: str)
     assert _writable(filled, role) == expected
     after = _ends(filled)
     assert {name for name in TOPICS if after[name] != before[name]} == expected
+
+
+@pytest.mark.parametrize("topic", ["alerts", "dead_letter"])
+def test_who_repairs_may_see_how_long_outcomes_are_kept(secured: Secured, topic: str) -> None:
+    complete_since(secured.connection("reconcile"), TOPICS[topic], datetime.now(UTC))
+    with pytest.raises(CredentialsError, match="DESCRIBE_CONFIGS"):
+        complete_since(secured.connection("operator"), TOPICS[topic], datetime.now(UTC))
 
 
 def _writable(secured: Secured, user: str) -> set[str]:
