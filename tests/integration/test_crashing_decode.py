@@ -19,6 +19,8 @@ from line import Line, running_line
 from local_services import Services
 from stub_line_worker import DEFECT, EXIT, SEGFAULT
 
+from inspector.apps.supervisor import EXIT_TRY_AGAIN
+
 WORKER = Path(__file__).with_name("stub_line_worker.py")
 JPEG = b"\xff\xd8\xff "
 
@@ -50,6 +52,10 @@ class Keeper:
                     env={**os.environ, "INSPECTOR_REPLICA": self.replica},
                 )
             self.line.processes.append(self.process)
+
+    def crashes(self) -> list[int]:
+        """Return how its lives ended, but for those that found a server away for a moment, as on a busy machine."""
+        return [code for code in self.deaths if code != EXIT_TRY_AGAIN]
 
     def stop(self) -> None:
         """Let the worker finish: it reads the end of its standard input."""
@@ -121,7 +127,7 @@ def test_a_frame_that_crashes_the_decoder_is_a_dead_letter_at_its_third_death_an
     keeper = Keeper(line, "a")
     run_until_drained(line, [keeper], 150)
     check(line, images)
-    assert keeper.deaths == [-signal.SIGSEGV] * 3
+    assert keeper.crashes() == [-signal.SIGSEGV] * 3
 
 
 @pytest.mark.long

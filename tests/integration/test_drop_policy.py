@@ -22,7 +22,8 @@ def test_every_frame_is_inspected_or_a_dead_letter_that_says_dropped(
     batch = {"drop_policy": policy, "drop_when_lag_frames": 20}
     with running_line(services, tmp_path, topic_prefix, batch=batch) as line:
         line.publish(record(n, image) for n, image in enumerate(images))
-        run_until_drained(line, [Keeper(line, "a")], 200)
+        keeper = Keeper(line, "a")
+        run_until_drained(line, [keeper], 200)
 
         letters = [dict(letter.headers) for letter in line.dead_letters()]
         dropped = {h["frame_id"].decode() for h in letters if h["reason"] == b"dropped"}
@@ -41,4 +42,6 @@ def test_every_frame_is_inspected_or_a_dead_letter_that_says_dropped(
         }
         logged = [json.loads(text) for text in (tmp_path / "a.log").read_text().splitlines() if '"progress"' in text]
         told = {name: sum(each.get(name, 0) for each in logged) for name in ("inspected", "dropped", "rejected")}
-        assert told == {"inspected": len(inspected), "dropped": len(dropped), "rejected": len(broken - dropped)}
+        true = {"inspected": len(inspected), "dropped": len(dropped), "rejected": len(broken - dropped)}
+        # A life that ended early took with it what it had not told yet.
+        assert all(told[name] <= true[name] for name in true) if keeper.deaths else told == true

@@ -20,7 +20,7 @@ def test_an_episode_starts_once_and_ends_once_over_a_kill_and_stops_nothing(
     images = [BROKEN if n % 4 == 0 and 80 <= n < 800 else DEFECT if n % 10 == 1 else b"good" for n in range(1400)]
     broken = sum(image == BROKEN for image in images)
     with running_line(services, tmp_path, topic_prefix) as line:
-        keeper = Keeper(line, "a", ("--score-ms", "3"))
+        keeper = Keeper(line, "a", ("--score-ms", "10"))
         kill_at = [800]  # frames left: in the midst of the episode
 
         def kill_once() -> None:
@@ -31,7 +31,7 @@ def test_an_episode_starts_once_and_ends_once_over_a_kill_and_stops_nothing(
         line.publish(record(n, image) for n, image in enumerate(images))
         run_until_drained(line, [keeper], 200, kill_once)
 
-        assert keeper.deaths == [-9], "the kill came too late to be one in the middle"
+        assert keeper.crashes() == [-9], "the kill came too late to be one in the middle"
         start, end = line.reject_alerts()
         assert (start.event, start.cause, start.camera_id) == ("start", "in_a_row", "cam0")
         assert (end.event, end.episode_id) == ("end", start.episode_id)
