@@ -21,7 +21,6 @@ from stub_engine import stub_verdict
 from truth import REJECT_PREFIX, keeper, record
 
 from inspector import settings as settings_of
-from inspector.adapters.kafka.connection import admin_client
 from inspector.domain.result import PredLabel
 
 _HERE = Path(__file__).resolve().parent
@@ -74,16 +73,6 @@ class SmallLine:
     def wait_stopped(self, pid: int, timeout_s: float = 60.0) -> None:
         """Wait until a process is stopped, as by SIGSTOP."""
         wait_for(lambda: " T " in Path(f"/proc/{pid}/stat").read_text(), timeout_s, self.line.logs)
-
-    def wait_members(self, how_many: int, timeout_s: float = 60.0) -> None:
-        """Wait until the group has so many members and is settled."""
-        wait_for(lambda: self._settled_members() == how_many, timeout_s, self.line.logs)
-
-    def _settled_members(self) -> int | None:
-        name = f"{self.line.prefix}group"
-        with admin_client(self.line.connection) as admin:
-            group = admin.describe_groups([name])[name]
-        return len(group["members"]) if group["group_state"] == "Stable" else None
 
     def wait_acted(self, replica: str, times: int = 1, timeout_s: float = 60.0) -> None:
         """Wait until a worker's acts have happened so many times."""
