@@ -31,13 +31,13 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spec", "precision", "asked", "expected"),
     [
-        (SMALL, "auto", "auto", ("int8", "onnx")),
+        (SMALL, "auto", "auto", ("fp32", "onnx")),
         (LARGE, "auto", "auto", ("fp32", "onnx")),  # 8 bits were not measured there
         (LARGE, "int8", "auto", ("int8", "onnx")),
         (SMALL, "fp32", "auto", ("fp32", "onnx")),
         (SMALL, "bf16", "auto", ("bf16", "torch")),
         (SMALL, "auto", "torch", ("fp32", "torch")),
-        (SMALL, "auto", "onnx", ("int8", "onnx")),
+        (SMALL, "auto", "onnx", ("fp32", "onnx")),
         (replace(SMALL, device="cuda"), "auto", "auto", ("fp32", "torch")),
         (replace(SMALL, device="cuda"), "bf16", "auto", ("bf16", "torch")),
     ],
