@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -47,14 +48,16 @@ class ProductEntry(Section):
     def to_domain(self) -> ProductSettings:
         """Return the product as the engine takes it."""
         polygons: tuple[Polygon, ...] = self.region_of_interest
-        return ProductSettings(
+        product = ProductSettings(
             object_word=self.object,
             mm_per_px=self.mm_per_px,
             region_of_interest=polygons,
             ignore=self.ignore,
             tiles=self.tiles,
-            **({"defects": tuple(DefectSpec(**d.model_dump()) for d in self.defects)} if self.defects else {}),
         )
+        if self.defects is None:
+            return product
+        return replace(product, defects=tuple(DefectSpec(**d.model_dump()) for d in self.defects))
 
 
 class CameraEntry(Section):
