@@ -1,10 +1,11 @@
-"""The alerts topic's record: CloudEvents 1.0, binary mode (attributes in ``ce_`` headers, JSON as value)."""
+"""The alerts topic's record of a defect."""
 
 from __future__ import annotations
 
 from inspector.domain.alert import ALERT_SCHEMA, ALERT_TYPE, Alert, alert_id
-from inspector.domain.records import from_json, to_json
+from inspector.domain.records import from_json
 from inspector.domain.result import InspectionResult, PredLabel, result_key
+from inspector.pipeline import cloud_event
 from inspector.pipeline.ports import OutRecord
 
 
@@ -42,19 +43,17 @@ def make_alert(result: InspectionResult) -> Alert | None:
 
 def encode(alert: Alert, topic: str) -> OutRecord:
     """Make the record of an alert: keyed by camera, so that a camera's alerts stay in order."""
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": alert.alert_id,
-        "ce_type": ALERT_TYPE,
-        "ce_source": f"/cameras/{alert.camera_id}",
-        "ce_time": alert.captured_at.isoformat(),
-        "ce_subject": alert.frame_id,
-        "ce_dataschema": f"urn:{ALERT_SCHEMA}",
-        "content-type": "application/json",
-        "traceparent": alert.traceparent or "",
-    }
-    headers = tuple((name, value.encode()) for name, value in attributes.items() if value)
-    return OutRecord(topic, alert.camera_id.encode(), to_json(alert), headers)
+    return cloud_event.encode(
+        alert,
+        topic,
+        event_id=alert.alert_id,
+        event_type=ALERT_TYPE,
+        camera_id=alert.camera_id,
+        time=alert.captured_at,
+        subject=alert.frame_id,
+        schema=ALERT_SCHEMA,
+        traceparent=alert.traceparent,
+    )
 
 
 def decode(value: bytes) -> Alert:
