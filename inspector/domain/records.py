@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inspector.domain.alert import ALERT_SCHEMA, Alert
 from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
+from inspector.domain.feedback import FEEDBACK_SCHEMA, Feedback
 from inspector.domain.reject_alert import REJECT_ALERT_SCHEMA, RejectAlert
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
@@ -29,6 +30,7 @@ SCHEMAS: dict[str, type] = {
     "config": Announcement,
     "weights": WeightsManifest,
     "report": FrameReport,
+    "feedback": Feedback,
 }
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
@@ -37,6 +39,7 @@ SCHEMA_IDS = {
     "config": CONFIG_SCHEMA,
     "weights": WEIGHTS_SCHEMA,
     "report": REPORT_SCHEMA,
+    "feedback": FEEDBACK_SCHEMA,
 }
 
 

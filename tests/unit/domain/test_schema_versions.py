@@ -10,6 +10,7 @@ import pytest
 
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.feedback import Feedback, FeedbackVerdict
 from inspector.domain.frame import FrameSource
 from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import from_json, to_json
@@ -38,6 +39,7 @@ RECORDS = [
     WeightsManifest("m", "random", "ab" * 32, 64, 10, 5, 4, 4, (1, 2), ("scratch",)),
     ProductSettings(defects=(DefectSpec("dent", 0.5),), tiles=2),
     CameraSettings("plate", image_threshold=0.7),
+    Feedback("f1", "cam1", "w1", FeedbackVerdict.WRONG, "anna", NOW, PredLabel.ANOMALOUS, "dent"),
 ]
 
 
