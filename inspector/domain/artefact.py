@@ -12,6 +12,7 @@ from inspector.domain.result import ScoreMode
 
 CONFIG_SCHEMA = "inspection.config/1"
 CALIBRATION_SCHEMA = "inspection.calibration/1"
+_KEY_CHARACTERS = 12
 
 
 class ArtefactKind(StrEnum):
@@ -25,21 +26,28 @@ class ArtefactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Record of ``inspection.config`` (key ``kind/subject``): from now on, ``subject`` uses ``version``.
+    """Record of ``inspection.config``: from now on, ``subject`` uses ``version``.
 
-    ``version`` is the SHA-256 (hex) of the artefact's bytes, under which the store holds them.
+    ``version`` is the SHA-256 (hex) of the artefact's bytes, under which the store holds them. ``weights_version``: a
+    bank or a calibration is for these prompt weights and no others; None, as in records older than the field: for
+    whichever weights it says itself that it was made with.
     """
 
     kind: ArtefactKind
     subject: str
     version: str
     created_at: datetime
+    weights_version: str | None = None
     schema: str = CONFIG_SCHEMA
 
     @property
     def key(self) -> str:
-        """The compaction key: one live version for each kind and subject."""
-        return f"{self.kind}/{self.subject}"
+        """The compaction key: one live version for each kind and subject, and for each weights version that has one.
+
+        So a rollback finds the banks and thresholds of the weights it goes back to.
+        """
+        of_weights = "" if self.weights_version is None else f"@{self.weights_version[:_KEY_CHARACTERS]}"
+        return f"{self.kind}/{self.subject}{of_weights}"
 
 
 @dataclass(frozen=True, slots=True)
