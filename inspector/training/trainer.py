@@ -55,6 +55,7 @@ def train(
     effort: Effort = Effort(),  # noqa: B008  # frozen
     processes: Processes = Processes(),  # noqa: B008  # frozen
     start: Made | None = None,
+    most_steps: int | None = None,
 ) -> Made:
     """Tune prompt weights and return them with their manifest: trained, the types seen, thresholds of the good images.
 
@@ -70,6 +71,8 @@ def train(
         effort: what the run may use.
         processes: this one among those that share the work.
         start: weights to go on from, made for ``spec``; None begins with fresh ones.
+        most_steps: end after so many steps in all, as if they had been the last; a run that has made them, and was
+            stopped, ends with what it has.
 
     Raises:
         BadInputError: no defective example, ``folder`` is of another run, or ``start`` has other layer tokens.
@@ -88,7 +91,7 @@ def train(
         _check(examples)
         fresh = start or init_prompt_weights(spec, Vocabulary(()), options.seed, options.layer_tokens)
         weights = deepcopy(fresh[0]).to(towers.device).requires_grad_(True)
-        _Run(weights, towers, examples, options, effort, processes, work, heard).to_the_end()
+        _Run(weights, towers, examples, options, effort, processes, work, heard).to_the_end(most_steps)
         before = fresh[1].vocabulary if fresh[1].trained else ()
         seen = dict.fromkeys(t for label in examples.labels if label.anomalous for t in label.vocabulary.defect_types)
         manifest = replace(
@@ -135,14 +138,15 @@ class _Run:
         self._steps = options.epochs * self._steps_an_epoch
         self._order = lru_cache(maxsize=1)(lambda epoch: epoch_order(self._count, options.seed, epoch).tolist())
 
-    def to_the_end(self) -> None:
+    def to_the_end(self, most_steps: int | None) -> None:
         """Make the steps that are left. Raises as ``train``."""
+        last = self._steps if most_steps is None else min(self._steps, most_steps)
         done = load_checkpoint(self._work.checkpoint, self._weights, self._optimiser, self._work.run)
         self._processes.wait()  # nobody writes a checkpoint before everybody has read this one
         if self._processes.writes:
             self._work.rewind_history(done)
         began, resumed_at, saved_s = time.monotonic(), done, time.monotonic()
-        while done < self._steps:
+        while done < last:
             summed = self._step(done)
             done += 1
             now = time.monotonic()
@@ -152,7 +156,7 @@ class _Run:
             if ends_epoch or summed.stop or now - saved_s >= self._effort.checkpoint_every_s:
                 self._save(done)
                 saved_s = now
-            if summed.stop and done < self._steps:
+            if summed.stop and done < last:
                 raise _stopped(f"{done} of {self._steps} steps")
 
     def _step(self, done: int) -> GradientSum:

@@ -6,6 +6,9 @@ Ids come last, so that an id with a colon in it can never be read as another key
 from __future__ import annotations
 
 CAMERAS = "inspection:cameras"
+TRAINER_LOCK = "inspection:trainer:lock"
+TRAINER_TOKEN = "inspection:trainer:token"  # noqa: S105  # a fencing token, no secret
+TRAINER_RUNS = "inspection:trainer:runs"
 
 
 def result(frame_id: str) -> str:
