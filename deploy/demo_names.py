@@ -28,6 +28,7 @@ class Names:
             "alerts_topic": "inspection.alerts",
             "dead_letter_topic": "inspection.dead-letter",
             "config_topic": "inspection.config",
+            "feedback_topic": "inspection.feedback",
         }
         return {setting: f"{self.prefix}{topic}" for setting, topic in plain.items()}
 

@@ -100,10 +100,12 @@ def topic_plan(settings: Settings) -> TopicPlan:
         alerts=kafka.alerts_topic,
         dead_letter=kafka.dead_letter_topic,
         config=kafka.config_topic,
+        feedback=kafka.feedback_topic,
         partitions=kafka.partitions,
         replication_factor=kafka.replication_factor,
         max_frame_bytes=settings.limits.max_frame_bytes,
         frames_retention_ms=round(kafka.frames_retention_hours * _HOUR_MS),
+        feedback_retention_ms=round(kafka.feedback_retention_days * 24 * _HOUR_MS),
     )
 
 

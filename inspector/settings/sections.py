@@ -43,9 +43,16 @@ class KafkaSettings(Section):
     alerts_topic: Name = "inspection.alerts"
     dead_letter_topic: Name = "inspection.dead-letter"
     config_topic: Name = "inspection.config"
+    feedback_topic: Name = "inspection.feedback"
     partitions: Annotated[int, Field(ge=1)] = 12
     replication_factor: Annotated[int, Field(ge=1)] = 1
     frames_retention_hours: Annotated[float, Field(gt=0)] = 24.0
+    feedback_retention_days: Annotated[float, Field(gt=0, le=36_500)] = 3650.0
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Every topic, by the name of its setting: for who must rename them all, and delete them afterwards."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
 
 
 class RedisSettings(Section):

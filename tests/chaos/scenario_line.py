@@ -148,7 +148,7 @@ def running_line(cluster: Cluster, folder: Path, **sections: Mapping[str, Any]) 
 
 
 def _delete_topics(line: ChaosLine) -> None:
-    names = [line.topic(name) for name in ("frames", "alerts", "dead-letter", "config")]
+    names = [line.topic(name) for name in ("frames", "alerts", "dead-letter", "config", "feedback")]
     try:
         with admin_client(line.connection) as admin:
             admin.delete_topics(names, raise_errors=False)
@@ -167,6 +167,7 @@ def _write(path: Path, cluster: Cluster, prefix: str, bootstrap: str, sections: 
         "alerts_topic": f"{prefix}alerts",
         "dead_letter_topic": f"{prefix}dead-letter",
         "config_topic": f"{prefix}config",
+        "feedback_topic": f"{prefix}feedback",
         "partitions": PARTITIONS,
         "replication_factor": cluster.replication_factor,
     }

@@ -117,7 +117,7 @@ def test_on_servers_of_others_every_name_is_of_this_run(monkeypatch: pytest.Monk
         monkeypatch.setenv(variable, value)
     settings = load(Path(__file__).parents[2] / "deploy" / "demo.yaml")
     kafka = settings.kafka
-    used = [kafka.group, kafka.frames_topic, kafka.alerts_topic, kafka.dead_letter_topic, kafka.config_topic]
+    used = [kafka.group, *kafka.topics.values()]
     assert all(name.startswith("demo-ab12-") for name in used)
     assert settings.cameras.by_id()["demo-ab12-cam-plate"].product == "plate"
 

@@ -42,11 +42,13 @@ class TopicPlan:
     alerts: str = "inspection.alerts"
     dead_letter: str = "inspection.dead-letter"
     config: str = "inspection.config"
+    feedback: str = "inspection.feedback"
     partitions: int = 6
     replication_factor: int = 1
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     frames_retention_ms: int = 2 * _DAY_MS
     records_retention_ms: int = 30 * _DAY_MS
+    feedback_retention_ms: int = 3650 * _DAY_MS
 
     def specs(self) -> tuple[TopicSpec, ...]:
         """Return the topics with their settings."""
@@ -63,11 +65,14 @@ class TopicPlan:
         dead = kept | {"max.message.bytes": str(self.max_frame_bytes + 2 * _DEAD_LETTER_HEADROOM_BYTES)}
         alerts = kept | {"max.message.bytes": str(_SMALL_RECORD_BYTES)}
         config = _PLAIN | {"cleanup.policy": "compact", "min.insync.replicas": in_sync}
+        # By time and never by compaction: what people said and took back again is part of the record.
+        feedback = kept | _PLAIN | {"cleanup.policy": "delete", "retention.ms": str(self.feedback_retention_ms)}
         return (
             TopicSpec(self.frames, self.partitions, self.replication_factor, frames),
             TopicSpec(self.alerts, self.partitions, self.replication_factor, alerts),
             TopicSpec(self.dead_letter, self.partitions, self.replication_factor, dead),
             TopicSpec(self.config, 1, self.replication_factor, config),
+            TopicSpec(self.feedback, 1, self.replication_factor, feedback),
         )
 
 

@@ -44,15 +44,9 @@ class Interrupted(Exception):  # noqa: N818  nothing went wrong
 
 def scratch_settings(settings: Settings, prefix: str, folder: Path) -> Settings:
     """Return the settings with topics, group, replica and spool of the bench's own."""
-    kafka = settings.kafka.model_copy(
-        update={
-            "group": f"{prefix}group",
-            "frames_topic": f"{prefix}frames",
-            "alerts_topic": f"{prefix}alerts",
-            "dead_letter_topic": f"{prefix}dead-letter",
-            "config_topic": f"{prefix}config",
-        }
-    )
+    # Every topic there is: they are deleted afterwards, and one that was forgotten here would be the line's own.
+    topics = {setting: f"{prefix}{setting.removesuffix('_topic')}" for setting in settings.kafka.topics}
+    kafka = settings.kafka.model_copy(update={"group": f"{prefix}group", **topics})
     spool = settings.spool.model_copy(update={"dir": folder / "spool"})
     return settings.model_copy(update={"kafka": kafka, "spool": spool, "replica": f"{prefix}worker"})
 
@@ -76,10 +70,7 @@ def inspector_environment(settings: Settings, pool: Pool, pixel_threshold: float
         "MODEL__PRECISION": model.precision,
         "MODEL__ENGINE": model.engine,
         "KAFKA__GROUP": kafka.group,
-        "KAFKA__FRAMES_TOPIC": kafka.frames_topic,
-        "KAFKA__ALERTS_TOPIC": kafka.alerts_topic,
-        "KAFKA__DEAD_LETTER_TOPIC": kafka.dead_letter_topic,
-        "KAFKA__CONFIG_TOPIC": kafka.config_topic,
+        **{f"KAFKA__{setting.upper()}": topic for setting, topic in kafka.topics.items()},
     }
     if model.image_size_px is not None:
         variables["MODEL__IMAGE_SIZE_PX"] = str(model.image_size_px)
