@@ -197,6 +197,14 @@ def artefacts(settings: Settings) -> RedisArtefactStore:
     return RedisArtefactStore(redis_client(settings))
 
 
+def feedback_masks(settings: Settings) -> RedisArtefactStore:
+    """Return the store of the masks that people drew. Raises as ``redis_client``."""
+    from inspector.adapters.redis import keys
+    from inspector.adapters.redis.artefacts import RedisArtefactStore
+
+    return RedisArtefactStore(redis_client(settings), keys.feedback_mask)
+
+
 def vision_language_model(settings: Settings) -> VisionLanguageModel | None:
     """Return the model that words explanations beside the templates, or None where there is none.
 

@@ -37,7 +37,7 @@ class Feedback:
     ``pred_label`` and ``pred_type`` (of the gravest defect; None on a normal frame) are what the service had said.
     ``defect_type`` is the right type where that is wrong; None there: there is no defect, it was a false alarm.
     ``boxes`` (pixels of the frame as captured) and ``mask_version`` say where the defect is; the mask is a PNG of one
-    channel in the frame's own size, 255 where the defect is, under its SHA-256 in the store of feedback's masks.
+    channel in the frame's own size, 255 where the defect is, in the store of ``wiring.feedback_masks``.
     ``new_type``: the type was not in the product's vocabulary when it was given. ``given_at`` is timezone-aware.
 
     Raises:

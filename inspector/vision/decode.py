@@ -107,9 +107,9 @@ def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int
     return DecodedImage(_to_rgb(squeezed), header.width_px, header.height_px)
 
 
-def fits_as_png(width_px: int, height_px: int, limits: DecodeLimits) -> bool:
-    """Tell whether a PNG in colour of this size is within the limits of its decoded size."""
-    header = ImageHeader(ImageFormat.PNG, width_px, height_px, complete=True)
+def fits_as_png(width_px: int, height_px: int, limits: DecodeLimits, *, grey: bool = False) -> bool:
+    """Tell whether a PNG of this size, in colour or ``grey``, is within the limits of its decoded size."""
+    header = ImageHeader(ImageFormat.PNG, width_px, height_px, complete=True, grey=grey)
     return header.pixels <= limits.max_pixels and _decoder_bytes(header, 1) <= limits.max_decoded_bytes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import redis
@@ -14,10 +15,15 @@ RETIRED_TTL_S = 7 * 24 * 3600
 
 
 class RedisArtefactStore:
-    """``ports.ArtefactStore``. Artefacts stay until they are retired: an announced version must be readable."""
+    """``ports.ArtefactStore``. Artefacts stay until they are retired: an announced version must be readable.
 
-    def __init__(self, client: redis.Redis) -> None:
+    ``key`` tells under which key a version lies: masks of feedback have keys of their own, which operators may write,
+    while they may not touch a bank.
+    """
+
+    def __init__(self, client: redis.Redis, key: Callable[[str], str] = keys.artefact) -> None:
         self._client = client
+        self._key = key
 
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its version; repeating it changes nothing but to take a retired one back.
@@ -27,7 +33,7 @@ class RedisArtefactStore:
         """
         version = version_of(data)
         with translated(self._client):
-            self._client.set(keys.artefact(version), data)
+            self._client.set(self._key(version), data)
         return version
 
     def retire(self, version: str) -> None:
@@ -37,7 +43,7 @@ class RedisArtefactStore:
             ServiceUnavailableError: Redis is away.
         """
         with translated(self._client):
-            self._client.expire(keys.artefact(version), RETIRED_TTL_S)
+            self._client.expire(self._key(version), RETIRED_TTL_S)
 
     def get(self, version: str) -> bytes:
         """Return the bytes of ``version``, verified.
@@ -47,5 +53,5 @@ class RedisArtefactStore:
             ServiceUnavailableError: Redis is away.
         """
         with translated(self._client):
-            data = cast(bytes | None, self._client.get(keys.artefact(version)))
+            data = cast(bytes | None, self._client.get(self._key(version)))
         return verified(version, data)

@@ -84,3 +84,8 @@ def decoding(group_id: str, topic: str, partition: int) -> str:
 def artefact(version: str) -> str:
     """String: the bytes whose SHA-256 is ``version``."""
     return f"inspection:artefact:{version}"
+
+
+def feedback_mask(version: str) -> str:
+    """String: a mask that a person drew (PNG), whose SHA-256 is ``version``."""
+    return f"inspection:feedback-mask:{version}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import redis
@@ -57,6 +57,16 @@ class RedisResults:
     def frame(self, frame_id: str) -> bytes | None:
         """Return the encoded frame as captured, where it was kept."""
         return self._bytes(keys.frame(frame_id))
+
+    def was_taken(self, frame_id: str) -> bool:
+        """Tell whether a frame of this id was taken, also where its result is gone (``retention.duplicate_hours``)."""
+        return self._bytes(keys.seen(frame_id)) is not None
+
+    def now(self) -> datetime:
+        """Return the time by Redis's clock, the one that everybody who uses it shares (UTC)."""
+        with translated(self._client):
+            seconds, microseconds = cast(tuple[int, int], self._client.time())
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
     def overlay(self, frame_id: str) -> bytes | None:
         """Return the overlay (JPEG), where there is one."""
