@@ -21,8 +21,8 @@ class SampleStore(Protocol):
     def put(self, sample: Sample, image: bytes, parts: Mapping[str, bytes] = NO_PARTS) -> bool:
         """Keep a sample whole or not at all; ``parts`` by name, which the store enters in ``Sample.parts``.
 
-        False: it looks like one that is kept, or the budget has no room for it; what was kept of the frame stays. What is
-        worth less makes room for it.
+        What is worth less makes room for it. False: it looks like one that is kept, or the budget has no room for it;
+        what was kept of the frame before stays.
 
         Raises:
             BadInputError: the bytes are not those that the sample names.
