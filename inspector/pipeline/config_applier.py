@@ -18,7 +18,10 @@ OnRefused = Callable[[Announcement, Exception], None]
 
 
 class ConfigApplier:
-    """Not thread-safe; run ``apply_pending`` on the thread that scores, so that a batch never sees half of it."""
+    """Not thread-safe; run ``apply_pending`` on the thread that scores, so that a batch never sees half of it.
+
+    A bank or calibration that was announced for other weights than the engine's is another engine's business.
+    """
 
     def __init__(
         self, feed: ConfigFeed, artefacts: ArtefactStore, engine: Engine, on_applied: OnApplied, on_refused: OnRefused
@@ -36,9 +39,10 @@ class ConfigApplier:
         A bad artefact is reported and skipped: what was in use stays in use.
         """
         try:
-            self._pending.update({announcement.key: announcement for announcement in self._feed.poll()})
+            arrived = [each for each in self._feed.poll() if self._is_for_us(each)]
         except ServiceUnavailableError:
             return False
+        self._pending.update({announcement.key: announcement for announcement in arrived})
         for announcement in sorted(self._pending.values(), key=lambda item: _ORDER.index(item.kind)):
             try:
                 self._apply(announcement)
@@ -57,6 +61,9 @@ class ConfigApplier:
     def close(self) -> None:
         """Close the feed."""
         self._feed.close()
+
+    def _is_for_us(self, announcement: Announcement) -> bool:
+        return announcement.weights_version in (None, self._engine.weights_version)
 
     def _apply(self, announcement: Announcement) -> None:
         data = self._artefacts.get(announcement.version)

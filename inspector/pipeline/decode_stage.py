@@ -23,7 +23,7 @@ from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
 from inspector.pipeline.drop_rule import DropRule
 from inspector.pipeline.frame_record import parse
-from inspector.pipeline.ports import NO_TAG, DecodedFrame, DecodeMarks, Engine, LogRecord, Marked, Unmark
+from inspector.pipeline.ports import NO_TAG, DecodedFrame, DecodeMarks, LogRecord, Marked, ServingEngine, Unmark
 from inspector.pipeline.scoring import Slot
 
 MAX_DEATHS = 3
@@ -61,7 +61,7 @@ class DecodeStage:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ServingEngine,
         marks: DecodeMarks,
         drops: DropRule,
         *,

@@ -18,7 +18,6 @@ from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.pipeline import alert_record, dead_letter, outcomes, reject_record
 from inspector.pipeline.batcher import Batcher
-from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
 from inspector.pipeline.drop_rule import DropRule, PartitionKey
 from inspector.pipeline.ledger import OffsetLedger
@@ -26,14 +25,15 @@ from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, 
 from inspector.pipeline.milestones import Milestone
 from inspector.pipeline.ports import (
     CommitFailedError,
+    Configuration,
     DecodeMarks,
-    Engine,
     FencedError,
     FrameLog,
     LogRecord,
     OutRecord,
     Ownership,
     ResultStore,
+    ServingEngine,
     StoreStatus,
 )
 from inspector.pipeline.reject_watch import RejectWatch
@@ -61,8 +61,8 @@ class InspectionLoop:
         log: FrameLog,
         store: ResultStore,
         marks: DecodeMarks,
-        engine: Engine,
-        config: ConfigApplier,
+        engine: ServingEngine,
+        config: Configuration,
         topics: OutTopics,
         limits: LoopLimits,
         events: LoopEvents,
@@ -227,6 +227,7 @@ class InspectionLoop:
             if not slots:
                 return
             scored = self._scorer.submit(self._batches.score, slots)
+            self._scorer.submit(self._events.after_batch)
             self._in_flight.append(_Batch(slots, self._ownership, scored, time.monotonic()))
 
     def _settle_head(self) -> None:

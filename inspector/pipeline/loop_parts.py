@@ -62,9 +62,11 @@ class CommitReport:
 class LoopEvents:
     """What the loop tells: a committed batch, trouble it recovers from (what, detail), and how far a batch has come.
 
-    The milestones of the transaction itself are the log's to tell.
+    The milestones of the transaction itself are the log's to tell. ``after_batch`` is called on the thread that scores,
+    when a batch's outcomes are on their way and before the next batch: what may wait is done there. It never raises.
     """
 
     on_commit: Callable[[CommitReport], None] = lambda _: None
     on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
     on_milestone: OnMilestone = nobody_listens
+    after_batch: Callable[[], None] = lambda: None

@@ -252,6 +252,17 @@ class ConfigFeed(Protocol):
         ...
 
 
+class Configuration(Protocol):
+    """What changes in an engine while it serves."""
+
+    def apply_pending(self) -> bool:
+        """Apply what was announced; False if something may still be to come.
+
+        The loop calls it on the thread that scores, and so between two batches.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
     """A frame ready to be scored. ``pixels`` is the engine's own: for the real one uint8 [S, S, 3] RGB (numpy)."""
@@ -265,7 +276,10 @@ class DecodedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the engine found on one frame; the pipeline makes it a result and, if anomalous, an alert."""
+    """What the engine found on one frame; the pipeline makes it a result and, if anomalous, an alert.
+
+    ``weights_version``: of the weights that found it, where an engine has more than one; None: the engine's.
+    """
 
     anomaly_score: float
     pred_label: PredLabel
@@ -277,14 +291,15 @@ class Verdict:
     bank_version: str | None = None
     calibration_version: str | None = None
     weights_trained: bool | None = None
+    weights_version: str | None = None
 
 
-class Engine(Protocol):
-    """Decoding, scoring and judging, with one weights version a batch."""
+class ServingEngine(Protocol):
+    """Decoding, scoring and judging: all that a running loop asks of an engine, or of several behind one face."""
 
     @property
     def weights_version(self) -> str:
-        """Version of the weights that score the next batch."""
+        """Version of the weights that score the next batch, but for verdicts that name another one."""
         ...
 
     @property
@@ -319,6 +334,10 @@ class Engine(Protocol):
     def is_sound(self) -> bool:
         """Score a frame of the engine's own; False if even that fails, so that no camera's frame is to blame."""
         ...
+
+
+class Engine(ServingEngine, Protocol):
+    """An engine with one weights version, and what is configured for it."""
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
         """Use a reference bank (its file's bytes) for a camera from the next batch on.

@@ -12,7 +12,7 @@ from inspector.domain.errors import FrameRejectedError
 from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
-from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, Verdict
+from inspector.pipeline.ports import DecodedFrame, LogRecord, ServingEngine, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Slot:
 class BatchScorer:
     """Runs on the scoring thread."""
 
-    def __init__(self, engine: Engine, on_milestone: OnMilestone = nobody_listens) -> None:
+    def __init__(self, engine: ServingEngine, on_milestone: OnMilestone = nobody_listens) -> None:
         self._engine = engine
         self._on_milestone = on_milestone
 
@@ -78,7 +78,7 @@ class BatchScorer:
         return outcomes.inspected(
             frame,
             verdict,
-            weights_version=self._engine.weights_version,
+            weights_version=verdict.weights_version or self._engine.weights_version,
             model=self._engine.model_name,
             inspected_at=datetime.now(UTC),
             queue_ms=1000 * (started_s - slot.taken_s),
