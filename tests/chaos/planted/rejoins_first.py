@@ -1,7 +1,8 @@
-"""No bug, a circumstance: a worker that was stopped joins its group again before any frame reaches it.
+"""No bug, a circumstance: a stopped worker joins its group again, with its old positions, before any frame reaches it.
 
-The order of the two is a matter of chance. Frames that come first are caught by the fences in Redis, which know a newer
-owner of their partition; only what comes after the new membership shows whether the positions are still the old ones.
+Both are what was measured of the client, and both are a matter of chance. Frames that come before the new membership are
+caught by the fences in Redis, which know a newer owner of their partition; and the client keeps a partition's position
+only where no step of its rejoining takes the partition away in between.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.structs import MemberState
+from kafka.structs import MemberState, TopicPartition
 from patching import replace
 
 # Longer than any poll, and than a session.
@@ -20,25 +21,35 @@ _STOPPED_S = 6.0
 def plant() -> None:
     poll = KafkaConsumer.poll
     polled_s = time.monotonic()
-    left: int | None = None  # the generation in which the worker was stopped
+    generation = -1  # the last one of which the worker was a settled member
+    stood: dict[TopicPartition, int] = {}
+    away = False
 
     def polling(consumer: Any, *rest: Any, **more: Any) -> Any:
-        nonlocal polled_s, left
+        nonlocal polled_s, generation, away
         if consumer.config["group_id"] is None:
             return poll(consumer, *rest, **more)
-        before, now = polled_s, consumer.group_metadata()
-        if left is not None and now.state == MemberState.STABLE and now.generation_id > left:
-            left = None
-            consumer.resume(*consumer.assignment())
-        elif left is not None:
+        away = away or (generation >= 0 and time.monotonic() - polled_s > _STOPPED_S)
+        if away:
             consumer.pause(*consumer.assignment())
         records = poll(consumer, *rest, **more)
+        away = away or (generation >= 0 and time.monotonic() - polled_s > _STOPPED_S)
         polled_s = time.monotonic()
-        if polled_s - before <= _STOPPED_S or now.generation_id < 0:
-            return records
-        left = now.generation_id
-        for partition, batch in records.items():  # it was stopped in this poll or before it
-            consumer.seek(partition, batch[0].offset)
-        return {}
+        now = consumer.group_metadata()
+        settled = now.state == MemberState.STABLE and now.generation_id >= 0
+        if away and settled and now.generation_id > generation:
+            # In the very poll that joined: what the worker does about its positions comes after this.
+            away = False
+            for partition in stood.keys() & consumer.assignment():
+                consumer.seek(partition, stood[partition])
+            consumer.resume(*consumer.assignment())
+            records = {}
+        if away:
+            return {}
+        if settled:
+            generation = now.generation_id
+            stood.clear()
+            stood.update((partition, consumer.position(partition)) for partition in consumer.assignment())
+        return records
 
     replace(KafkaConsumer, "poll", polling)
