@@ -5,6 +5,7 @@ Each function imports what it makes: a command that reads Redis should not wait 
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
     from inspector.adapters.redis.retention import Retention
+    from inspector.adapters.samples.store import ObjectSampleStore
     from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
+    from inspector.pipeline.sample_choice import SampleLimits
     from inspector.settings.sections import KafkaSecurity
     from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
+    from inspector.web.guard import WebAccess
 
 UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
 
@@ -42,6 +46,8 @@ UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean 
 _SPOOL_FULL_WAIT_S = 1.0
 _HOUR_MS = 3_600_000
 _HOUR_S = 3_600
+_MIN_TOKEN_CHARS = 16
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  looked for, not bound to
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
@@ -203,6 +209,88 @@ def feedback_masks(settings: Settings) -> RedisArtefactStore:
     from inspector.adapters.redis.artefacts import RedisArtefactStore
 
     return RedisArtefactStore(redis_client(settings), keys.feedback_mask)
+
+
+def sample_store(settings: Settings) -> ObjectSampleStore:
+    """Return where frames are kept for training; a store in S3 is not connected yet.
+
+    Raises:
+        BadInputError: the place or its credentials cannot be used.
+        ServiceUnavailableError: the folder cannot be made.
+    """
+    from inspector.adapters.samples.objects import S3Access, in_folder, in_s3
+    from inspector.adapters.samples.store import ObjectSampleStore
+
+    kept = settings.samples
+    if kept.in_s3:
+        secret = _secret(kept.secret_access_key, kept.secret_access_key_file, "samples.secret_access_key_file")
+        access = S3Access(kept.endpoint, kept.region, kept.access_key_id, secret, kept.ca_file, kept.timeout_s)
+        objects = in_s3(kept.place, access)
+    else:
+        objects = in_folder(Path(kept.place))
+    return ObjectSampleStore(objects, sample_limits(settings), settings.limits.max_frame_bytes)
+
+
+def sample_limits(settings: Settings) -> SampleLimits:
+    """Return how many frames are kept for training, and how large they may be together."""
+    from inspector.pipeline.sample_choice import SampleLimits
+
+    kept = settings.samples
+    return SampleLimits(
+        max_bytes=kept.max_bytes,
+        normals_per_camera=kept.normals_per_camera,
+        uncertain_per_camera=kept.uncertain_per_camera,
+        phash_distance=kept.phash_distance,
+        seed=kept.seed,
+    )
+
+
+def web_access(settings: Settings) -> WebAccess:
+    """Return who may use the HTTP API.
+
+    Raises:
+        BadInputError: others could reach it and there is no token, or no name by which they do; or the token's file
+            cannot be read.
+    """
+    from inspector.web.guard import WebAccess
+
+    serve = settings.serve
+    token = _secret(serve.token, serve.token_file, "serve.token_file")
+    if token is not None and (len(token) < _MIN_TOKEN_CHARS or not token.isascii() or not token.isprintable()):
+        raise BadInputError(
+            f"a token of at least {_MIN_TOKEN_CHARS} printable ASCII characters",
+            f"one of {len(token)} characters",
+            "write another to serve.token_file, as `openssl rand -hex 24` makes it",
+        )
+    local = _is_loopback(serve.host)
+    if not local and token is None:
+        raise BadInputError(
+            "a token where others can reach the service",
+            f"serve.host {serve.host} and none",
+            "set serve.token_file, or serve.host to 127.0.0.1",
+        )
+    everywhere = serve.host in _EVERYWHERE
+    if everywhere and not serve.allowed_hosts:
+        raise BadInputError(
+            "the names by which the service is reached",
+            f"serve.host {serve.host} and no serve.allowed_hosts",
+            "name them in serve.allowed_hosts, as in [inspector.plant.example]",
+        )
+    own = set() if everywhere else {f"[{serve.host}]" if ":" in serve.host else serve.host.lower()}
+    loopback = {"127.0.0.1", "localhost", "[::1]"} if local or everywhere else set()
+    return WebAccess(
+        hosts=frozenset({*serve.allowed_hosts, *own, *loopback}),
+        origins=frozenset(serve.allowed_origins),
+        token=token,
+        max_body_bytes=serve.max_body_bytes,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def vision_language_model(settings: Settings) -> VisionLanguageModel | None:

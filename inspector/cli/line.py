@@ -97,6 +97,61 @@ def cameras(as_json: Json = False, config: Config = None) -> None:
     verb.cameras(settings, as_json)
 
 
+@app.command(epilog="Example: inspector feedback FRAME --wrong --type scratch --box 120,80,40,16")
+def feedback(
+    target: Annotated[
+        str | None, typer.Argument(metavar="[FRAME]", help="An inspected frame's id; with --list, a camera's.")
+    ] = None,
+    right: Annotated[bool, typer.Option("--right", help="The verdict on the frame is right.")] = False,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="It is wrong: of another --type, or, without one, a false alarm.")
+    ] = False,
+    defect_type: Annotated[str | None, typer.Option("--type", metavar="NAME", help="The right defect type.")] = None,
+    boxes: Annotated[
+        list[str] | None,
+        typer.Option("--box", metavar="X,Y,W,H", help="Where, in pixels of the frame; may be repeated."),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Where, exactly: the defect drawn on black, in the frame's size."),
+    ] = None,
+    note: Annotated[str, typer.Option(help="What else there is to say.")] = "",
+    person: Annotated[str | None, typer.Option(metavar="NAME", help="Who says it; default: your login name.")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List what was said, of one camera or of all.")] = False,
+    conflicts: Annotated[bool, typer.Option("--conflicts", help="List the frames on which people disagree.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Say whether the verdict on a frame is right or wrong, and what would be right; list what was said."""
+    if right + wrong + list_all + conflicts != 1:
+        raise typer.BadParameter("give one of --right, --wrong, --list and --conflicts")
+    giving = right or wrong
+    if giving != (target is not None) and not list_all:
+        raise typer.BadParameter("give the id of a FRAME" if giving else "--conflicts are those of all frames")
+    if not giving and (defect_type or boxes or mask or note or person is not None):
+        raise typer.BadParameter("--type, --box, --mask, --note and --person belong to --right or --wrong")
+    settings = load_settings(config)
+    from inspector.apps import feedback as verb
+    from inspector.domain.feedback import FeedbackVerdict
+
+    if list_all:
+        verb.listed(settings, target, as_json)
+    elif conflicts or target is None:
+        verb.conflicts(settings, as_json)
+    else:
+        verdict = FeedbackVerdict.RIGHT if right else FeedbackVerdict.WRONG
+        verb.give(settings, verb.Request(target, verdict, defect_type, tuple(boxes or ()), mask, note, person, as_json))
+
+
+@app.command(epilog="Example: INSPECTOR_SERVE__PORT=8750 inspector serve")
+def serve(config: Config = None) -> None:
+    """Serve the HTTP API until SIGTERM; on this machine alone, unless serve.host says otherwise."""
+    settings = load_settings(config)
+    from inspector.apps import serve as verb
+
+    verb.run(settings)
+
+
 @app.command(epilog="Example: inspector reconcile --since 8h --repair")
 def reconcile(
     repair: Annotated[

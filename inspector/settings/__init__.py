@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.settings.products import CamerasSettings, ProductEntry
+from inspector.settings.samples import SampleSettings
 from inspector.settings.sections import (
     BatchSettings,
     CalibrationSettings,
@@ -33,6 +34,7 @@ from inspector.settings.sections import (
     ScoringSection,
     SpoolSettings,
 )
+from inspector.settings.serve import ServeSettings
 
 
 class Settings(BaseSettings):
@@ -52,7 +54,9 @@ class Settings(BaseSettings):
     spool: SpoolSettings = SpoolSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     explain: ExplainSettings = ExplainSettings()
+    serve: ServeSettings = ServeSettings()
     scoring: ScoringSection = ScoringSection()
+    samples: SampleSettings = SampleSettings()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()
     replica: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "inspector")

@@ -63,10 +63,11 @@ def _drawn(png: bytes) -> NDArray[np.bool_]:
     if pixels is None:
         raise _no_mask("the decoder refused it")
     if pixels.ndim == 2:
-        return cast(NDArray[np.bool_], pixels > 0)
+        return pixels > 0
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
-    if alpha is not None and (alpha < np.iinfo(pixels.dtype).max).any():
-        return cast(NDArray[np.bool_], alpha > 0)
+    opaque = 65_535 if pixels.dtype == np.uint16 else 255
+    if alpha is not None and (alpha < opaque).any():
+        return alpha > 0
     return cast(NDArray[np.bool_], (pixels[..., :3] > 0).any(axis=2))
 
 
@@ -75,7 +76,7 @@ def _encoded(drawn: NDArray[np.bool_]) -> bytes:
     written, png = cv2.imencode(".png", drawn.astype(np.uint8) * np.uint8(255))
     if not written:
         raise MemoryError("too little memory to encode a mask")
-    return cast(bytes, png.tobytes())
+    return png.tobytes()
 
 
 def _no_mask(why: str) -> BadInputError:
