@@ -20,6 +20,7 @@ from inspector.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
+    from torch import Tensor
 
     from inspector.adapters.kafka.connection import KafkaConnection
     from inspector.adapters.kafka.publisher import FramePublisher
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from inspector.adapters.redis.result_store import RedisResultStore
     from inspector.adapters.redis.results import RedisResults
     from inspector.adapters.redis.retention import Retention
+    from inspector.adapters.redis.rollout_store import RedisRolloutStore
     from inspector.adapters.samples.store import ObjectSampleStore
     from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
@@ -107,6 +109,7 @@ def topic_plan(settings: Settings) -> TopicPlan:
         dead_letter=kafka.dead_letter_topic,
         config=kafka.config_topic,
         feedback=kafka.feedback_topic,
+        weights=kafka.weights_topic,
         partitions=kafka.partitions,
         replication_factor=kafka.replication_factor,
         max_frame_bytes=settings.limits.max_frame_bytes,
@@ -293,6 +296,13 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def rollout_store(settings: Settings) -> RedisRolloutStore:
+    """Return what inspectors tell of weights on trial. Raises as ``redis_client``."""
+    from inspector.adapters.redis.rollout_store import RedisRolloutStore
+
+    return RedisRolloutStore(redis_client(settings))
+
+
 def vision_language_model(settings: Settings) -> VisionLanguageModel | None:
     """Return the model that words explanations beside the templates, or None where there is none.
 
@@ -362,8 +372,9 @@ def engine_of(
     products: Mapping[str, ProductSettings],
     cameras: Mapping[str, CameraSettings],
     allow_unknown: bool,
+    texts: Mapping[Vocabulary, Tensor] | None = None,
 ) -> InspectionEngine:
-    """Return an engine with these weights, products and cameras. Raises as ``engine``."""
+    """Return an engine with these weights, products and cameras, and T of vocabularies. Raises as ``engine``."""
     import torch
 
     from inspector.vision.engine import InspectionEngine
@@ -381,6 +392,7 @@ def engine_of(
         settings.scoring.to_domain(),
         settings.calibration.false_alarm_rate,
         max_tiles=settings.batch.max_size,
+        texts=texts,
     )
 
 
@@ -411,14 +423,27 @@ def load_prompt_weights(settings: Settings, path: Path) -> tuple[PromptWeights, 
     from inspector.dapo.weights_file import load_weights
 
     weights, manifest = load_weights(path, model_spec(settings))
+    _check_text_mode(settings, manifest, str(path))
+    return weights, manifest
+
+
+def parse_prompt_weights(settings: Settings, data: bytes, where: str) -> tuple[PromptWeights, WeightsManifest]:
+    """Return the prompt weights in a file's bytes, which an error calls ``where``. Raises as ``load_prompt_weights``."""
+    from inspector.dapo.weights_file import parse_weights
+
+    weights, manifest = parse_weights(data, where, model_spec(settings))
+    _check_text_mode(settings, manifest, where)
+    return weights, manifest
+
+
+def _check_text_mode(settings: Settings, manifest: WeightsManifest, where: str) -> None:
     asked = settings.model.text_mode
     if asked is not None and asked != manifest.text_mode:
         raise BadInputError(
             f"weights of text mode {asked}, as model.text_mode says",
-            f"{path}, made with {manifest.text_mode}",
+            f"{where}, made with {manifest.text_mode}",
             "leave model.text_mode out, or use weights made so",
         )
-    return weights, manifest
 
 
 def fresh_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:

@@ -18,6 +18,7 @@ from inspector.domain.feedback import FEEDBACK_SCHEMA, Feedback
 from inspector.domain.reject_alert import REJECT_ALERT_SCHEMA, RejectAlert
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
+from inspector.domain.sample import SAMPLE_SCHEMA, Sample
 from inspector.domain.schema_version import require_readable
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
 
@@ -30,6 +31,7 @@ SCHEMAS: dict[str, type] = {
     "config": Announcement,
     "weights": WeightsManifest,
     "report": FrameReport,
+    "sample": Sample,
     "feedback": Feedback,
 }
 SCHEMA_IDS = {
@@ -39,6 +41,7 @@ SCHEMA_IDS = {
     "config": CONFIG_SCHEMA,
     "weights": WEIGHTS_SCHEMA,
     "report": REPORT_SCHEMA,
+    "sample": SAMPLE_SCHEMA,
     "feedback": FEEDBACK_SCHEMA,
 }
 

@@ -21,7 +21,7 @@ _MAX_ID_CHARS = 128
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PHASH = re.compile(r"[0-9a-f]{16}")
 _PART_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_MAX_PARTS = 64
+MAX_PARTS = 64
 
 
 class SampleKind(StrEnum):
@@ -70,13 +70,18 @@ def mask_part(feedback_id: str) -> str:
     return f"mask-{feedback_id}.png"
 
 
+def is_spoken(part_name: str) -> bool:
+    """Tell whether a part is what a person said or drew."""
+    return part_name.startswith(("feedback-", "mask-"))
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What is known of a kept frame besides its bytes; a frame is kept once, whatever the reasons.
 
     ``sha256`` and ``size_bytes`` are of the encoded image; ``phash`` (64 bits in 16 hexadecimal digits) is nearly the
     same for pictures that look nearly the same. ``anomaly_score``, ``image_threshold`` (0..1), ``pred_label`` and
-    ``weights_version`` are the result's, as it was when the frame was last gathered. Times are timezone-aware UTC.
+    ``weights_version`` are those of its result when it was gathered. Times are timezone-aware UTC.
 
     Raises:
         BadInputError: a value that cannot be one; metadata may come from a bucket into which others write.
@@ -110,9 +115,9 @@ class Sample:
         check_number("anomaly_score", self.anomaly_score, 0, 1)
         check_number("image_threshold", self.image_threshold, 0, 1)
         names = [part.name for part in self.parts]
-        if len(names) > _MAX_PARTS or len(set(names)) < len(names):
+        if len(names) > MAX_PARTS or len(set(names)) < len(names):
             raise BadInputError(
-                f"at most {_MAX_PARTS} parts of different names", f"{len(names)}", "gather the sample again"
+                f"at most {MAX_PARTS} parts of different names", f"{len(names)}", "gather the sample again"
             )
 
     @property

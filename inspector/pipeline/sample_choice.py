@@ -80,6 +80,17 @@ def admit(kept: Collection[Sample], incoming: Sample, used_bytes: int, limits: S
     return _within_budget(kept, incoming, evict, used_bytes, limits)
 
 
+def beyond_limits(kept: Collection[Sample], used_bytes: int, limits: SampleLimits) -> list[Sample]:
+    """Return what has to go after limits were lowered, the one worth least first; never what people spoke of."""
+    excess = used_bytes - limits.max_bytes
+    going: list[Sample] = []
+    for place, sample in _least_worth_first(kept, limits):
+        if place >= _quota(sample.kind, limits) or excess > 0:
+            going.append(sample)
+            excess -= kept_bytes(sample)
+    return going
+
+
 def worth_fetching(
     kept: Collection[Sample], candidates: Collection[Candidate], kind: SampleKind, limits: SampleLimits
 ) -> list[Candidate]:
@@ -115,7 +126,7 @@ def _within_budget(
         return Admission(evict)
     gone = {sample.frame_id for sample in evict}
     staying = [sample for sample in kept if sample.frame_id not in gone]
-    for sample in _least_worth_first([*staying, incoming], limits):
+    for _, sample in _least_worth_first([*staying, incoming], limits):
         if sample is incoming:
             break
         evict += (sample,)
@@ -125,20 +136,16 @@ def _within_budget(
     return Admission(refusal=Refusal.BUDGET)
 
 
-def _least_worth_first(samples: Collection[Sample], limits: SampleLimits) -> Iterator[Sample]:
-    """Yield what may go, the uncertain before the normal; of each the camera with the most gives first."""
+def _least_worth_first(samples: Collection[Sample], limits: SampleLimits) -> Iterator[tuple[int, Sample]]:
+    """Yield what may go with its place in its camera's ranks: the uncertain before the normal, last places first."""
     groups: dict[tuple[SampleKind, str], list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[sample.kind, sample.camera_id].append(sample)
     for kind in (SampleKind.UNCERTAIN, SampleKind.NORMAL):
-        placed = [
-            (place, sample)
-            for (of_kind, _), group in groups.items()
-            if of_kind is kind
-            for place, sample in enumerate(_ranked(group, limits))
-        ]
-        placed.sort(key=lambda item: (-item[0], item[1].camera_id))
-        yield from (sample for _, sample in placed)
+        of_kind = [group for (group_kind, _), group in groups.items() if group_kind is kind]
+        placed = [item for group in of_kind for item in enumerate(_ranked(group, limits))]
+        # So the camera with the most gives first.
+        yield from sorted(placed, key=lambda item: (-item[0], item[1].camera_id))
 
 
 def _ranked(samples: Sequence[Sample], limits: SampleLimits) -> list[Sample]:

@@ -31,6 +31,7 @@ from inspector.settings.sections import (
     RedisSettings,
     RejectSettings,
     RetentionSettings,
+    RolloutSettings,
     ScoringSection,
     SpoolSettings,
 )
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     model: ModelSettings = ModelSettings()
+    rollout: RolloutSettings = RolloutSettings()
     batch: BatchSettings = BatchSettings()
     limits: LimitSettings = LimitSettings()
     rejects: RejectSettings = RejectSettings()

@@ -15,7 +15,7 @@ from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
 from inspector.adapters.redis.result_store import moment_ms
 from inspector.domain.records import from_json
-from inspector.domain.result import InspectionResult
+from inspector.domain.result import InspectionResult, PredLabel
 
 _PAGE = 100
 
@@ -36,6 +36,15 @@ class ResultCounts:
 
     good: int
     defect: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """A frame as a camera's stream tells of it when it was first judged; ``anomaly_score`` is 0..1."""
+
+    frame_id: str
+    pred_label: PredLabel
+    anomaly_score: float
 
 
 class RedisResults:
@@ -94,6 +103,12 @@ class RedisResults:
             found = {result.frame_id: result for results in newest for result in results}
         return sorted(found.values(), key=lambda r: (r.captured_at, r.frame_id), reverse=True)[:n]
 
+    def stream(self, camera_id: str) -> list[StreamEntry]:
+        """Return what a camera's stream tells of, the last judged first; the results may be gone."""
+        with translated(self._client):
+            entries = cast(list[tuple[bytes, dict[bytes, bytes]]], self._client.xrevrange(keys.stream(camera_id)))
+        return [entry for _, fields in entries if (entry := _stream_entry(fields)) is not None]
+
     def cameras(self) -> dict[str, datetime]:
         """Return every camera with results kept, and when its last one was stored; the latest first."""
         with translated(self._client):
@@ -146,6 +161,14 @@ class RedisResults:
             int(self._client.exists(*_result_keys(chunk)))  # redis-py types the count as a bool
             for chunk in _chunks(self._ids(index, 0, -1))
         )
+
+
+def _stream_entry(fields: dict[bytes, bytes]) -> StreamEntry | None:
+    try:
+        label = PredLabel(fields[b"label"].decode())
+        return StreamEntry(fields[b"frame_id"].decode(), label, float(fields[b"score"]))
+    except (KeyError, ValueError):  # a newer release may tell more kinds of it
+        return None
 
 
 def _chunks(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

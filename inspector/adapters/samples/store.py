@@ -14,7 +14,7 @@ from inspector.adapters.samples.objects import Objects
 from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.records import to_json
 from inspector.domain.sample import Sample, SamplePart
-from inspector.pipeline.sample_choice import Refusal, SampleLimits, admit
+from inspector.pipeline.sample_choice import Refusal, SampleLimits, admit, beyond_limits
 from inspector.pipeline.sample_port import NO_PARTS
 
 # Others may write too; what is known of the store is looked up again when it is older than this.
@@ -144,6 +144,14 @@ class ObjectSampleStore:
             self._objects.delete(found.name)
         self._refresh(0.0)
         return swept + len(left)
+
+    def trim(self) -> int:
+        """Remove what is beyond the limits; return how many samples. Raises as ``SampleStore``."""
+        kept = list(self.samples())
+        going = beyond_limits(kept, self._used_bytes(), self._limits)
+        for sample in going:
+            self.remove(sample)
+        return len(going)
 
     def _write(self, folder: str, before: Entry, blobs: Mapping[str, bytes]) -> None:
         """Write objects in this order, metadata last; none of them stays where one fails."""
