@@ -12,24 +12,22 @@ from functools import partial
 
 import structlog
 
-from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.adapters.kafka.watchdog import exit_process
-from inspector.apps import wiring
+from inspector.apps import rollout_wiring, wiring
 from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
-from inspector.domain.artefact import Announcement
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.domain.reject_alert import RejectAlert, RejectEvent
-from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.decode_stage import StuckError
 from inspector.pipeline.drop_rule import DropLimits, DropPolicy
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
-from inspector.pipeline.ports import DecodeMarks, Engine, FencedError, FrameLog
+from inspector.pipeline.ports import Configuration, DecodeMarks, FencedError, FrameLog, ResultStore, ServingEngine
 from inspector.pipeline.reject_window import RejectLimits
+from inspector.pipeline.rollout_keeper import RolloutKeeper
 from inspector.settings import Settings
 
 _log = structlog.get_logger()
@@ -75,19 +73,25 @@ def work(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> int:
 def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) -> int:
     # The services first: one that is away should be told in a second, not after a model was loaded.
     store = wiring.result_store(settings)
-    artefacts = wiring.artefacts(settings)
-    feed = KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic)
-    engine = wiring.engine(settings)
+    rollout = rollout_wiring.keeper(settings)
+    try:
+        return _inspect(settings, stop, store, rollout, on_milestone)
+    finally:
+        rollout.close()
+
+
+def _inspect(
+    settings: Settings,
+    stop: threading.Event,
+    store: ResultStore,
+    rollout: RolloutKeeper,
+    on_milestone: OnMilestone,
+) -> int:
+    engine = rollout.engines
     structlog.contextvars.bind_contextvars(weights_version=engine.weights_version[:12], replica=settings.replica)
-    config = ConfigApplier(
-        feed,
-        artefacts,
-        engine,
-        _config_applied,
-        _config_refused,
-    )
-    if not _configured(config, stop):
+    if not _configured(rollout, stop):
         return EXIT_OK
+    rollout.start()
     marks = wiring.decode_marks(settings)
     log = frame_log(settings, on_milestone, partial(_leave, marks))
     try:
@@ -97,17 +101,16 @@ def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) 
             store,
             marks,
             engine,
-            config,
+            rollout,
             OutTopics(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
             _limits(settings),
-            LoopEvents(reporter.committed, _trouble, on_milestone),
+            LoopEvents(reporter.committed, _trouble, on_milestone, rollout.after_batch),
         )
         _log.info("inspecting", topic=settings.kafka.frames_topic, group=settings.kafka.group, pid=os.getpid())
         loop.run(stop.is_set)
         reporter.summary()
         _log.info("stopped", frames=reporter.frames)
     finally:
-        config.close()
         log.close()
     return EXIT_OK
 
@@ -156,25 +159,13 @@ def _limits(settings: Settings) -> LoopLimits:
     )
 
 
-def _configured(config: ConfigApplier, stop: threading.Event) -> bool:
+def _configured(config: Configuration, stop: threading.Event) -> bool:
     """Take everything announced so far before the first frame is judged; False if told to stop meanwhile."""
     while not config.apply_pending():
         _log.warning("waiting for announced banks and settings: Kafka or Redis is away")
         if stop.wait(1.0):
             return False
     return not stop.is_set()
-
-
-def _config_applied(announcement: Announcement) -> None:
-    _log.info("took configuration", what=announcement.key, version=announcement.version[:12])
-
-
-def _config_refused(announcement: Announcement, error: Exception) -> None:
-    _log.error(
-        "refused configuration, the last good one stays",
-        what=announcement.key,
-        problem=str(error) or type(error).__name__,
-    )
 
 
 def _trouble(what: str, detail: str) -> None:
@@ -184,7 +175,7 @@ def _trouble(what: str, detail: str) -> None:
 class _Reporter:
     """Tells what was committed: one line a defect or a rejection, a summary every ten seconds."""
 
-    def __init__(self, log: FrameLog, engine: Engine) -> None:
+    def __init__(self, log: FrameLog, engine: ServingEngine) -> None:
         self.frames = 0
         self._log = log
         self._engine = engine
@@ -194,6 +185,7 @@ class _Reporter:
 
     def committed(self, report: CommitReport) -> None:
         self.frames += report.counts.taken
+        structlog.contextvars.bind_contextvars(weights_version=self._engine.weights_version[:12])
         for outcome in report.outcomes:
             self._tell(outcome)
         _tell_dropped([outcome for outcome in report.outcomes if isinstance(outcome, Dropped)])

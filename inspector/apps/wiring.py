@@ -428,7 +428,7 @@ def load_prompt_weights(settings: Settings, path: Path) -> tuple[PromptWeights, 
 
 
 def parse_prompt_weights(settings: Settings, data: bytes, where: str) -> tuple[PromptWeights, WeightsManifest]:
-    """Return the prompt weights in a file's bytes, which an error calls ``where``. Raises as ``load_prompt_weights``."""
+    """Return the prompt weights in a file's bytes; ``where`` is for errors. Raises as ``load_prompt_weights``."""
     from inspector.dapo.weights_file import parse_weights
 
     weights, manifest = parse_weights(data, where, model_spec(settings))

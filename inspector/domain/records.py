@@ -16,6 +16,7 @@ from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.feedback import FEEDBACK_SCHEMA, Feedback
 from inspector.domain.reject_alert import REJECT_ALERT_SCHEMA, RejectAlert
+from inspector.domain.release import RELEASE_SCHEMA, ROLLOUT_SCHEMA, Rollout, WeightsRelease
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
 from inspector.domain.sample import SAMPLE_SCHEMA, Sample
@@ -33,6 +34,8 @@ SCHEMAS: dict[str, type] = {
     "report": FrameReport,
     "sample": Sample,
     "feedback": Feedback,
+    "release": WeightsRelease,
+    "rollout": Rollout,
 }
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
@@ -43,6 +46,8 @@ SCHEMA_IDS = {
     "report": REPORT_SCHEMA,
     "sample": SAMPLE_SCHEMA,
     "feedback": FEEDBACK_SCHEMA,
+    "release": RELEASE_SCHEMA,
+    "rollout": ROLLOUT_SCHEMA,
 }
 
 

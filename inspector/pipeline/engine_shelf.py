@@ -120,7 +120,7 @@ class EngineShelf:
             self.load(version, releases)
             if (engine := self.get(version)) is not None:
                 return engine
-        return self._keep(self._loader.from_settings(), (), 0, "")
+        return self._keep(self._loader.from_settings(), (), 0, own)
 
     def load(self, version: str, releases: Mapping[str, WeightsRelease]) -> None:
         """Put a version at hand, or refuse it and say why.
@@ -185,7 +185,7 @@ class EngineShelf:
             self._on_trial.discard(version)
 
     def _keep(self, engine: Engine, companions: tuple[Announcement, ...], memory_bytes: int, version: str) -> Engine:
-        """Configure an engine as the others are, and put it at hand; ``version``: of a rollout, or nothing."""
+        """Configure an engine as the others are, and put it at hand. ``version``: its, or nothing without a rollout."""
         events = self._events
 
         def refused(announcement: Announcement, error: Exception) -> None:
@@ -200,7 +200,8 @@ class EngineShelf:
             )
         with self._lock:
             self._loaded[engine.weights_version] = _Loaded(engine, config, time.monotonic())
-            self._unsaid[engine.weights_version] = Standing(memory_bytes)
+            if version:
+                self._unsaid[version] = Standing(memory_bytes)
         events.on_loaded(engine.weights_version, memory_bytes)
         return engine
 

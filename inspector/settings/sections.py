@@ -44,6 +44,7 @@ class KafkaSettings(Section):
     dead_letter_topic: Name = "inspection.dead-letter"
     config_topic: Name = "inspection.config"
     feedback_topic: Name = "inspection.feedback"
+    weights_topic: Name = "inspection.weights"
     partitions: Annotated[int, Field(ge=1)] = 12
     replication_factor: Annotated[int, Field(ge=1)] = 1
     frames_retention_hours: Annotated[float, Field(gt=0)] = 24.0
@@ -96,6 +97,28 @@ class ModelSettings(Section):
     def training_precision(self) -> Literal["fp32", "bf16"]:
         """Precision of the visual tower in training, which runs in torch."""
         return "bf16" if self.precision == "bf16" else "fp32"
+
+
+class RolloutSettings(Section):
+    """How new prompt weights come to serve: see ``pipeline.rollout`` and ``pipeline.rollout_guard``.
+
+    ``shadow_share``: time spent on comparing two versions, as a share of the time spent on serving. ``memory_mb``
+    bounds what the engine of a second version may take beside the first. ``watch_hours``: how long a version that
+    serves all cameras is still held against the one before it. ``shadow_frames`` and ``canary_frames``: how many frames
+    must have been compared, and served, before ``inspector weights advance`` goes a stage on.
+    """
+
+    canary_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    shadow_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    memory_mb: Annotated[int, Field(ge=1)] = 4096
+    watch_hours: Annotated[float, Field(ge=0)] = 24.0
+    shadow_frames: Annotated[int, Field(ge=1)] = 500
+    canary_frames: Annotated[int, Field(ge=1)] = 500
+    max_alarm_rise: Annotated[float, Field(gt=0, le=1)] = 0.15
+    max_alarm_fall: Annotated[float, Field(gt=0, le=1)] = 0.10
+    max_failure_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    max_latency_ratio: Annotated[float, Field(ge=1)] = 2.0
+    max_wrong_rise: Annotated[float, Field(gt=0, le=1)] = 0.10
 
 
 class BatchSettings(Section):

@@ -8,13 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.spec import ModelSpec
 from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta
-from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.product import CameraSettings, ProductSettings, Vocabulary
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
@@ -50,10 +51,12 @@ class InspectionEngine:
         scoring: ScoringSettings | None = None,
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         max_tiles: int = DEFAULT_MAX_TILES,
+        texts: Mapping[Vocabulary, Tensor] | None = None,
     ) -> None:
         """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration.
 
-        ``max_tiles``: how many tiles of larger frames go through the tower at once, whatever the batch.
+        ``max_tiles``: how many tiles of larger frames go through the tower at once, whatever the batch. ``texts``: T of
+        vocabularies, made with these weights; where all words are among them no text tower is built.
         """
         self._manifest = manifest
         self._limits = limits or DecodeLimits()
@@ -63,7 +66,9 @@ class InspectionEngine:
         if not manifest.trained:
             # What an untrained text side says of a frame is noise, and would only dilute what its reference says.
             chosen = replace(chosen, bank_fusion="none", mutual_fusion="none")
-        self._scorer = RawScorer(spec, weights, manifest.text_mode, vocabularies, chosen, false_alarm_rate, max_tiles)
+        self._scorer = RawScorer(
+            spec, weights, manifest.text_mode, vocabularies, chosen, false_alarm_rate, max_tiles, texts
+        )
         self._book = CameraBook(
             manifest,
             known_products,
@@ -88,6 +93,10 @@ class InspectionEngine:
     def image_size_px(self) -> int:
         """Side of the square the tower takes, and of the decoded pixels of a product of one tile."""
         return self._scorer.image_size_px
+
+    def texts(self) -> Mapping[Vocabulary, Tensor]:
+        """Return T of every vocabulary in use."""
+        return self._scorer.texts()
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
         """See ``pipeline.ports.Engine``."""

@@ -57,8 +57,12 @@ class RawScorer:
         scoring: ScoringSettings | None = None,
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         max_tiles: int = DEFAULT_MAX_TILES,
+        texts: Mapping[Vocabulary, Tensor] | None = None,
     ) -> None:
-        """``max_tiles``: how many tiles of frames that are larger than the tower's square it takes at once."""
+        """``max_tiles``: how many tiles of frames that are larger than the tower's square it takes at once.
+
+        ``texts``: T of vocabularies, made with these weights; what is there needs no text tower.
+        """
         self._spec = spec
         self._weights = weights
         self._text_mode = text_mode
@@ -66,7 +70,7 @@ class RawScorer:
         self._false_alarm_rate = false_alarm_rate
         self._rings = MutualRings(self._scoring, false_alarm_rate)
         # Text first: its tower leaves memory before the visual one comes.
-        self._text: dict[Vocabulary, Tensor] = {}
+        self._text: dict[Vocabulary, Tensor] = dict(texts or {})
         self.learn_words(vocabularies)
         self._visual = VisualScorer.load(spec, weights)
         self._tiled = TiledScorer(self._visual, max_tiles)
@@ -97,6 +101,10 @@ class RawScorer:
     def text(self, vocabulary: Vocabulary) -> Tensor:
         """Return T of a vocabulary that was learnt, float32 [1+K, D]."""
         return self._text[vocabulary]
+
+    def texts(self) -> Mapping[Vocabulary, Tensor]:
+        """Return T of every vocabulary that was learnt."""
+        return dict(self._text)
 
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""

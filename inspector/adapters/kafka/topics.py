@@ -43,6 +43,7 @@ class TopicPlan:
     dead_letter: str = "inspection.dead-letter"
     config: str = "inspection.config"
     feedback: str = "inspection.feedback"
+    weights: str = "inspection.weights"
     partitions: int = 6
     replication_factor: int = 1
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
@@ -73,6 +74,8 @@ class TopicPlan:
             TopicSpec(self.dead_letter, self.partitions, self.replication_factor, dead),
             TopicSpec(self.config, 1, self.replication_factor, config),
             TopicSpec(self.feedback, 1, self.replication_factor, feedback),
+            # One partition: a rollout follows the releases that it names.
+            TopicSpec(self.weights, 1, self.replication_factor, config),
         )
 
 

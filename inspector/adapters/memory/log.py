@@ -1,18 +1,22 @@
-"""The frame log and the config feed on a broker in memory (ports.FrameLog, ports.ConfigFeed)."""
+"""The frame log and the feeds of compacted topics on a broker in memory: twins of those on Kafka."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from inspector.adapters.announcements import decode_announcement, live_versions
+from inspector.adapters.announcements import Keyed, decode_announcement, decode_weights_record, live_records
 from inspector.adapters.memory.broker import CommitFault, MemoryBroker, PartitionKey
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import to_json
+from inspector.domain.release import Rollout, WeightsRelease
 from inspector.pipeline.ports import NO_NOTES, LogRecord, OutRecord, Ownership, Polled
 
-__all__ = ["CommitFault", "MemoryBroker", "MemoryConfigFeed", "MemoryFrameLog", "announce"]
+__all__ = ["CommitFault", "MemoryBroker", "MemoryConfigFeed", "MemoryFrameLog", "MemoryWeightsFeed", "announce"]
+
+T = TypeVar("T", bound=Keyed)
 
 
 class MemoryFrameLog:
@@ -123,7 +127,50 @@ class MemoryFrameLog:
             raise RuntimeError("a commit failed: rebuild() must come before anything else")
 
 
-class MemoryConfigFeed:
+class MemoryFeed(Generic[T]):
+    """A compacted topic in memory, as ``CompactedFeed`` reads one from Kafka."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        topic: str,
+        decode: Callable[[LogRecord], T],
+        on_bad_record: Callable[[LogRecord, BadInputError], None] = lambda record, error: None,
+    ) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._decode = decode
+        self._on_bad_record = on_bad_record
+        self._read: dict[int, int] = {}
+        self._caught_up = False
+        broker.committed_records(topic)  # raises where there is none
+
+    def poll(self) -> Sequence[T]:
+        """Return what arrived since the last call; the first call the last record of each key."""
+        arrived = self._arrived()
+        if self._caught_up:
+            return arrived
+        self._caught_up = True
+        return live_records(arrived)
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def _arrived(self) -> list[T]:
+        arrived: list[T] = []
+        for record in self._broker.committed_records(self._topic):
+            source = record.source
+            if source.offset < self._read.get(source.partition, 0):
+                continue
+            self._read[source.partition] = source.offset + 1
+            try:
+                arrived.append(self._decode(record))
+            except BadInputError as error:
+                self._on_bad_record(record, error)
+        return arrived
+
+
+class MemoryConfigFeed(MemoryFeed[Announcement]):
     """Announcements from a topic in memory, as ``KafkaConfigFeed`` reads them from Kafka."""
 
     def __init__(
@@ -132,38 +179,21 @@ class MemoryConfigFeed:
         topic: str,
         on_bad_record: Callable[[LogRecord, BadInputError], None] = lambda record, error: None,
     ) -> None:
-        self._broker = broker
-        self._topic = topic
-        self._on_bad_record = on_bad_record
-        self._read: dict[int, int] = {}
-        self._caught_up = False
-        broker.committed_records(topic)  # raises where there is none
-
-    def poll(self) -> Sequence[Announcement]:
-        """See ``ports.ConfigFeed``."""
-        arrived = self._arrived()
-        if self._caught_up:
-            return arrived
-        self._caught_up = True
-        return live_versions(arrived)
-
-    def close(self) -> None:
-        """See ``ports.ConfigFeed``."""
-
-    def _arrived(self) -> list[Announcement]:
-        arrived: list[Announcement] = []
-        for record in self._broker.committed_records(self._topic):
-            source = record.source
-            if source.offset < self._read.get(source.partition, 0):
-                continue
-            self._read[source.partition] = source.offset + 1
-            try:
-                arrived.append(decode_announcement(record))
-            except BadInputError as error:
-                self._on_bad_record(record, error)
-        return arrived
+        super().__init__(broker, topic, decode_announcement, on_bad_record)
 
 
-def announce(broker: MemoryBroker, topic: str, announcement: Announcement) -> None:
-    """Publish an announcement."""
-    broker.append(OutRecord(topic, announcement.key.encode(), to_json(announcement)))
+class MemoryWeightsFeed(MemoryFeed[WeightsRelease | Rollout]):
+    """Releases and the rollout from a topic in memory, as ``KafkaWeightsFeed`` reads them from Kafka."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        topic: str,
+        on_bad_record: Callable[[LogRecord, BadInputError], None] = lambda record, error: None,
+    ) -> None:
+        super().__init__(broker, topic, decode_weights_record, on_bad_record)
+
+
+def announce(broker: MemoryBroker, topic: str, record: Announcement | WeightsRelease | Rollout) -> None:
+    """Publish a record of a compacted topic."""
+    broker.append(OutRecord(topic, record.key.encode(), to_json(record)))

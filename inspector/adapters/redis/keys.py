@@ -89,3 +89,28 @@ def artefact(version: str) -> str:
 def feedback_mask(version: str) -> str:
     """String: a mask that a person drew (PNG), whose SHA-256 is ``version``."""
     return f"inspection:feedback-mask:{version}"
+
+
+def rollout_veto(version: str) -> str:
+    """String: why no inspector serves these weights (JSON)."""
+    return f"inspection:rollout:veto:{version}"
+
+
+def rollout_trial(version: str) -> str:
+    """Hash: for each inspector how many loads of these weights never ended, or "passed"."""
+    return f"inspection:rollout:trial:{version}"
+
+
+def rollout_standing(version: str) -> str:
+    """Hash: for each inspector whether these weights are ready there or refused (JSON)."""
+    return f"inspection:rollout:standing:{version}"
+
+
+def rollout_found(version: str) -> str:
+    """Hash: sums over the frames on which these weights were compared with those before them."""
+    return f"inspection:rollout:found:{version}"
+
+
+def rollout_differences(version: str) -> str:
+    """Stream: the last frames that these weights judged otherwise (JSON)."""
+    return f"inspection:rollout:differences:{version}"
