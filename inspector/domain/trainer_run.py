@@ -50,6 +50,7 @@ class TrainerRun:
     tuning_s: float = 0.0
     offered_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
     inputs_version: str | None = None
     gate_version: str | None = None
     picture_version: str | None = None

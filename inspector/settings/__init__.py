@@ -36,6 +36,7 @@ from inspector.settings.sections import (
     SpoolSettings,
 )
 from inspector.settings.serve import ServeSettings
+from inspector.settings.trainer import TrainerSettings
 
 
 class Settings(BaseSettings):
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     scoring: ScoringSection = ScoringSection()
     samples: SampleSettings = SampleSettings()
+    trainer: TrainerSettings = TrainerSettings()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()
     replica: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "inspector")

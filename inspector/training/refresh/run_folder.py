@@ -16,7 +16,7 @@ from inspector.training.refresh.inputs import Inputs
 T = TypeVar("T")
 
 _INPUTS = "inputs.json"
-_RECORD = "record.json"
+_CLOSED = "closed"
 _KEPT = 20  # folders of runs that ended
 MOST_DEATHS = 3
 
@@ -30,7 +30,7 @@ class _Starts:
 
 
 class RunFolder:
-    """A run that began. It is open until it has a record; then only what people look at is kept."""
+    """A run that began. It is open until it is closed; then only what people look at is kept."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -92,13 +92,18 @@ class RunFolder:
         return made
 
     def close(self) -> None:
-        """Remove what only an open run needs, and the folders of runs that ended long ago."""
+        """End the run: remove what only an open one needs, and the folders of runs that ended long ago."""
+        write_whole(self._path / _CLOSED, b"", alone=True)
         for name in ("images", "tuning", "artefacts"):
             shutil.rmtree(self._path / name, ignore_errors=True)
         self.candidate.unlink(missing_ok=True)
-        ended = sorted(self._path.parent.glob(f"*/{_RECORD}"), key=lambda record: record.stat().st_mtime)
-        for record in ended[:-_KEPT]:
-            shutil.rmtree(record.parent, ignore_errors=True)
+        ended = sorted(self._path.parent.glob(f"*/{_CLOSED}"), key=lambda closed: closed.stat().st_mtime)
+        for closed in ended[:-_KEPT]:
+            shutil.rmtree(closed.parent, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove the run as if it had never begun."""
+        shutil.rmtree(self._path, ignore_errors=True)
 
     def count_start(self, progress: str) -> int:
         """Note that a process begins to work on a run that has come as far as ``progress``; return how many died here.
@@ -131,7 +136,7 @@ def open_run(work: Path) -> RunFolder | None:
     for path in work.iterdir():
         if path.is_dir() and path.name.startswith(".") and path.name.endswith(".begun"):
             shutil.rmtree(path, ignore_errors=True)
-    found = [path for path in work.glob(f"*/{_INPUTS}") if not (path.parent / _RECORD).exists()]
+    found = [path for path in work.glob(f"*/{_INPUTS}") if not (path.parent / _CLOSED).exists()]
     for path in sorted(found, key=lambda inputs: inputs.stat().st_mtime, reverse=True):
         folder = RunFolder(path.parent)
         try:

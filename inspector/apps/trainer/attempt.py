@@ -1,0 +1,148 @@
+"""One look at whether there is anything to do, and doing it under the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from inspector.adapters.redis.trainer_lock import Busy, KeptLease, TrainerLock
+from inspector.apps.trainer import engines
+from inspector.apps.trainer.job import Begun
+from inspector.apps.trainer.one_run import OneRun
+from inspector.apps.trainer.world import Serving, World, inputs_of, last_run
+from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
+from inspector.pipeline.feedback_book import FeedbackBook
+from inspector.settings import Settings
+from inspector.training.options import TrainingOptions
+from inspector.training.refresh.due import Due, Known, due
+from inspector.training.refresh.gathering import Wanted, corrections, gather
+from inspector.training.refresh.inputs import Inputs, Recipe
+from inspector.training.refresh.run_folder import RunFolder, begin_run, open_run
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """Why there was nothing to do."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Looks at what there is to do, as often as it is asked. ``tell`` hears, in words, what is being done."""
+
+    settings: Settings
+    world: World
+    lock: TrainerLock
+    stop: Callable[[], bool]
+    tell: Callable[[str], None]
+
+    def attempt(self, *, now_at_once: bool = False) -> TrainerRun | NothingToDo:
+        """Finish the run that was begun, or begin one if it is due or, with ``now_at_once``, in any case.
+
+        Raises:
+            StoppedError: told to stop.
+            FencedError: another trainer has taken the lock meanwhile.
+            ServiceUnavailableError: Kafka, Redis or the samples are away.
+            InspectorError: weights for another model, or something else that a person has to mend.
+        """
+        waiting = self._waits_for(self.world.serving())
+        if waiting is not None:
+            return waiting
+        if open_run(self._work) is None:
+            found = self._due(self.world.book(), now_at_once)
+            if not found.run:
+                return NothingToDo(found.reason)
+        holder = self.settings.replica
+        lease = self.lock.take(holder)
+        if isinstance(lease, Busy):
+            return NothingToDo(f"{lease.holder} is at work, whose lock runs out in {lease.left_s:.0f} s if it is dead")
+        with KeptLease(self.lock, lease) as held:
+            folder = self._begun(now_at_once)
+            if isinstance(folder, NothingToDo):
+                return folder
+            begun = Begun(datetime.now(UTC), holder, lease.token)
+            run = OneRun(self.settings, self.world, folder, held, begun, stop=self.stop, tell=self.tell)
+            return run.to_its_end()
+
+    @property
+    def _work(self) -> Path:
+        return self.settings.trainer.work
+
+    @staticmethod
+    def _waits_for(serving: Serving) -> NothingToDo | None:
+        rollout = serving.rollout
+        if rollout is None:
+            return None
+        if rollout.pinned:
+            return NothingToDo(f"weights are pinned to {rollout.stable_version[:12]} by {rollout.decided_by}")
+        if rollout.candidate_version is not None:
+            return NothingToDo(f"candidate {rollout.candidate_version[:12]} is on trial, in stage {rollout.stage}")
+        return None
+
+    def _due(self, book: FeedbackBook, now_at_once: bool) -> Due:
+        if now_at_once:
+            return Due(True, "asked for")
+        last = last_run(self.world)
+        before = None if last is None else inputs_of(self.world, last)
+        taken_in = frozenset(before.feedback_ids if before is not None else ())
+        set_aside = set(last.set_aside if last is not None else ()) - set(
+            before.set_aside if before is not None else ()
+        )
+        known = Known(last, len(corrections(book) - taken_in), tuple(sorted(set_aside)))
+        trainer = self.settings.trainer
+        interval = timedelta(seconds=trainer.interval_s)
+        return due(known, trainer.after_corrections, interval, datetime.now(UTC))
+
+    def _begun(self, now_at_once: bool) -> RunFolder | NothingToDo:
+        """Return the run that is open, or a new one; asked again, now that nobody else can answer meanwhile."""
+        folder = open_run(self._work)
+        if folder is not None:
+            self.tell(f"going on with run {folder.run_id}")
+            return folder
+        book = self.world.book()
+        found = self._due(book, now_at_once)
+        if not found.run:
+            return NothingToDo(found.reason)
+        self.world.keep_samples(book)
+        self.tell(f"a run begins: {found.reason}")
+        last = last_run(self.world)
+        folder = begin_run(self._work, lambda images: self._gathered(book, images, last))
+        if last is not None and last.run_id == folder.run_id and last.outcome is not TrainerOutcome.ABANDONED:
+            folder.discard()
+            return NothingToDo(f"nothing new since run {last.run_id}, which was {last.outcome}")
+        return folder
+
+    def _gathered(self, book: FeedbackBook, images: Path, last: TrainerRun | None) -> Inputs:
+        world = self.world
+        wanted = Wanted(
+            parent_version=world.serving().version,
+            products=engines.current_products(self.settings, world.announcements(), world.artefacts),
+            recipe=_recipe(self.settings, world.serving()),
+            normals_per_camera=self.settings.trainer.normals_per_camera,
+            set_aside=() if last is None else last.set_aside,
+        )
+        return gather(book, world.samples, wanted, images)
+
+
+def _recipe(settings: Settings, serving: Serving) -> Recipe:
+    trainer, manifest = settings.trainer, serving.made[1]
+    options = TrainingOptions(
+        epochs=trainer.epochs,
+        batch_size=trainer.batch_size,
+        lr=trainer.lr,
+        seed=trainer.seed,
+        text_mode=manifest.text_mode,
+        precision=settings.model.training_precision,
+        layer_tokens=manifest.text_layer_tokens,
+        false_alarm_rate=settings.calibration.false_alarm_rate,
+    )
+    return Recipe(
+        options=options,
+        correction_repeats=trainer.correction_repeats,
+        synthetic_per_camera=trainer.synthetic_per_camera,
+        core_scenes=trainer.core_scenes,
+        core_dataset="" if trainer.core_dataset is None else str(trainer.core_dataset),
+    )

@@ -1,0 +1,121 @@
+"""``inspector trainer``: new weights from what people said, whenever there is enough of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from inspector.apps import console
+from inspector.apps.stopping import stop_event
+from inspector.apps.trainer.attempt import Attempts, NothingToDo
+from inspector.apps.trainer.one_run import StoppedError
+from inspector.apps.trainer.outside import real_world, trainer_lock
+from inspector.apps.trainer.show import print_runs, say_run
+from inspector.apps.trainer.world import World, runs
+from inspector.domain.errors import CredentialsError, InspectorError, ServiceUnavailableError
+from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
+from inspector.pipeline.ports import FencedError
+from inspector.settings import Settings
+
+STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+_log = logging.getLogger(__name__)
+
+
+def once(settings: Settings, *, now_at_once: bool, as_json: bool) -> int:
+    """Do what there is to do, if anything, and return the exit code: 0, 1 where no candidate came of it, 130 stopped.
+
+    Raises:
+        InspectorError: as ``Attempts.attempt``, or another trainer took the lock.
+    """
+    with stop_event() as stop:
+        attempts = _attempts(settings, real_world(settings), stop.is_set, console.remark)
+        attempts.world.keep_samples(attempts.world.book())
+        try:
+            found = attempts.attempt(now_at_once=now_at_once)
+            if isinstance(found, TrainerRun) and found.outcome is TrainerOutcome.ABANDONED:
+                say_run(found, as_json=as_json)
+                found = attempts.attempt(now_at_once=now_at_once)  # it was an old one; now the one that was asked for
+        except StoppedError:
+            console.remark("stopped; the same command goes on from there")
+            return STOPPED
+        except FencedError as error:
+            raise ServiceUnavailableError(
+                "to be the only trainer", str(error), "look whether two are running"
+            ) from error
+    if isinstance(found, NothingToDo):
+        console.print_json({"nothing_to_do": found.reason}) if as_json else console.lines(
+            [f"nothing to do: {found.reason}"]
+        )
+        return 0
+    say_run(found, as_json=as_json)
+    return 1 if found.outcome is TrainerOutcome.FAILED else 0
+
+
+def keep_training(settings: Settings) -> int:
+    """Run whenever there is reason to, until SIGTERM; what goes wrong is told, and tried again.
+
+    Raises:
+        CredentialsError: Kafka or Redis refuses us.
+    """
+    with stop_event() as stop:
+        while not stop.is_set():
+            try:
+                world = real_world(settings)
+                break
+            except ServiceUnavailableError as error:
+                _log.warning("waiting: %s", error)
+                stop.wait(settings.trainer.poll_s)
+        else:
+            return 0
+        _Keeper(settings, _attempts(settings, world, stop.is_set, _log.info), stop).until_stopped()
+    return 0
+
+
+def history(settings: Settings, n: int, as_json: bool) -> None:
+    """Print the last ``n`` runs, the latest first. Raises as ``real_world``."""
+    print_runs(runs(real_world(settings), n), as_json=as_json)
+
+
+def _attempts(settings: Settings, world: World, stop: Callable[[], bool], tell: Callable[[str], None]) -> Attempts:
+    return Attempts(settings, world, trainer_lock(settings), stop, tell)
+
+
+class _Keeper:
+    """Looks again and again. Times between are of a clock that never jumps."""
+
+    def __init__(self, settings: Settings, attempts: Attempts, stop: threading.Event) -> None:
+        self._trainer = settings.trainer
+        self._attempts = attempts
+        self._stop = stop
+        self._gathered_s: float | None = None
+        self._said = ""
+
+    def until_stopped(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._gather_in_time()
+                found = self._attempts.attempt()
+            except StoppedError:
+                return
+            except CredentialsError:
+                raise
+            except (InspectorError, FencedError, OSError) as error:
+                _log.warning("tried again in %.0f s: %s", self._trainer.poll_s, error)
+            else:
+                if isinstance(found, TrainerRun):
+                    _log.info("run %s was %s: %s", found.run_id, found.outcome, "; ".join(found.reasons) or "-")
+                    continue
+                self._say_once(found.reason)
+            self._stop.wait(self._trainer.poll_s)
+
+    def _gather_in_time(self) -> None:
+        if self._gathered_s is None or time.monotonic() - self._gathered_s >= self._trainer.gather_s:
+            self._attempts.world.keep_samples(self._attempts.world.book())
+            self._gathered_s = time.monotonic()
+
+    def _say_once(self, reason: str) -> None:
+        if reason != self._said:
+            _log.info("nothing to do: %s", reason)
+            self._said = reason
