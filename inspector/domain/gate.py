@@ -35,8 +35,8 @@ class GateLimits:
     confidence: float = 0.95
     resamples: int = 10_000
     least_improved: int = 6
-    frozen_margin: float = 0.02
-    group_margin: float = 0.05
+    frozen_margin: float = 0.03
+    group_margin: float = 0.08
     group_least_frames: int = 20
     false_alarm_target: float = 0.05
     latency_ratio: float = 1.2
@@ -116,7 +116,8 @@ class PersonFigure:
     which somebody who errs no more than ``person_error_rate`` would with a chance of ``chance``. ``error_upper``:
     upper bound of the person's error rate, 1 where nothing was checked. ``corrected`` frames hang on this person alone;
     the candidate contradicts ``contradicted`` of these. ``set_aside``: what this person says must not be trained on.
-    ``gain_low_without``: lower end of the gain's interval without these frames, None where nothing is left to measure.
+    ``gain_without`` and ``corrected_gain_without``: the gains on all and on corrected frames without these, None where
+    there are none left.
     """
 
     person: str
@@ -127,7 +128,8 @@ class PersonFigure:
     set_aside: bool
     corrected: int = 0
     contradicted: int = 0
-    gain_low_without: float | None = None
+    gain_without: GainFigure | None = None
+    corrected_gain_without: GainFigure | None = None
 
 
 @dataclass(frozen=True, slots=True)
