@@ -143,7 +143,7 @@ def feedback(
         verb.give(settings, verb.Request(target, verdict, defect_type, tuple(boxes or ()), mask, note, person, as_json))
 
 
-@app.command(epilog="Example: INSPECTOR_SERVE__PORT=8750 inspector serve")
+@app.command(epilog="Example: inspector serve -c inspector.yaml")
 def serve(config: Config = None) -> None:
     """Serve the HTTP API until SIGTERM; on this machine alone, unless serve.host says otherwise."""
     settings = load_settings(config)

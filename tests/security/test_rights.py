@@ -40,18 +40,21 @@ TOPICS = {
     "alerts": "inspection.alerts",
     "dead_letter": "inspection.dead-letter",
     "config": "inspection.config",
+    "feedback": "inspection.feedback",
 }
 READERS = {
     "frames": {"inspector", "reconcile"},
     "alerts": {"operator", "reconcile"},
     "dead_letter": {"operator", "reconcile", "trainer"},
-    "config": {"inspector", "setup", "trainer", "reconcile"},
+    "config": {"inspector", "operator", "setup", "trainer", "reconcile"},
+    "feedback": {"operator", "trainer"},
 }
 WRITERS = {
     "frames": {"producer"},
     "alerts": {"inspector", "reconcile"},
     "dead_letter": {"inspector", "reconcile"},
     "config": {"setup", "trainer"},
+    "feedback": {"operator"},
 }
 REDIS_ROLES = sorted(role for role, given in ROLES.items() if "redis" in given)
 
@@ -150,6 +153,8 @@ def test_no_role_may_empty_or_rule_redis_or_see_other_keys(
         ("operator", keys.result("f")),
         ("operator", keys.artefact("v")),
         ("inspector", keys.artefact("v")),
+        ("inspector", keys.feedback_mask("v")),
+        ("trainer", keys.feedback_mask("v")),
         ("setup", keys.result("f")),
         ("trainer", keys.result("f")),
         ("administrator", keys.result("f")),
