@@ -15,6 +15,7 @@ from inspector.domain.alert import ALERT_SCHEMA, Alert
 from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.feedback import FEEDBACK_SCHEMA, Feedback
+from inspector.domain.gate import GATE_SCHEMA, GateDecision
 from inspector.domain.reject_alert import REJECT_ALERT_SCHEMA, RejectAlert
 from inspector.domain.release import RELEASE_SCHEMA, ROLLOUT_SCHEMA, Rollout, WeightsRelease
 from inspector.domain.report import REPORT_SCHEMA, FrameReport
@@ -36,6 +37,7 @@ SCHEMAS: dict[str, type] = {
     "feedback": Feedback,
     "release": WeightsRelease,
     "rollout": Rollout,
+    "gate": GateDecision,
 }
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
@@ -48,6 +50,7 @@ SCHEMA_IDS = {
     "feedback": FEEDBACK_SCHEMA,
     "release": RELEASE_SCHEMA,
     "rollout": ROLLOUT_SCHEMA,
+    "gate": GATE_SCHEMA,
 }
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.settings.gate import GateSettings
 from inspector.settings.products import CamerasSettings, ProductEntry
 from inspector.settings.samples import SampleSettings
 from inspector.settings.sections import (
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     scoring: ScoringSection = ScoringSection()
     samples: SampleSettings = SampleSettings()
     trainer: TrainerSettings = TrainerSettings()
+    gate: GateSettings = GateSettings()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()
     replica: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "inspector")

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from inspector.domain.errors import BadInputError
+from inspector.domain.gate import GateLimits
 from inspector.domain.product import CameraMode
 from inspector.settings import load
 
@@ -118,3 +119,11 @@ def test_a_missing_file_that_was_asked_for_is_an_error_but_the_default_one_need_
     load()
     with pytest.raises(BadInputError, match=r"missing\.yaml"):
         load(tmp_path / "missing.yaml")
+
+
+def test_the_gates_settings_are_the_domains_and_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "")).gate.to_domain() == GateLimits()
+    loose = load(write(tmp_path, "gate: {group_margin: 0.2, trusted_persons: [anna]}\n")).gate.to_domain()
+    assert (loose.group_margin, loose.trusted_persons) == (0.2, ("anna",))
+    with pytest.raises(BadInputError, match="gate.person_error_bound"):
+        load(write(tmp_path, "gate: {person_error_rate: 0.4}\n")).gate.to_domain()
