@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from inspector import __version__
-from inspector.cli import language, line, method, pretraining, samples, tools, trainer
+from inspector.cli import language, line, method, pretraining, samples, tools, trainer, weights
 from inspector.cli.boundary import Verbs
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(language.app)
 app.add_typer(samples.app)
 app.add_typer(trainer.app)
 app.add_typer(tools.app)
+app.add_typer(weights.app)
 
 
 def _version(asked: bool) -> None:

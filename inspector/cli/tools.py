@@ -19,16 +19,8 @@ config_topic = typer.Typer(
     help="Announce products and cameras of inspector.yaml to running inspectors.",
     epilog="Example: inspector config push",
 )
-weights = typer.Typer(
-    no_args_is_help=True,
-    help="Make, show and verify weights files.",
-    epilog="Example: inspector weights show w.safetensors",
-)
 app.add_typer(topics, name="topics")
 app.add_typer(config_topic, name="config")
-app.add_typer(weights, name="weights")
-
-WeightsFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: the weights in use.")]
 
 
 @app.command(epilog="Example: inspector score photos/ --reference photos/good --out out/ --format csv")
@@ -206,35 +198,3 @@ def config_list(as_json: Json = False, config: Config = None) -> None:
     from inspector.apps import config as verb
 
     verb.show(settings, as_json)
-
-
-@weights.command("init", epilog="Example: inspector weights init untrained.safetensors")
-def weights_init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
-    """Write fresh, untrained weights for the configured model."""
-    settings = load_settings(config)
-    from inspector.apps import weights as verb
-
-    verb.init(settings, file, force, as_json)
-
-
-@weights.command("show", epilog="Example: inspector weights show prompts.safetensors --json")
-def weights_show(file: WeightsFile = None, as_json: Json = False, config: Config = None) -> None:
-    """Print what a weights file was made for."""
-    settings = load_settings(config)
-    from inspector.apps import weights as verb
-
-    verb.show(settings, file, as_json)
-
-
-@weights.command("verify", epilog="Example: inspector weights verify prompts.safetensors")
-def weights_verify(file: WeightsFile = None, as_json: Json = False, config: Config = None) -> None:
-    """Verify a weights file: structure, hash, shapes, finite numbers, and the configured model."""
-    settings = load_settings(config)
-    from inspector.apps import weights as verb
-
-    verb.verify(settings, file, as_json)
