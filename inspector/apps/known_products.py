@@ -7,7 +7,7 @@ import threading
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.apps import wiring
-from inspector.domain.artefact import ArtefactKind
+from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.records import from_json
@@ -23,6 +23,7 @@ class KnownProducts:
         self._settings = settings
         self._products = dict(settings.domain_products())
         self._feed: KafkaConfigFeed | None = None
+        self._pending: dict[str, Announcement] = {}
         self._lock = threading.Lock()
 
     def get(self, name: str) -> ProductSettings:
@@ -45,12 +46,14 @@ class KnownProducts:
         if self._feed is None:
             connection = wiring.kafka_connection(self._settings)
             self._feed = KafkaConfigFeed(connection, self._settings.kafka.config_topic)
-        announced = [one for one in self._feed.poll() if one.kind is ArtefactKind.PRODUCT]
-        artefacts = wiring.artefacts(self._settings) if announced else None
-        for announcement in announced if artefacts else ():
+        announced = (one for one in self._feed.poll() if one.kind is ArtefactKind.PRODUCT)
+        self._pending.update({one.subject: one for one in announced})
+        if not self._pending:
+            return
+        artefacts = wiring.artefacts(self._settings)
+        for name, announcement in list(self._pending.items()):
             try:
-                product = from_json(ProductSettings, artefacts.get(announcement.version))
+                self._products[name] = from_json(ProductSettings, artefacts.get(announcement.version))
             except BadInputError as error:  # as the inspectors do: what was in use stays in use
-                _log.warning("product %s was announced and cannot be used: %s", announcement.subject, error)
-            else:
-                self._products[announcement.subject] = product
+                _log.warning("product %s was announced and cannot be used: %s", name, error)
+            del self._pending[name]  # only now: while the store is away, it stays to be taken

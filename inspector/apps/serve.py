@@ -15,8 +15,8 @@ from inspector.domain.errors import BadInputError
 from inspector.settings import Settings
 from inspector.web.app import create_app
 
-# Each may hold a body in memory.
-_MAX_REQUESTS_AT_ONCE = 32
+# Connections, each of which may hold a body in memory; browsers keep several open.
+_MAX_CONNECTIONS = 100
 _LAST_REQUESTS_S = 10
 
 
@@ -44,7 +44,7 @@ def run(settings: Settings) -> None:
             log_config=None,  # ours is set already
             access_log=False,
             server_header=False,
-            limit_concurrency=_MAX_REQUESTS_AT_ONCE,
+            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_LAST_REQUESTS_S,
             ws="none",
         )
