@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FULL = ("No space left", "quota", "Quota", "InsufficientStorage", "StorageFull", "507 ")
 _CONNECT_TIMEOUT_S = 5.0
 _RETRIES = 2
+_NO_BUCKET = "NoSuchBucket"
 _S3 = "s3://"
 
 
@@ -126,11 +127,9 @@ class Objects:
         try:
             yield
         except FileNotFoundError as error:  # listing or writing: not an object, the place itself
-            raise BadInputError(
-                f"samples in {self.where}", _first_line(error), "create the bucket, or correct samples.place"
-            ) from error
+            raise _no_place(error, self.where) from error
         except (BaseError, OSError) as error:
-            raise _problem(error, self.where) from error
+            raise (_no_place if _NO_BUCKET in str(error) else _problem)(error, self.where) from error
 
 
 def in_folder(folder: Path) -> Objects:
@@ -194,6 +193,10 @@ def _client_options(access: S3Access) -> ClientConfig:
     return options
 
 
+def _no_place(error: Exception, where: str) -> InspectorError:
+    return BadInputError(f"samples in {where}", _first_line(error), "create the bucket, or correct samples.place")
+
+
 def _problem(error: Exception, where: str) -> InspectorError:
     said = _first_line(error)
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
@@ -207,4 +210,4 @@ def _problem(error: Exception, where: str) -> InspectorError:
 
 def _first_line(error: Exception) -> str:
     # obstore adds its own source to the message, and with it all that was in a request.
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(": <?xml")[0]
