@@ -125,5 +125,5 @@ def test_the_gates_settings_are_the_domains_and_what_contradicts_itself_is_refus
     assert load(write(tmp_path, "")).gate.to_domain() == GateLimits()
     loose = load(write(tmp_path, "gate: {group_margin: 0.2, trusted_persons: [anna]}\n")).gate.to_domain()
     assert (loose.group_margin, loose.trusted_persons) == (0.2, ("anna",))
-    with pytest.raises(BadInputError, match="gate.person_error_bound"):
+    with pytest.raises(BadInputError, match=r"gate\.person_error_bound"):
         load(write(tmp_path, "gate: {person_error_rate: 0.4}\n")).gate.to_domain()
