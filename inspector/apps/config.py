@@ -47,14 +47,25 @@ def show(settings: Settings, as_json: bool) -> None:
     live = sorted(_live(settings), key=lambda announcement: announcement.key)
     if as_json:
         facts = [
-            {"kind": a.kind.value, "subject": a.subject, "version": a.version, "created_at": a.created_at} for a in live
+            {
+                "kind": a.kind.value,
+                "subject": a.subject,
+                "version": a.version,
+                "created_at": a.created_at,
+                "weights_version": a.weights_version,
+            }
+            for a in live
         ]
         console.print_json(facts)
         return
-    made = console.table("kind", "of", "version", "announced")
+    made = console.table("kind", "of", "version", "announced", "for weights")
     for a in live:
         made.add_row(
-            a.kind.value, console.cell(a.subject), console.cell(a.version[:12]), console.local_time(a.created_at)
+            a.kind.value,
+            console.cell(a.subject),
+            console.cell(a.version[:12]),
+            console.local_time(a.created_at),
+            console.cell((a.weights_version or "")[:12] or "-"),
         )
     console.print_table(made)
 

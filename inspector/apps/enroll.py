@@ -1,4 +1,7 @@
-"""``inspector enroll`` and ``inspector calibrate``: normal frames of a camera -> its bank and its thresholds."""
+"""``inspector enroll`` and ``inspector calibrate``: normal frames of a camera -> its bank and its thresholds.
+
+Both are made for each weights version that serves or is on trial, for they belong to the weights they were made with.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from datetime import UTC, datetime
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed, announce
 from inspector.adapters.redis.artefacts import RedisArtefactStore
 from inspector.apps import console, wiring
+from inspector.apps.serving import ServingEngine
+from inspector.apps.serving import engines as serving_engines
 from inspector.apps.sources import open_source
 from inspector.domain.artefact import Announcement, ArtefactKind, Calibration
 from inspector.domain.errors import BadInputError, FrameRejectedError
@@ -16,6 +21,7 @@ from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.records import to_json
 from inspector.pipeline.ports import DecodedFrame
 from inspector.settings import Settings
+from inspector.vision.bank_file import parse_bank
 from inspector.vision.engine import InspectionEngine
 
 
@@ -35,11 +41,13 @@ def enroll(
     """
     _check_modes(settings, [camera_id for camera_id, _ in cameras])
     artefacts = wiring.artefacts(settings)  # before the work: an absent Redis should not cost a minute
-    engine = _engine(settings, [camera_id for camera_id, _ in cameras])
+    serving = _engines(settings, artefacts, [camera_id for camera_id, _ in cameras])
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
     announcer = _Announcer(settings, artefacts)
     for camera_id, source in cameras:
-        _enroll(announcer, artefacts, engine, camera_id, _decoded(engine, camera_id, source, shots), rate, as_json)
+        frames = _decoded(serving[0].engine, camera_id, source, shots)
+        for each in serving:
+            _enroll(announcer, artefacts, each.engine, camera_id, frames, rate, as_json)
 
 
 def _enroll(
@@ -59,8 +67,8 @@ def _enroll(
         calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
     # The calibration first: no frame may meet the bank without it.
     calibration_version = artefacts.put(to_json(calibration))
-    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version)
-    announcer.announce(ArtefactKind.BANK, camera_id, bank_version)
+    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version, engine.weights_version)
+    announcer.announce(ArtefactKind.BANK, camera_id, bank_version, engine.weights_version)
     _report(calibration, calibration_version, bank_version, len(bank), as_json)
 
 
@@ -69,17 +77,48 @@ def calibrate(
 ) -> None:
     """Set thresholds anew from normal frames, for the bank announced for the camera, if any. Raises as ``enroll``."""
     artefacts = wiring.artefacts(settings)
-    engine = _engine(settings, [camera_id])
+    serving = _engines(settings, artefacts, [camera_id])
     announcer = _Announcer(settings, artefacts)
-    bank_version = announcer.live(ArtefactKind.BANK, camera_id)
-    if bank_version is not None:
-        engine.set_bank(camera_id, bank_version, artefacts.get(bank_version))
-    frames = _decoded(engine, camera_id, source, shots)
+    banks = [_use_bank(announcer, artefacts, each, camera_id) for each in serving]
+    frames = _decoded(serving[0].engine, camera_id, source, shots)
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
+    for each, bank_version in zip(serving, banks, strict=True):
+        _calibrate(announcer, artefacts, each.engine, camera_id, frames, rate, bank_version, as_json)
+
+
+def _use_bank(
+    announcer: _Announcer, artefacts: RedisArtefactStore, serving: ServingEngine, camera_id: str
+) -> str | None:
+    """Let an engine use the bank that the line uses for a camera, and return its version."""
+    version = announcer.live(ArtefactKind.BANK, camera_id, serving.engine.weights_version)
+    if version is None and (version := serving.companion(ArtefactKind.BANK, camera_id)) is None:
+        # Announced before banks were told apart by their weights: it may be for others, and is then no bank of ours.
+        version = announcer.live(ArtefactKind.BANK, camera_id, None)
+        if version is not None and serving.release is not None and not _fits(serving.engine, artefacts.get(version)):
+            return None
+    if version is not None:
+        serving.engine.set_bank(camera_id, version, artefacts.get(version))
+    return version
+
+
+def _fits(engine: InspectionEngine, bank: bytes) -> bool:
+    return parse_bank(bank)[1].weights_version == engine.weights_version
+
+
+def _calibrate(
+    announcer: _Announcer,
+    artefacts: RedisArtefactStore,
+    engine: InspectionEngine,
+    camera_id: str,
+    frames: Sequence[DecodedFrame],
+    rate: float,
+    bank_version: str | None,
+    as_json: bool,
+) -> None:
     with console.status(f"{camera_id}: thresholds from {len(frames)} frames"):
         calibration = engine.calibrate(camera_id, frames, datetime.now(UTC), rate)
     calibration_version = artefacts.put(to_json(calibration))
-    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version)
+    announcer.announce(ArtefactKind.CALIBRATION, camera_id, calibration_version, engine.weights_version)
     _report(calibration, calibration_version, bank_version, None, as_json)
 
 
@@ -96,14 +135,14 @@ def _check_modes(settings: Settings, camera_ids: Sequence[str]) -> None:
             )
 
 
-def _engine(settings: Settings, camera_ids: Sequence[str]) -> InspectionEngine:
+def _engines(settings: Settings, artefacts: RedisArtefactStore, camera_ids: Sequence[str]) -> Sequence[ServingEngine]:
     unknown = [camera_id for camera_id in camera_ids if camera_id not in settings.cameras.by_id()]
     if unknown and not settings.cameras.allow_unknown:
         raise BadInputError(
             "a camera of the settings, as cameras.allow_unknown is false", repr(unknown[0]), "add it under cameras"
         )
     with console.status("loading the model"):
-        return wiring.engine(settings)
+        return serving_engines(settings, artefacts, candidate=True)
 
 
 def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) -> Sequence[DecodedFrame]:
@@ -140,19 +179,20 @@ class _Announcer:
         self._artefacts = artefacts
         feed = KafkaConfigFeed(self._connection, self._topic)
         try:
-            self._live = {(entry.kind, entry.subject): entry.version for entry in feed.poll()}
+            self._live = {(e.kind, e.subject, e.weights_version): e.version for e in feed.poll()}
         finally:
             feed.close()
 
-    def live(self, kind: ArtefactKind, camera_id: str) -> str | None:
-        """Return the version announced for a camera, None if there is none."""
-        return self._live.get((kind, camera_id))
+    def live(self, kind: ArtefactKind, camera_id: str, weights_version: str | None) -> str | None:
+        """Return the version announced for a camera and these weights, None if there is none."""
+        return self._live.get((kind, camera_id, weights_version))
 
-    def announce(self, kind: ArtefactKind, camera_id: str, version: str) -> None:
-        """Announce a version that the artefacts hold."""
-        announce(self._connection, self._topic, Announcement(kind, camera_id, version, datetime.now(UTC)))
-        before = self.live(kind, camera_id)
-        self._live[kind, camera_id] = version
+    def announce(self, kind: ArtefactKind, camera_id: str, version: str, weights_version: str) -> None:
+        """Announce a version that the artefacts hold, for the weights it was made with."""
+        announcement = Announcement(kind, camera_id, version, datetime.now(UTC), weights_version)
+        announce(self._connection, self._topic, announcement)
+        before = self.live(kind, camera_id, weights_version)
+        self._live[kind, camera_id, weights_version] = version
         # The same frames give two cameras the same bank, and one of them may still use it.
         if before is not None and before not in self._live.values():
             self._artefacts.retire(before)

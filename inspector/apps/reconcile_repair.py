@@ -13,11 +13,13 @@ from inspector.adapters.kafka.repair_log import RepairLog
 from inspector.adapters.redis.result_store import RedisResultStore
 from inspector.apps import console, wiring
 from inspector.apps.reconcile_walk import Case
+from inspector.apps.serving import engines as serving_engines
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import FrameRejectedError, ServiceUnavailableError
 from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline import alert_record, dead_letter, outcomes
 from inspector.pipeline.config_applier import ConfigApplier
+from inspector.pipeline.config_book import ConfigBook
 from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, OutRecord, StoreStatus
 from inspector.pipeline.reconciliation import CommittedAlert, Remedy, as_committed, late_alert
@@ -116,16 +118,19 @@ class Repairer:
         """Return the line's engine with all that was announced, made when the first frame needs it."""
         if self._engine is None:
             with console.status("loading the model"):
-                self._engine = wiring.engine(self._settings)
-            feed = KafkaConfigFeed(self._connection, self._settings.kafka.config_topic)
-            config = ConfigApplier(feed, wiring.artefacts(self._settings), self._engine, _taken, _refused_config)
+                artefacts = wiring.artefacts(self._settings)
+                serving = serving_engines(self._settings, artefacts, candidate=False)[0]
+                self._engine = serving.engine
+            book = ConfigBook(KafkaConfigFeed(self._connection, self._settings.kafka.config_topic))
+            config = ConfigApplier(book.follow(serving.companions()), artefacts, self._engine, _taken, _refused_config)
             try:
+                book.read()
                 if not config.apply_pending():
                     raise ServiceUnavailableError(
                         "announced banks and settings", "Kafka or Redis is away", "try again when they are back"
                     )
             finally:
-                config.close()
+                book.close()
         return self._engine
 
 

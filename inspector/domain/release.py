@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from inspector.domain.artefact import ArtefactKind
+from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
 
@@ -73,6 +73,13 @@ class WeightsRelease:
     def key(self) -> str:
         """The compaction key: releases stay, for a rollback may need any of them."""
         return f"version/{self.weights_version}"
+
+    def announcements(self) -> tuple[Announcement, ...]:
+        """Return the companions as if each had been announced for these weights when they were published."""
+        return tuple(
+            Announcement(each.kind, each.subject, each.version, self.created_at, self.weights_version)
+            for each in self.companions
+        )
 
 
 class RolloutStage(StrEnum):

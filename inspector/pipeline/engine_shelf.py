@@ -142,11 +142,7 @@ class EngineShelf:
             self._on_trial.add(version)
         try:
             engine, memory_bytes = self._loader.load(release)
-            companions = tuple(
-                Announcement(each.kind, each.subject, each.version, release.created_at, version)
-                for each in release.companions
-            )
-            self._keep(engine, companions, memory_bytes, version)
+            self._keep(engine, release.announcements(), memory_bytes, version)
         except (ServiceUnavailableError, CredentialsError):
             self._end_trial(version)
             raise
