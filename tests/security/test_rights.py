@@ -41,13 +41,15 @@ TOPICS = {
     "dead_letter": "inspection.dead-letter",
     "config": "inspection.config",
     "feedback": "inspection.feedback",
+    "weights": "inspection.weights",
 }
 READERS = {
     "frames": {"inspector", "reconcile"},
     "alerts": {"operator", "reconcile"},
     "dead_letter": {"operator", "reconcile", "trainer"},
-    "config": {"inspector", "operator", "setup", "trainer", "reconcile"},
-    "feedback": {"operator", "trainer"},
+    "config": {"inspector", "operator", "setup", "release", "trainer", "reconcile"},
+    "feedback": {"operator", "release", "trainer"},
+    "weights": {"inspector", "setup", "release", "trainer", "reconcile"},
 }
 WRITERS = {
     "frames": {"producer"},
@@ -55,6 +57,7 @@ WRITERS = {
     "dead_letter": {"inspector", "reconcile"},
     "config": {"setup", "trainer"},
     "feedback": {"operator"},
+    "weights": {"release", "trainer"},
 }
 REDIS_ROLES = sorted(role for role, given in ROLES.items() if "redis" in given)
 
