@@ -19,7 +19,7 @@ from inspector.domain.result import InspectionResult, PredLabel
 from inspector.domain.sample import MAX_PARTS, Sample, SampleKind, feedback_part, is_spoken, mask_part
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
-from inspector.pipeline.sample_choice import Candidate, Refusal, worth_fetching
+from inspector.pipeline.sample_choice import Candidate, Refusal, most_looked_at, worth_fetching
 
 MASK_GONE = "a mask is kept nowhere any more"
 # Each person's word is a part, and so is the mask; one part is the result.
@@ -67,6 +67,7 @@ class Gatherer:
         self._masks = masks
         self._store = store
         self._kept: dict[str, Sample] = {}
+        self._without_frame: set[str] = set()
         self._added: Counter[SampleKind] = Counter()
         self._left_out: Counter[str] = Counter()
 
@@ -147,25 +148,32 @@ class Gatherer:
         if newest is None:
             return
         for kind in (SampleKind.UNCERTAIN, SampleKind.NORMAL):
+            settled = {*self._kept, *spoken_of, *self._without_frame}
             of_camera = [sample for sample in self._kept.values() if sample.camera_id == camera_id]
             candidates = [
                 Candidate(entry.frame_id, abs(entry.anomaly_score - newest.image_threshold))
                 for entry in entries.values()
                 if kind is SampleKind.UNCERTAIN or entry.pred_label is PredLabel.NORMAL
-                if entry.frame_id not in self._kept and entry.frame_id not in spoken_of
+                if entry.frame_id not in settled
             ]
+            looked_at = 0
             for candidate in worth_fetching(of_camera, candidates, kind, self._store.limits):
                 result = self._maker.result(candidate.frame_id, camera_id)
                 if result is None or not _can_be(kind, result, newest.weights_version):
                     continue
-                if (made := self._made(result, kind)) is not None:
-                    self._offer(made)
+                if (made := self._made(result, kind)) is None:
+                    continue
+                self._offer(made)
+                looked_at += 1
+                if looked_at == most_looked_at(kind, self._store.limits):
+                    break
 
     def _made(self, result: InspectionResult, kind: SampleKind) -> NewSample | None:
         made = self._maker.make(result, kind)
         if isinstance(made, NewSample):
             return made
         self._left_out[made] += 1
+        self._without_frame.add(result.frame_id)
         return None
 
     def _offer(self, new: NewSample) -> bool:

@@ -17,7 +17,6 @@ from enum import StrEnum
 from inspector.domain.records import to_json
 from inspector.domain.sample import Sample, SampleKind
 
-# More candidates are looked at than are kept, as some look like each other.
 _LOOKED_AT = 2
 
 
@@ -94,18 +93,25 @@ def beyond_limits(kept: Collection[Sample], used_bytes: int, limits: SampleLimit
 def worth_fetching(
     kept: Collection[Sample], candidates: Collection[Candidate], kind: SampleKind, limits: SampleLimits
 ) -> list[Candidate]:
-    """Return the frames of one camera whose pictures should be looked at to be kept as ``kind``, the best first.
+    """Return the frames of one camera whose pictures may be kept as ``kind``, the best first.
 
-    ``kept`` are that camera's samples. More than are kept are named, as some will look alike, but a bounded number.
+    ``kept`` are that camera's samples. Look at as many as ``most_looked_at`` says.
     """
     quota = _quota(kind, limits)
+    if quota == 0:
+        return []
     mates = [sample for sample in kept if sample.kind is kind]
     distinct, _ = _distinct_first(mates, limits)
     chosen = sorted((_drawn(found.frame_id, found.margin, kind, limits), found) for found in candidates)
-    if 0 < quota <= len(distinct):
+    if len(distinct) >= quota:
         last = _precedence(distinct[quota - 1], _current_weights(mates), limits)
         chosen = [(drawn, found) for drawn, found in chosen if (False, *drawn) < last]
-    return [found for _, found in chosen[: _LOOKED_AT * quota]]
+    return [found for _, found in chosen]
+
+
+def most_looked_at(kind: SampleKind, limits: SampleLimits) -> int:
+    """Return how many pictures of a camera to look at in one go: more than are kept, as some will look alike."""
+    return _LOOKED_AT * _quota(kind, limits)
 
 
 def kept_bytes(sample: Sample) -> int:

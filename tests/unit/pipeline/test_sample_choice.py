@@ -19,6 +19,7 @@ from inspector.pipeline.sample_choice import (
     admit,
     beyond_limits,
     kept_bytes,
+    most_looked_at,
     worth_fetching,
 )
 
@@ -154,7 +155,8 @@ def test_only_frames_that_may_be_kept_are_fetched(kind: SampleKind) -> None:
     rng = random.Random(0)
     candidates = [Candidate(f"f{number}", rng.random() / 2) for number in range(200)]
     first = worth_fetching([], candidates, kind, limits)
-    assert len(first) == 10
+    assert len(first) == 200
+    assert most_looked_at(kind, limits) == 10
     made = [
         sample(one.frame_id, one.frame_id.encode(), kind=kind, anomaly_score=0.5 + one.margin) for one in candidates
     ]
