@@ -29,6 +29,7 @@ class Names:
             "dead_letter_topic": "inspection.dead-letter",
             "config_topic": "inspection.config",
             "feedback_topic": "inspection.feedback",
+            "weights_topic": "inspection.weights",
         }
         return {setting: f"{self.prefix}{topic}" for setting, topic in plain.items()}
 

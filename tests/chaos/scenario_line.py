@@ -168,6 +168,7 @@ def _write(path: Path, cluster: Cluster, prefix: str, bootstrap: str, sections: 
         "dead_letter_topic": f"{prefix}dead-letter",
         "config_topic": f"{prefix}config",
         "feedback_topic": f"{prefix}feedback",
+        "weights_topic": f"{prefix}weights",
         "partitions": PARTITIONS,
         "replication_factor": cluster.replication_factor,
     }

@@ -180,6 +180,7 @@ def running_line(services: Services, directory: Path, prefix: str, **settings: A
         "dead_letter_topic": f"{prefix}dead-letter",
         "config_topic": f"{prefix}config",
         "feedback_topic": f"{prefix}feedback",
+        "weights_topic": f"{prefix}weights",
         "partitions": 6,
     }
     config.write_text(json.dumps({"kafka": kafka, "redis": {"url": redis_url}, **settings}))
