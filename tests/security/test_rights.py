@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +23,7 @@ from kafka.admin import (
     ResourceType,
 )
 from kafka.structs import TopicPartition
+from sample_kit import result
 from secured import ACCESS, ADMIN, ROLES, Secured, run
 
 from inspector.adapters.kafka import clients
@@ -32,6 +34,8 @@ from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.results import RedisResults
 from inspector.domain.errors import BadInputError, CredentialsError
+from inspector.domain.frame import FrameSource
+from inspector.domain.records import to_json
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
@@ -44,7 +48,7 @@ TOPICS = {
     "weights": "inspection.weights",
 }
 READERS = {
-    "frames": {"inspector", "reconcile"},
+    "frames": {"inspector", "reconcile", "trainer"},
     "alerts": {"operator", "reconcile"},
     "dead_letter": {"operator", "reconcile", "trainer"},
     "config": {"inspector", "operator", "setup", "release", "trainer", "reconcile"},
@@ -187,6 +191,21 @@ def test_reading_results_needs_no_right_to_write_although_it_meets_members_whose
     assert RedisResults(admin).last("cam-gone", 10) == []
     assert not admin.exists(keys.defect_index("cam-gone"))  # who may, tidies up
     admin.close()
+
+
+def test_the_trainer_may_gather_samples_and_needs_no_more(filled: Secured) -> None:
+    admin = filled.redis(ADMIN)
+    for partition in range(3):  # one of them holds the record
+        normal = replace(result(f"f{partition}"), source=FrameSource(TOPICS["frames"], partition, 0))
+        admin.set(keys.result(normal.frame_id), to_json(normal))
+        admin.xadd(keys.stream("cam1"), {"frame_id": normal.frame_id, "label": "normal", "score": "0.1"})
+    admin.zadd(keys.CAMERAS, {"cam1": 1.0})
+    admin.close()
+    file = filled.settings_file("trainer", "trainer-samples", samples={"place": str(filled.dir / "samples")})
+    command = [sys.executable, "-m", "inspector", "samples", "gather", "-c", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not kept, 3" in done.stderr, "it looked for the frames and found other records"
 
 
 def test_every_family_of_keys_belongs_to_a_role_and_no_role_names_another() -> None:
