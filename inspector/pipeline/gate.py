@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from inspector.domain.errors import BadInputError
 from inspector.domain.gate import FalseAlarmFigure, GainFigure, GateDecision, GateLimits, GroupFigure, PersonFigure
@@ -57,7 +58,7 @@ def decide(evidence: GateEvidence, limits: GateLimits, seed: int) -> GateDecisio
         corrected_gain=measured.corrected_gain,
         groups=measured.groups,
         false_alarms=measured.false_alarms,
-        latency_ratio=ratio if math.isfinite(ratio) else None,
+        latency_ratio=ratio if _is_number(ratio) else None,
         persons=tuple(figure for figure, _ in measured.persons),
         set_aside=tuple(figure.person for figure, _ in measured.persons if figure.set_aside),
     )
@@ -132,14 +133,20 @@ def _unsound(evidence: GateEvidence, limits: GateLimits) -> Iterator[str]:
         yield f"the candidate is the current version, {evidence.current_version[:12]}"
     if not evidence.finite:
         yield "the candidate's outputs are not all finite numbers"
-    broken = [f.frame_id for f in evidence.frames if not math.isfinite(f.candidate_score)]
+    broken = [f.frame_id for f in evidence.frames if not _is_number(f.candidate_score)]
     if broken:
         yield f"the candidate's score is no finite number on {len(broken)} frames, {broken[0]!r} among them"
     if not evidence.golden_ok:
         yield "the candidate fails the golden batch"
     ratio = evidence.candidate_latency_ratio
-    if not (math.isfinite(ratio) and 0 < ratio <= limits.latency_ratio):
+    if not _is_number(ratio):
+        yield "how long the candidate takes was not measured"
+    elif not 0 < ratio <= limits.latency_ratio:
         yield f"a frame takes {ratio:.2f} times as long as with the current weights, at most {limits.latency_ratio:g}"
+
+
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def _unmeasured(frames: Sequence[FrameEvidence]) -> Iterator[str]:

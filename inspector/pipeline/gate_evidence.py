@@ -13,7 +13,8 @@ class FrameEvidence:
     ``anomalous`` and ``defect_type`` are the truth; an anomalous frame without a type is of one that nobody knows, and
     no name is wrong for it. ``corrected``: the truth is what ``persons`` said, who agree; otherwise the frame is of the
     frozen set, whose truth hangs on nobody. ``trained_on``: the candidate's training saw it; never so of a frozen one.
-    The scores are 0..1, on each weights' own scale; the types are those named first, where there is an alarm.
+    The scores are 0..1, on each weights' own scale, the candidate's None (in JSON) or NaN where it gave no number; the
+    types are those named first, where there is an alarm.
     """
 
     frame_id: str
@@ -22,7 +23,7 @@ class FrameEvidence:
     defect_type: str | None
     corrected: bool
     current_score: float
-    candidate_score: float
+    candidate_score: float | None
     current_alarm: bool
     candidate_alarm: bool
     current_type: str | None = None
@@ -45,14 +46,14 @@ class PersonVerdict:
 class GateEvidence:
     """All that the gate looks at.
 
-    ``candidate_latency_ratio``: time a frame, candidate over current. ``finite``: all outputs of the candidate are
-    numbers. ``golden_ok``: it gives scores on the golden batch. ``verdicts``: every verdict that people gave and that
-    is not already in a frame's ``persons``: on frozen frames, and those in conflict with others', which no frame here
-    takes its truth from.
+    ``candidate_latency_ratio``: time a frame, candidate over current; None: not measured. ``finite``: all outputs of
+    the candidate are numbers. ``golden_ok``: it gives scores on the golden batch. ``verdicts``: every verdict that
+    people gave and that is not already in a frame's ``persons``: on frozen frames, and those in conflict with others',
+    from which no frame here takes its truth.
     """
 
     frames: Sequence[FrameEvidence] = field(repr=False)
-    candidate_latency_ratio: float
+    candidate_latency_ratio: float | None
     finite: bool
     golden_ok: bool
     current_version: str

@@ -57,16 +57,14 @@ def _draw_scores(axes: Axes, frames: Sequence[FrameEvidence]) -> None:
     for anomalous, word, mark in _KINDS:
         for change, colour, size in ((0, _SAME, 10), (1, _BETTER, 26), (-1, _WORSE, 26)):
             shown = [
-                f
+                (f.current_score, f.candidate_score)
                 for f in frames
-                if f.anomalous == anomalous
-                and _change(f) == change
-                and math.isfinite(f.current_score)
-                and math.isfinite(f.candidate_score)
+                if f.anomalous == anomalous and _change(f) == change
+                if f.candidate_score is not None and math.isfinite(f.candidate_score + f.current_score)
             ]
             if shown:
                 label = f"{word}, {('no change', 'now right', 'now wrong')[change]} ({len(shown)})"
-                x, y = [f.current_score for f in shown], [f.candidate_score for f in shown]
+                x, y = zip(*shown, strict=True)
                 axes.scatter(x, y, s=size, c=colour, marker=mark, alpha=0.7, linewidths=0, label=label)
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score by the current weights", ylabel="by the candidate")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inspector.domain.errors import BadInputError
 from inspector.domain.gate import GateDecision
 from inspector.domain.records import from_json, to_json
-from inspector.pipeline.gate import FrameEvidence, GateLimits, decide
+from inspector.pipeline.gate import FrameEvidence, GateEvidence, GateLimits, decide
 
 LIMITS = GateLimits(resamples=1000)
 
@@ -77,7 +77,8 @@ def test_a_candidate_made_worse_on_purpose_is_refused(worse: Worse, reason: str)
         ({"finite": False}, "not all finite numbers"),
         ({"golden_ok": False}, "golden batch"),
         ({"candidate_latency_ratio": 1.5}, "1.50 times as long"),
-        ({"candidate_latency_ratio": float("nan")}, "nan times as long"),
+        ({"candidate_latency_ratio": float("nan")}, "was not measured"),
+        ({"candidate_latency_ratio": None}, "was not measured"),
         ({"candidate_version": "a" * 64}, "is the current version"),
     ],
 )
@@ -93,6 +94,8 @@ def test_scores_that_are_no_numbers_are_refused_and_the_decision_can_still_be_wr
     decision = decide(evidence(frames, candidate_latency_ratio=float("inf")), LIMITS, 0)
     assert any("no finite number on 1 frames, 'frozen-7'" in reason for reason in decision.reasons)
     assert from_json(GateDecision, to_json(decision)) == decision
+    kept = from_json(GateEvidence, to_json(evidence(frames)))  # as a trainer that is stopped here keeps it
+    assert decide(kept, LIMITS, 0).reasons == decide(evidence(frames), LIMITS, 0).reasons
 
 
 def test_good_on_average_and_bad_for_one_camera_is_refused_for_that_camera() -> None:
