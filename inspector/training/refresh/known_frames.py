@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.domain.defect import Box
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.product import Vocabulary
 from inspector.domain.text import shortened
 from inspector.training.examples import UNKNOWN_TYPE, TrainingExample, UnreadableExampleError
 from inspector.training.refresh.inputs import KnownFrame
 from inspector.vision.decode import DecodedImage, DecodeLimits, decode
-from inspector.vision.opencv import cv2
 
 _COVERED = 64  # of 255: a quarter of a pixel. Half, and a hairline crack would vanish with the reduction.
 
@@ -78,15 +78,10 @@ class KnownFrameExamples:
             return found if covered.any() else None
         if not frame.boxes:
             return None
-        drawn = np.zeros((self._size_px, self._size_px), np.uint8)
-        x_scale, y_scale = self._size_px / size[0], self._size_px / size[1]
+        drawn = np.zeros((self._size_px, self._size_px), np.bool_)
         for box in frame.boxes:
-            left, top = int(box.x * x_scale), int(box.y * y_scale)
-            right, bottom = int(np.ceil((box.x + box.w) * x_scale)), int(np.ceil((box.y + box.h) * y_scale))
-            # What somebody draws by hand around a defect touches it at the sides and not in the corners.
-            middle = ((left + right - 1) // 2, (top + bottom - 1) // 2)
-            cv2.ellipse(drawn, middle, ((right - left) // 2, (bottom - top) // 2), 0, 0, 360, 1, cv2.FILLED)
-        return drawn > 0
+            drawn |= _ellipse(box, self._size_px / size[0], self._size_px / size[1], self._size_px)
+        return drawn
 
     def _decoded(self, frame: KnownFrame, sha256: str, content_type: str) -> DecodedImage:
         try:
@@ -94,6 +89,19 @@ class KnownFrameExamples:
             return decode(data, content_type, self._limits, self._size_px)
         except (OSError, FrameRejectedError) as error:
             raise UnreadableExampleError(f"frame {frame.frame_id}", shortened(str(error))) from error
+
+
+def _ellipse(box: Box, x_scale: float, y_scale: float, side_px: int) -> NDArray[np.bool_]:
+    """Return the ellipse in a box, bool [S, S]; at least the pixel in its middle.
+
+    What somebody draws by hand around a defect touches it at the sides, and not in the corners.
+    """
+    x, y = (box.x + box.w / 2) * x_scale, (box.y + box.h / 2) * y_scale
+    centres = np.arange(side_px) + 0.5
+    across, down = (centres - x) / (box.w / 2 * x_scale), (centres - y) / (box.h / 2 * y_scale)
+    inside = across[None, :] ** 2 + down[:, None] ** 2 <= 1
+    inside[min(int(y), side_px - 1), min(int(x), side_px - 1)] = True
+    return np.asarray(inside, np.bool_)
 
 
 def label_of(defect_type: str | None, vocabulary: Vocabulary) -> int:
