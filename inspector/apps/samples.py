@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-from inspector.adapters.kafka.feedback_log import read_book
-from inspector.adapters.kafka.record_at import RecordReader
-from inspector.adapters.samples.store import Damage
 from inspector.apps import console, wiring
-from inspector.apps.sample_maker import SampleMaker
-from inspector.apps.samples_gather import Gatherer, GatherReport
 from inspector.domain.sample import Sample, SampleKind
-from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.settings import Settings
+
+if TYPE_CHECKING:
+    from inspector.adapters.samples.store import Damage
+    from inspector.apps.samples_gather import GatherReport
+    from inspector.pipeline.feedback_book import FeedbackBook
 
 _MB = 1_000_000
 
@@ -26,6 +26,10 @@ def gather(settings: Settings, book: FeedbackBook) -> GatherReport:
         CredentialsError: one of them refuses us.
         BadInputError: there is no frames topic or no bucket, or a setting cannot be used.
     """
+    from inspector.adapters.kafka.record_at import RecordReader
+    from inspector.apps.sample_maker import SampleMaker
+    from inspector.apps.samples_gather import Gatherer
+
     results = wiring.results(settings)
     connection = wiring.kafka_connection(settings)
     with closing(RecordReader(connection, settings.kafka.frames_topic, settings.limits.max_frame_bytes)) as log:
@@ -36,6 +40,8 @@ def gather(settings: Settings, book: FeedbackBook) -> GatherReport:
 
 def run_gather(settings: Settings, as_json: bool) -> None:
     """Gather, and print what came of it. Raises as ``gather``."""
+    from inspector.adapters.kafka.feedback_log import read_book
+
     with console.status("gathering"):
         book = read_book(wiring.kafka_connection(settings), settings.kafka.feedback_topic)
         report = gather(settings, book)
