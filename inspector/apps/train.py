@@ -21,6 +21,7 @@ from inspector.datasets.opening import open_dataset
 from inspector.datasets.sample import Dataset
 from inspector.datasets.synonyms import Synonyms
 from inspector.domain.errors import BadInputError
+from inspector.domain.scoring import ImageScore
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES
 from inspector.settings import Settings
@@ -43,7 +44,10 @@ _NEXT_TO_ONE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to learn from and where to put it. ``start``: weights to go on from. ``synthetic``: painted examples."""
+    """What to learn from and where to put it. ``start``: weights to go on from. ``synthetic``: painted examples.
+
+    ``image_score``: of which kind the thresholds are; None: as ``start``'s, or ``options``'.
+    """
 
     datasets: tuple[Path, ...]
     out: Path
@@ -54,6 +58,7 @@ class Request:
     classes: tuple[str, ...] | None = None
     object_word: ObjectWord = "object"
     synthetic: int = 0
+    image_score: ImageScore | None = None
     restart: bool = False
 
     @property
@@ -83,7 +88,7 @@ def run(settings: Settings, request: Request) -> int:
         source = _joined(sources)
         unpainted = _unpainted(sources) if processes.writes else ()
         start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
-        options = request.options if start is None else replace(request.options, text_mode=start[1].text_mode)
+        options = _options(request, None if start is None else start[1])
         stop = stack.enter_context(stop_event())
         progress = stack.enter_context(TrainingProgress(enabled=processes.writes))
         found: list[PreparedExamples] = []
@@ -113,6 +118,12 @@ def run(settings: Settings, request: Request) -> int:
         _write(request, weights, with_names(manifest, datasets, request.classes))
         _end([*unpainted, *found[0].unreadable])
     return 0
+
+
+def _options(request: Request, start: WeightsManifest | None) -> TrainingOptions:
+    usual = request.options.image_score if start is None else start.image_score
+    options = replace(request.options, image_score=request.image_score or usual)
+    return options if start is None else replace(options, text_mode=start.text_mode)
 
 
 def _check_out(request: Request, processes: Processes) -> None:

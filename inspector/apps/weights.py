@@ -82,6 +82,7 @@ def _print(manifest: WeightsManifest, path: Path, as_json: bool) -> None:
         "prompts": f"{manifest.contexts} contexts of {manifest.context_tokens} tokens",
         "layer tokens": f"{manifest.text_layer_tokens} text, {manifest.visual_layer_tokens} visual",
         "tapped layers": ", ".join(str(tap) for tap in manifest.taps),
+        "image score": manifest.image_score,
         "thresholds": f"{threshold_texts(manifest)} (raw zero-shot scores)",
         "created": manifest.created_at or "-",
     }

@@ -389,7 +389,7 @@ def engine_of(
         cameras,
         allow_unknown,
         decode_limits(settings),
-        settings.scoring.to_domain(),
+        settings.scoring.to_domain(manifest.image_score),
         settings.calibration.false_alarm_rate,
         max_tiles=settings.batch.max_size,
         texts=texts,

@@ -83,6 +83,10 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Weights to go on from; default: fresh ones.")
     ] = None,
+    image_score: Annotated[
+        Literal["cls", "fused", "mean"] | None,
+        typer.Option(help="Kind of image score the thresholds are of. Default: that of --from, or cls."),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,
     config: Config = None,
 ) -> None:
@@ -122,6 +126,7 @@ def train(
         classes=_names(classes),
         object_word=object_word,
         synthetic=synthetic,
+        image_score=image_score,
         restart=restart,
     )
     code = verb.run(settings, request)

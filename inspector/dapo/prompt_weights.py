@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,12 +59,13 @@ def init_prompt_weights(
     """
     shape = model_shape(spec)
     embeddings = token_embeddings(build_clip(spec))
+    mean, deviation = _mean_and_deviation(embeddings)
     bound = math.sqrt(6 / (3 * shape.patch_size_px**2 + shape.visual_width))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         weights = PromptWeights(shape, CONTEXTS, CONTEXT_TOKENS, layer_tokens, layer_tokens)
         for parameter in (weights.normal_context, weights.abnormal_context, weights.text_tokens):
-            nn.init.normal_(parameter, embeddings.mean().item(), embeddings.std().item())
+            nn.init.normal_(parameter, mean, deviation)
         nn.init.uniform_(weights.visual_tokens, -bound, bound)
     manifest = WeightsManifest(
         model=spec.name,
@@ -78,6 +80,12 @@ def init_prompt_weights(
         vocabulary=vocabulary.defect_types,
     )
     return weights, seal(weights, manifest)
+
+
+def _mean_and_deviation(table: Tensor) -> tuple[float, float]:
+    """Return both as float32, the same whatever the number of threads, of which torch's own sums are not free."""
+    values = table.detach().cpu().float().numpy()
+    return float(np.float32(values.mean(dtype=np.float64))), float(np.float32(values.std(dtype=np.float64, ddof=1)))
 
 
 def seal(weights: PromptWeights, manifest: WeightsManifest) -> WeightsManifest:

@@ -10,7 +10,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraMode
 from inspector.domain.result import ScoreMode
 
-ImageScore = Literal["cls", "fused"]
+ImageScore = Literal["cls", "fused", "mean"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
 BankLevels = Literal["all", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
@@ -20,8 +20,9 @@ Fusion = Literal["none", "zero_shot"]
 class ScoringSettings:
     """Variants of the scores; each can be switched, so that what it is worth can be measured.
 
-    Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), or the mean of it and of the mean of the
-    highest ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``).
+    Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), the mean of it and of the mean of the highest
+    ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``), or the mean of
+    all inspected pixels (``mean``).
 
     With a reference, bank or mutual: the image score is the mean of the highest ``peak_fraction`` (0 to 1; 0: the very
     highest value) of the inspected pixels: one noisy patch is no defect.
@@ -87,9 +88,9 @@ class ScoringSettings:
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
-            ScoreMode.ZERO_SHOT: ("image_score",)
-            if self.image_score == "cls"
-            else ("image_score", "fused_top_fraction"),
+            ScoreMode.ZERO_SHOT: ("image_score", "fused_top_fraction")
+            if self.image_score == "fused"
+            else ("image_score",),
             ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels", "mutual_fusion", "peak_fraction"),
             ScoreMode.BANK: ("peak_fraction",),
         }[mode]

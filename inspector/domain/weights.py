@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inspector.domain.checks import check_number
+from inspector.domain.scoring import ImageScore
 
 WEIGHTS_SCHEMA = "inspection.weights/1"
 
@@ -20,11 +21,14 @@ class WeightsManifest:
     ``backbone`` identifies the frozen weights beside which these were made, so that ``version`` changes with them.
     ``vocabulary`` are the defect types seen in training, ``trained`` is false for freshly initialised weights,
     whose text side means nothing yet. ``tuned_on`` names the data sets of that training and of those before it, on
-    which no measurement is an honest one. ``image`` and ``pixel`` thresholds are raw zero-shot scores to use where a
-    camera has no calibration of its own.
+    which no measurement is an honest one.
+
+    ``image_score`` is the kind of image score that serves these weights best. ``image`` and ``pixel`` thresholds are
+    raw zero-shot scores to use where a camera has no calibration of its own, and with the scales above 0 the score maps
+    (``ScoreMap``) that send them to 0.5; a scale of 0: the raw score is the score.
 
     Raises:
-        BadInputError: a threshold out of 0..1.
+        BadInputError: a threshold or a scale out of 0..1.
     """
 
     model: str
@@ -42,6 +46,9 @@ class WeightsManifest:
     tuned_on: tuple[str, ...] = ()
     image_threshold: float = 0.5
     pixel_threshold: float = 0.5
+    image_score: ImageScore = "cls"
+    image_scale: float = 0.0
+    pixel_scale: float = 0.0
     created_at: str = ""
     version: str = ""
     schema: str = WEIGHTS_SCHEMA
@@ -49,3 +56,5 @@ class WeightsManifest:
     def __post_init__(self) -> None:
         check_number("image_threshold", self.image_threshold, 0, 1)
         check_number("pixel_threshold", self.pixel_threshold, 0, 1)
+        check_number("image_scale", self.image_scale, 0, 1)
+        check_number("pixel_scale", self.pixel_scale, 0, 1)

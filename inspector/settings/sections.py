@@ -194,7 +194,7 @@ class CalibrationSettings(Section):
 class ScoringSection(Section):
     """Variants of the scores: see ``domain.scoring.ScoringSettings``, which checks what hangs together."""
 
-    image_score: ImageScore = "cls"
+    image_score: ImageScore | None = None  # what the weights were tuned for
     fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
     peak_fraction: Annotated[float, Field(ge=0, le=1)] = 0.005
     bank_patches: Annotated[int, Field(ge=16, le=65_536)] = 1024
@@ -221,9 +221,9 @@ class ScoringSection(Section):
             )
         return self
 
-    def to_domain(self) -> ScoringSettings:
-        """Return the settings as the engine takes them."""
-        return ScoringSettings(**self.model_dump())
+    def to_domain(self, image_score: ImageScore) -> ScoringSettings:
+        """Return the settings as the engine takes them; ``image_score`` is the weights' own."""
+        return ScoringSettings(**(self.model_dump() | {"image_score": self.image_score or image_score}))
 
 
 class ExplainSettings(Section):

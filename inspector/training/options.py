@@ -8,6 +8,7 @@ from inspector.dapo.prompt_weights import LAYER_TOKENS
 from inspector.dapo.spec import Precision
 from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.scoring import ImageScore
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 
@@ -20,7 +21,7 @@ class TrainingOptions:
 
     ``batch_size`` is over all processes. ``precision`` is that of the visual tower; text and losses are fp32.
     ``layer_tokens`` 0 tunes without tokens in the layers (no progressive tuning). Thresholds of the weights let
-    ``false_alarm_rate`` of the good training images alarm.
+    ``false_alarm_rate`` of the good training images alarm, by image scores of the kind ``image_score``.
 
     Raises:
         BadInputError: a number out of range.
@@ -35,6 +36,7 @@ class TrainingOptions:
     precision: Precision = "fp32"
     layer_tokens: int = LAYER_TOKENS
     false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE
+    image_score: ImageScore = "cls"
 
     def __post_init__(self) -> None:
         check_number("epochs", self.epochs, 1)

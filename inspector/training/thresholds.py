@@ -11,12 +11,16 @@ import torch
 
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import anomaly_grid, upsample
+from inspector.domain.product import ProductSettings
+from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
-from inspector.pipeline.calibration import MIN_FRAMES, threshold
+from inspector.pipeline.calibration import MEDIAN_SCORE, MIN_FRAMES, threshold
 from inspector.training.options import TrainingOptions
 from inspector.training.prepared import PreparedExamples
 from inspector.training.prompt_model import FrozenTowers
+from inspector.vision.image_score import zero_shot_score
 
+_ANY_PRODUCT = ProductSettings()
 UNMEASURED = 0.5
 """Thresholds of weights that too few good images were there for, as of fresh ones."""
 
@@ -37,12 +41,14 @@ def with_thresholds(
 ) -> WeightsManifest:
     """Return ``manifest`` with the image score and the map's peak that good training images exceed at the wanted rate.
 
-    Raw zero-shot scores, each image by its own class's vocabulary. With fewer than 8 good images it stays as it is.
+    Raw zero-shot scores, each image by its own class's vocabulary, and the scales that make the median good image's
+    0.1 (see ``pipeline.calibration``). With fewer than 8 good images it stays as it is.
     """
     good = [position for position, label in enumerate(examples.labels) if not label.anomalous]
     if len(good) < MIN_FRAMES:
         return manifest
     good = [good[i * len(good) // min(len(good), _MOST)] for i in range(min(len(good), _MOST))]
+    scoring = ScoringSettings(image_score=manifest.image_score)
     image_scores, peaks = [], []
     for done, position in enumerate(good, start=1):
         embedded = examples.get(position)[0][None].to(towers.device)
@@ -50,13 +56,17 @@ def with_thresholds(
         scores = towers.scores(weights, embedded, [vocabulary], options.text_mode, options.precision)
         grid = torch.stack(scores.type_grids).mean(0)
         anomaly_map = upsample(anomaly_grid(grid)[:, None], towers.visual.shape.image_size_px)
-        image_scores.append(scores.image_logits.softmax(-1)[0, 1].item())
+        cls = scores.image_logits.softmax(-1)[0, 1].item()
+        image_scores.append(zero_shot_score(cls, anomaly_map[0, 0].cpu().numpy(), _ANY_PRODUCT, scoring))
         peaks.append(anomaly_map.max().item())
         step(done, len(good))
+    image, pixel = (probability_threshold(scores, options.false_alarm_rate) for scores in (image_scores, peaks))
     return replace(
         manifest,
-        image_threshold=probability_threshold(image_scores, options.false_alarm_rate),
-        pixel_threshold=probability_threshold(peaks, options.false_alarm_rate),
+        image_threshold=image,
+        pixel_threshold=pixel,
+        image_scale=probability_scale(image_scores, image),
+        pixel_scale=probability_scale(peaks, pixel),
     )
 
 
@@ -68,3 +78,12 @@ def probability_threshold(scores: Sequence[float], false_alarm_rate: float) -> f
     """
     stretched = -np.log1p(-np.minimum(np.asarray(scores, np.float64), _BELOW_ONE))
     return min(_BELOW_ONE, max(0.0, -math.expm1(-threshold(stretched.tolist(), false_alarm_rate))))
+
+
+def probability_scale(scores: Sequence[float], midpoint: float) -> float:
+    """Return the scale of the score map that sends ``midpoint`` to 0.5 and the median of good images' scores to 0.1.
+
+    Where the two hardly differ, a thousandth of the midpoint is taken to lie between them, and 0 where that is 0.
+    """
+    apart = max(midpoint - float(np.median(scores)), 1e-3 * midpoint)
+    return min(1.0, apart / math.log((1 - MEDIAN_SCORE) / MEDIAN_SCORE))

@@ -101,6 +101,9 @@ def train(
             text_mode=options.text_mode,
             image_threshold=UNMEASURED,  # what the first weights had is not these weights'
             pixel_threshold=UNMEASURED,
+            image_score=options.image_score,
+            image_scale=0.0,
+            pixel_scale=0.0,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         if processes.writes:

@@ -105,21 +105,22 @@ class CameraBook:
     def remark_on_threshold(self, plan: Plan) -> None:
         """Warn, once for a camera and product, where scores meet a threshold of scores that are made another way.
 
-        The weights' image threshold is of CLS scores of one tile; fused ones, and the worst of several views, are
-        distributed otherwise.
+        The weights' image threshold is of their own kind of image score and of one tile; others, and the worst of
+        several views, are distributed otherwise.
         """
         stream = (plan.camera_id, plan.product_name)
-        own = plan.image_map is not None or plan.camera.image_threshold is not None
-        as_tuned = self._scoring.image_score == "cls" and plan.tiles == 1
+        own = plan.calibration_version is not None or plan.camera.image_threshold is not None
+        as_tuned = self._scoring.image_score == self._manifest.image_score and plan.tiles == 1
         if plan.mode is not ScoreMode.ZERO_SHOT or own or as_tuned or stream in self._told:
             return
         if len(self._told) < _MOST_TOLD:
             self._told.add(stream)
             _LOG.warning(
-                "camera %s, product %s: the image threshold %.3g is the weights', of scoring.image_score: cls and "
+                "camera %s, product %s: the image threshold %.3g is the weights', of scoring.image_score: %s and "
                 "tiles: 1; scores made with %s and tiles: %d are of another scale: calibrate the camera",
                 *stream,
                 plan.image_threshold,
+                self._manifest.image_score,
                 self._scoring.image_score,
                 plan.tiles,
             )
@@ -247,8 +248,7 @@ class CameraBook:
         product = self._products[product_name]
         tiles = self._tiles(bank, product)
         calibrated = self._calibrations.get((camera_id, mode, None if bank is None else bank.version, tiles))
-        image_map, pixel_map = self._maps(bank, None if calibrated is None else calibrated[1])
-        mapped = mode is not ScoreMode.ZERO_SHOT or image_map is not None
+        image_map, pixel_map = self._maps(mode, bank, None if calibrated is None else calibrated[1])
         return Plan(
             camera_id=camera_id,
             camera=camera,
@@ -259,17 +259,35 @@ class CameraBook:
             bank=bank,
             image_map=image_map,
             pixel_map=pixel_map,
-            image_threshold=_first(camera.image_threshold, 0.5 if mapped else self._manifest.image_threshold),
-            pixel_threshold=_first(camera.pixel_threshold, 0.5 if mapped else self._manifest.pixel_threshold),
+            image_threshold=_first(
+                camera.image_threshold, self._threshold(mode, image_map, self._manifest.image_threshold)
+            ),
+            pixel_threshold=_first(
+                camera.pixel_threshold, self._threshold(mode, pixel_map, self._manifest.pixel_threshold)
+            ),
             calibration_version=None if calibrated is None else calibrated[0],
         )
 
-    @staticmethod
-    def _maps(bank: BankInUse | None, calibration: Calibration | None) -> tuple[ScoreMap | None, ScoreMap | None]:
+    def _maps(
+        self, mode: ScoreMode, bank: BankInUse | None, calibration: Calibration | None
+    ) -> tuple[ScoreMap | None, ScoreMap | None]:
         if calibration is not None:
             return calibration.image, calibration.pixel
-        return (None, None) if bank is None else (bank.info.image, bank.info.pixel)
+        if bank is not None:
+            return bank.info.image, bank.info.pixel
+        if mode is not ScoreMode.ZERO_SHOT:
+            return None, None
+        own = self._manifest
+        return _shipped_map(own.image_threshold, own.image_scale), _shipped_map(own.pixel_threshold, own.pixel_scale)
+
+    @staticmethod
+    def _threshold(mode: ScoreMode, score_map: ScoreMap | None, raw: float) -> float:
+        return raw if mode is ScoreMode.ZERO_SHOT and score_map is None else 0.5
 
 
 def _first(override: float | None, value: float) -> float:
     return value if override is None else override
+
+
+def _shipped_map(midpoint: float, scale: float) -> ScoreMap | None:
+    return ScoreMap(midpoint, scale) if scale > 0 else None

@@ -50,10 +50,13 @@ def zero_shot_score(
     whole frame, and alone it would report what lies in an ignored zone. ``fused`` is the mean of that and of the mean
     of the map's highest inspected pixels (``fused_top_fraction``): half text score, half map, as WinCLIP fuses its
     few-shot scores (Jeong et al., CVPR 2023, section 4.3), with more than one pixel in the place of the maximum.
+    ``mean`` is the mean of the inspected pixels, 0 where there are none.
     """
     whole = not product.region_of_interest and not product.ignore
     area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
     inspected = anomaly_map[area]
+    if scoring.image_score == "mean":
+        return _top_mean(inspected, 1.0)
     cls = cls_probability if whole else min(cls_probability, float(inspected.max(initial=0.0)))
     return cls if scoring.image_score == "cls" else (cls + _top_mean(inspected, scoring.fused_top_fraction)) / 2
 

@@ -59,7 +59,9 @@ def _trained(name: str, what: str, recipe: Recipe) -> Variant:
 
 # The first of each group is how the service scores, or trains, unless told otherwise: its built-in defaults.
 VARIANTS = (
-    Variant(ZERO_SHOT, "default", "image score of CLS alone, as published"),
+    Variant(ZERO_SHOT, "default", "image score of the kind that the weights were tuned for"),
+    Variant(ZERO_SHOT, "cls", "image score of CLS alone, as published", scoring=(("image_score", "cls"),)),
+    Variant(ZERO_SHOT, "mean", "image score of the mean of the map", scoring=(("image_score", "mean"),)),
     Variant(ZERO_SHOT, "fused", "image score of CLS and the map's highest values", scoring=(("image_score", "fused"),)),
     Variant(ZERO_SHOT, "class-word", "the part's name in the prompts instead of 'object'", object_word="class"),
     Variant(ZERO_SHOT, "tiles-2", "four overlapping tiles a frame", tiles=2),

@@ -138,6 +138,7 @@ def _recipe(settings: Settings, serving: Serving) -> Recipe:
         precision=settings.model.training_precision,
         layer_tokens=manifest.text_layer_tokens,
         false_alarm_rate=settings.calibration.false_alarm_rate,
+        image_score=manifest.image_score,
     )
     return Recipe(
         options=options,

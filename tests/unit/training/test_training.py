@@ -29,8 +29,10 @@ from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_t
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.dapo.weights_file import load_weights, save_weights
+from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import Vocabulary
+from inspector.domain.scoring import ImageScore
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import threshold
 from inspector.training.examples import JoinedExamples, TrainingExample
@@ -39,6 +41,7 @@ from inspector.training.thresholds import probability_threshold
 from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.preprocess import preprocess
+from inspector.vision.score_map import apply_score_map
 
 SHORT = TrainingOptions(epochs=2, batch_size=4, seed=3)
 
@@ -427,20 +430,29 @@ def test_bf16_trains_near_fp32(tmp_path: Path, uninterrupted: tuple[PromptWeight
     assert rough != exact
 
 
-def test_thresholds_let_the_good_training_images_pass(tmp_path: Path) -> None:
-    """The quantiles, worked out by the path that serves."""
+@pytest.mark.parametrize("image_score", ["cls", "mean"])
+def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_score: ImageScore) -> None:
+    """The quantiles, worked out by the path that serves; maps send them to 0.5, and the median good image to 0.1."""
     source = JoinedExamples([MadeUp(20), MadeUp(12)])
-    options = replace(SHORT, epochs=6, false_alarm_rate=0.05)
+    options = replace(SHORT, epochs=6, false_alarm_rate=0.05, image_score=image_score)
     weights, manifest = train(TINY, source, options, tmp_path)
     good = [example for example in (source[i] for i in range(len(source))) if not example.anomalous]
     scorer = VisualScorer.load(TINY, weights)
     texts = encode_vocabularies(TINY, weights, {example.vocabulary for example in good})
     images = preprocess([example.pixels for example in good], scorer.mean, scorer.std)
     scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
-    peaks = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1).amax(1)
-    softplus = [-torch.log1p(-values.double()) for values in (scores.image_scores, peaks)]
+    maps = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1)
+    image_scores, peaks = scores.image_scores if image_score == "cls" else maps.mean(1), maps.amax(1)
+    softplus = [-torch.log1p(-values.double()) for values in (image_scores, peaks)]
     wanted = [-math.expm1(-threshold(values.tolist(), 0.05)) for values in softplus]
     assert [manifest.image_threshold, manifest.pixel_threshold] == pytest.approx(wanted, abs=1e-5)
+    assert manifest.image_score == image_score
+    for raw, midpoint, scale in (
+        (image_scores, manifest.image_threshold, manifest.image_scale),
+        (peaks, manifest.pixel_threshold, manifest.pixel_scale),
+    ):
+        median = np.median(raw.numpy()).astype(np.float32)
+        assert apply_score_map(ScoreMap(midpoint, scale), median[None]) == pytest.approx(0.1, abs=1e-3)
 
 
 def test_few_good_images_that_score_near_1_leave_a_threshold_that_scores_can_exceed() -> None:

@@ -1,6 +1,8 @@
-"""Scores beyond the paper's own way: the fused image score, and references of a few frames without thresholds."""
+"""Scores beyond the paper's own way: other image scores, maps that travel with weights, references of a few frames."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +41,34 @@ def test_the_fused_score_is_half_cls_and_half_the_mean_of_the_highest_inspected_
     left = ProductSettings("plate", PLATE.defects, region_of_interest=LEFT)
     assert zero_shot_score(0.9, found, left, FUSED) == pytest.approx((0.8 + 0.7) / 2)
     assert zero_shot_score(0.9, found, ProductSettings("plate", PLATE.defects, ignore=EVERYWHERE), FUSED) == 0
+
+
+def test_the_mean_score_is_that_of_the_inspected_pixels() -> None:
+    found = np.zeros((4, 4), np.float32)
+    found[0, 0], found[:, 3] = 0.8, 0.2
+    mean = ScoringSettings(image_score="mean")
+    assert zero_shot_score(0.9, found, PLATE, mean) == pytest.approx(1.6 / 16)
+    left = ProductSettings("plate", PLATE.defects, region_of_interest=LEFT)
+    assert zero_shot_score(0.9, found, left, mean) == pytest.approx(0.8 / 8)
+    assert zero_shot_score(0.9, found, ProductSettings("plate", PLATE.defects, ignore=EVERYWHERE), mean) == 0
+
+
+def test_score_maps_that_travel_with_the_weights_are_those_of_a_camera_without_its_own() -> None:
+    prompts, manifest = weights()
+    decoded = engine().decode(frame(1, camera_id="cam2"))
+    ((plain, raw),) = engine().inspect_with_raw([decoded])
+    assert plain.anomaly_score == pytest.approx(raw.image_score)
+    shipped = replace(manifest, image_threshold=raw.image_score, image_scale=0.01, pixel_threshold=0.5, pixel_scale=0.1)
+    served = InspectionEngine(SPEC, prompts, shipped, {"plate": PLATE}, CAMERAS, True)
+    ((verdict, again),) = served.inspect_with_raw([decoded])
+    assert again.image_score == pytest.approx(raw.image_score)
+    assert verdict.anomaly_score == pytest.approx(0.5, abs=1e-3)
+    assert verdict.image_threshold == 0.5
+    above = replace(shipped, image_threshold=max(0.0, raw.image_score - 0.03))
+    ((verdict, _),) = InspectionEngine(SPEC, prompts, above, {"plate": PLATE}, CAMERAS, True).inspect_with_raw(
+        [decoded]
+    )
+    assert verdict.anomaly_score == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-2)
 
 
 @given(st.floats(0, 1), st.floats(0.001, 1), st.lists(st.floats(0, 1, width=32), min_size=16, max_size=16))
