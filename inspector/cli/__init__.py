@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from inspector import __version__
-from inspector.cli import language, line, method, pretraining, samples, tools, trainer, weights
+from inspector.cli import language, line, method, pretraining, review, samples, tools, trainer, weights
 from inspector.cli.boundary import Verbs
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(line.app)
 app.add_typer(method.app)
 app.add_typer(pretraining.app)
 app.add_typer(language.app)
+app.add_typer(review.app)
 app.add_typer(samples.app)
 app.add_typer(trainer.app)
 app.add_typer(tools.app)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inspector.domain.alert import ALERT_SCHEMA, Alert
 from inspector.domain.artefact import CONFIG_SCHEMA, Announcement
+from inspector.domain.drift import BASELINE_SCHEMA, DRIFT_SCHEMA, CameraDrift, DriftBaseline
 from inspector.domain.errors import BadInputError
 from inspector.domain.feedback import FEEDBACK_SCHEMA, Feedback
 from inspector.domain.gate import GATE_SCHEMA, GateDecision
@@ -23,6 +24,7 @@ from inspector.domain.result import RESULT_SCHEMA, InspectionResult
 from inspector.domain.sample import SAMPLE_SCHEMA, Sample
 from inspector.domain.schema_version import require_readable
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
+from inspector.domain.whatif import WHATIF_SCHEMA, WhatIf
 
 T = TypeVar("T")
 
@@ -38,6 +40,9 @@ SCHEMAS: dict[str, type] = {
     "release": WeightsRelease,
     "rollout": Rollout,
     "gate": GateDecision,
+    "drift": CameraDrift,
+    "drift-baseline": DriftBaseline,
+    "whatif": WhatIf,
 }
 SCHEMA_IDS = {
     "result": RESULT_SCHEMA,
@@ -51,6 +56,9 @@ SCHEMA_IDS = {
     "release": RELEASE_SCHEMA,
     "rollout": ROLLOUT_SCHEMA,
     "gate": GATE_SCHEMA,
+    "drift": DRIFT_SCHEMA,
+    "drift-baseline": BASELINE_SCHEMA,
+    "whatif": WHATIF_SCHEMA,
 }
 
 
