@@ -21,6 +21,7 @@ from inspector.apps.supervisor import EXIT_OK, EXIT_PROBLEM, EXIT_TRY_AGAIN, EXI
 
 _LOOK_EVERY_S = 0.1
 _RESTART_S = 0.5
+_BEGIN_TIMEOUT_S = 60.0
 _FINAL_CODES = (EXIT_OK, EXIT_PROBLEM, EXIT_USAGE)
 
 # Which acts (``stub_worker.py --act``) the next life of a replica gets.
@@ -126,9 +127,19 @@ class Fleet:
         for each in self._replicas.values():
             if each.stopped_since_s is not None:
                 each.process.send_signal(signal.SIGCONT)
+            self._wait_begun(each)
             each.process.terminate()
         # Told once: a second signal may meet an interpreter that is on its way out and no longer listens.
         return [wait_or_kill(each.process) for each in self._replicas.values()]
+
+    def _wait_begun(self, each: _Replica) -> None:
+        """Wait until a life that was just started listens to signals: before, SIGTERM ends the interpreter itself."""
+        log, begun = self.line.dir / f"{each.name}.log", f'"pid": {each.process.pid}'
+        given_up_s = time.monotonic() + _BEGIN_TIMEOUT_S
+        while each.process.poll() is None and time.monotonic() < given_up_s:
+            if begun in log.read_text(errors="replace"):
+                return
+            time.sleep(_LOOK_EVERY_S)
 
     def _launch(self, replica: str, life: int) -> subprocess.Popen[bytes]:
         acts = [f"--act={act}" for act in self.arming(replica, life)]
