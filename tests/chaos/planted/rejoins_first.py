@@ -1,8 +1,8 @@
-"""No bug, a circumstance: a stopped worker joins its group again, with its old positions, before any frame reaches it.
+"""No bug, a circumstance: a stopped worker joins its group with its old positions, before any frame reaches it.
 
-Both are what was measured of the client, and both are a matter of chance. Frames that come before the new membership are
-caught by the fences in Redis, which know a newer owner of their partition; and the client keeps a partition's position
-only where no step of its rejoining takes the partition away in between.
+Both are what was measured of the client, and both are a matter of chance. Frames that come before the new membership
+are caught by the fences in Redis, which know a newer owner of their partition; and the client keeps a partition's
+position only where no step of its rejoining takes the partition away in between.
 """
 
 from __future__ import annotations
