@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from s3_servers import S3Server, moto
 from sample_kit import LIMITS, sample
 
 from inspector.adapters.samples import store as store_module
@@ -28,12 +27,6 @@ IMAGE = b"\xff\xd8\xff an image" * 50
 
 Place = Callable[[], Objects]
 """Opens the same place each time, as another process would."""
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto(tmp_path_factory.mktemp("moto") / "log") as server:
-        yield server
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])

@@ -15,6 +15,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from inspector.adapters.tls_files import check_tls_files
 from inspector.domain.errors import BadInputError, CredentialsError, InspectorError, ServiceUnavailableError
+from inspector.domain.text import shortened
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 _FULL = ("No space left", "quota", "Quota", "InsufficientStorage", "StorageFull", "507 ")
 _CONNECT_TIMEOUT_S = 5.0
 _RETRIES = 2
+_REFUSED = (PermissionDeniedError, UnauthenticatedError, PermissionError)
+_REFUSED_TEXT = ("status code: 401", "status code: 403")  # of a listing, which has no error of its own kind
 _NO_BUCKET = "NoSuchBucket"
+_NO_PATH = "object with invalid path"
 _S3 = "s3://"
 
 
@@ -126,10 +130,8 @@ class Objects:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:  # listing or writing: not an object, the place itself
-            raise _no_place(error, self.where) from error
         except (BaseError, OSError) as error:
-            raise (_no_place if _NO_BUCKET in str(error) else _problem)(error, self.where) from error
+            raise _problem(error, self.where) from error
 
 
 def in_folder(folder: Path) -> Objects:
@@ -193,21 +195,24 @@ def _client_options(access: S3Access) -> ClientConfig:
     return options
 
 
-def _no_place(error: Exception, where: str) -> InspectorError:
-    return BadInputError(f"samples in {where}", _first_line(error), "create the bucket, or correct samples.place")
-
-
 def _problem(error: Exception, where: str) -> InspectorError:
-    said = _first_line(error)
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
+    said, text = _first_line(error), str(error)
+    if isinstance(error, FileNotFoundError) or _NO_BUCKET in text:  # listing or writing: the place itself is not there
+        return BadInputError(f"samples in {where}", said, "create the bucket, or correct samples.place")
+    if _NO_PATH in text:
+        return BadInputError(
+            f"names in {where} that can be paths", said, "delete it, or give samples a prefix of their own"
+        )
+    if isinstance(error, _REFUSED) or any(sign in text for sign in _REFUSED_TEXT):
         return CredentialsError(
             f"{where} to let us in", said, "check samples.access_key_id and its secret, or the folder's rights"
         )
-    if any(sign in str(error) for sign in _FULL):
+    if any(sign in text for sign in _FULL):
         return ServiceUnavailableError(f"room in {where}", said, "make room there, or lower samples.max_bytes")
     return ServiceUnavailableError(f"samples in {where}", said, "check that it is there, and samples.*")
 
 
 def _first_line(error: Exception) -> str:
-    # obstore adds its own source to the message, and with it all that was in a request.
-    return (str(error).splitlines() or [type(error).__name__])[0].partition(": <?xml")[0]
+    # obstore adds its own source to the message, and the server's answer, which may be anything.
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return shortened(line.partition(": <?xml")[0])
