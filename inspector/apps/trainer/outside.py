@@ -11,12 +11,14 @@ from inspector.adapters.kafka.feedback_log import read_book
 from inspector.adapters.kafka.weights_feed import read_weights
 from inspector.adapters.redis.trainer_lock import TrainerLock
 from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
-from inspector.apps import release, samples, wiring
+from inspector.apps import release, samples, weights_rollout, wiring
 from inspector.apps.trainer.world import Serving, World
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
+from inspector.pipeline.rollout import heeding, wanted_versions
+from inspector.pipeline.rollout_ports import RolloutStore
 from inspector.settings import Settings
 
 
@@ -29,6 +31,7 @@ def real_world(settings: Settings) -> World:
         BadInputError: a setting cannot be used.
     """
     artefacts, connection = wiring.artefacts(settings), wiring.kafka_connection(settings)
+    rollouts = wiring.rollout_store(settings)
 
     def keep_samples(book: FeedbackBook) -> None:
         samples.gather(settings, book)
@@ -37,9 +40,12 @@ def real_world(settings: Settings) -> World:
         book=lambda: read_book(connection, settings.kafka.feedback_topic),
         keep_samples=keep_samples,
         samples=wiring.sample_store(settings),
-        serving=lambda: _serving(settings, connection, artefacts),
+        serving=lambda: _serving(settings, connection, artefacts, rollouts),
         announcements=lambda: _announcements(settings, connection),
-        publish=lambda file, report, companions: release.publish(settings, file, report, companions),
+        publish=lambda file, report, companions: release.publish(
+            settings, file, report, companions, reason="tuned, and let through by the gate"
+        ),
+        advance=lambda: weights_rollout.advance(settings),
         artefacts=artefacts,
         runs=RedisTrainerRuns(wiring.redis_client(settings)),
     )
@@ -50,16 +56,19 @@ def trainer_lock(settings: Settings) -> TrainerLock:
     return TrainerLock(wiring.redis_client(settings), life_s=settings.trainer.lock_s)
 
 
-def _serving(settings: Settings, connection: KafkaConnection, artefacts: ArtefactStore) -> Serving:
-    """Return the stable weights; those of the settings, where nothing was ever rolled out.
+def _serving(
+    settings: Settings, connection: KafkaConnection, artefacts: ArtefactStore, rollouts: RolloutStore
+) -> Serving:
+    """Return the weights that inspectors serve; those of the settings, where nothing was ever rolled out.
 
     Raises:
         BadInputError: they are for another model, or damaged.
     """
     published = read_weights(connection, settings.kafka.weights_topic)
-    rollout = published.rollout
-    if rollout is None:
+    if published.rollout is None:
         return Serving(wiring.prompt_weights(settings))
+    vetoes = rollouts.vetoes(wanted_versions(published.rollout))
+    rollout = heeding(published.rollout, vetoes)
     found = published.releases.get(rollout.stable_version)
     if found is None:
         made = wiring.prompt_weights(settings)

@@ -17,6 +17,7 @@ from inspector.apps.trainer.world import World, runs
 from inspector.domain.errors import CredentialsError, InspectorError, ServiceUnavailableError
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.pipeline.ports import FencedError
+from inspector.pipeline.rollout_advice import Move
 from inspector.settings import Settings
 
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
@@ -31,6 +32,9 @@ def once(settings: Settings, *, now_at_once: bool, as_json: bool) -> int:
     """
     with stop_event() as stop:
         attempts = _attempts(settings, real_world(settings), stop.is_set, console.remark)
+        advice = attempts.world.advance()
+        if advice.move is not Move.WAIT:
+            console.remark(f"rollout: {advice.move}: {advice.reason}")
         attempts.world.keep_samples(attempts.world.book())
         try:
             found = attempts.attempt(now_at_once=now_at_once)
@@ -95,6 +99,7 @@ class _Keeper:
     def until_stopped(self) -> None:
         while not self._stop.is_set():
             try:
+                self._advance()
                 self._gather_in_time()
                 found = self._attempts.attempt()
             except StoppedError:
@@ -109,6 +114,11 @@ class _Keeper:
                     continue
                 self._say_once(found.reason)
             self._stop.wait(self._trainer.poll_s)
+
+    def _advance(self) -> None:
+        advice = self._attempts.world.advance()
+        if advice.move is not Move.WAIT:
+            _log.info("rollout: %s: %s", advice.move, advice.reason)
 
     def _gather_in_time(self) -> None:
         if self._gathered_s is None or time.monotonic() - self._gathered_s >= self._trainer.gather_s:

@@ -14,6 +14,7 @@ from inspector.domain.release import Companion, Rollout, WeightsRelease
 from inspector.domain.trainer_run import TrainerRun
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
+from inspector.pipeline.rollout_advice import Advice
 from inspector.pipeline.sample_port import SampleStore
 from inspector.training.refresh.inputs import Inputs
 from inspector.training.trainer import Made
@@ -76,6 +77,7 @@ class World:
     serving: Callable[[], Serving]
     announcements: Callable[[], Sequence[Announcement]]
     publish: Callable[[Path, bytes, Sequence[Companion]], WeightsRelease]
+    advance: Callable[[], Advice]
     artefacts: KeptArtefacts
     runs: RunList
 
