@@ -46,8 +46,15 @@ class Subject:
 
 def _topic(connection: KafkaConnection) -> str:
     prefix = f"t-{uuid.uuid4().hex[:10]}-"
-    names = ("frames", "alerts", "dead_letter", "config", "feedback", "weights")
-    plan = replace(TopicPlan(partitions=1), **{name: prefix + name for name in names})
+    plan = TopicPlan(
+        frames=prefix + "frames",
+        alerts=prefix + "alerts",
+        dead_letter=prefix + "dead",
+        config=prefix + "config",
+        feedback=prefix + "feedback",
+        weights=prefix + "weights",
+        partitions=1,
+    )
     create_topics(connection, plan)
     return plan.weights
 
