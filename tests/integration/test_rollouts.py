@@ -223,9 +223,10 @@ def test_a_hundred_swaps_under_load_on_two_inspectors(rollouts: Rollouts, capsys
         worker.send_signal(signal.SIGTERM)
     with capsys.disabled():
         print(
-            f"\n{swaps} swaps, 2 inspectors, {len(results)} frames: 0 lost, 0 twice; {batches} batches, 0 mixed; between "
-            f"two frames of a camera {_figures(gaps)}, over a swap {_figures(pauses)}; all inspectors have swapped after "
-            f"{_figures(took_s)}; rollback: last frame of the old version {rolled_back_s:.2f} s after the command"
+            f"\n{swaps} swaps, 2 inspectors, {len(results)} frames: 0 lost, 0 twice; {batches} batches, 0 mixed; "
+            f"between two frames of a camera {_figures(gaps)}, over a swap {_figures(pauses)}; all inspectors have "
+            f"swapped after {_figures(took_s)}; rollback: the old version's last frame {rolled_back_s:.2f} s after the "
+            f"command"
         )
     assert rolled_back_s < 5
     assert _percentile(pauses, 0.99) < 10  # a hang, not a speed
