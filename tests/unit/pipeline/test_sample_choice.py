@@ -99,6 +99,7 @@ def test_pictures_that_look_alike_give_way_to_others_and_the_very_same_one_is_ke
     assert admit(others, twin, 0, limits).refusal is Refusal.SAME_PICTURE
     alike = replace(others[0], frame_id="alike", sha256="0" * 64)
     assert admit([*others, still[0]], alike, 0, limits).refusal is Refusal.ALIKE
+    assert admit([*others, still[0]], replace(alike, product="lid"), 0, limits).refusal is not Refusal.ALIKE
 
 
 def test_a_defect_too_small_for_the_hash_is_never_taken_for_a_twin() -> None:
@@ -128,6 +129,16 @@ def test_what_people_spoke_of_is_the_last_to_go_and_the_fullest_camera_gives_fir
         assert "m{} u{} c{}".format(*counts) == expected
         # Of what people spoke of the first stays: nobody can push it out by saying more.
         assert [one.frame_id for one in now if one.kind is FEEDBACK] == [f"s{n:02}" for n in range(min(number, 10))]
+
+
+def test_a_frame_worth_less_than_all_that_is_kept_finds_no_room() -> None:
+    ranked = fill(normals(8), replace(LIMITS, normals_per_camera=7))
+    [worst] = [one for one in normals(8) if one not in ranked]
+    used = sum(map(kept_bytes, ranked))
+    refused = admit(ranked, worst, used, replace(LIMITS, max_bytes=used + 10))
+    assert (refused.refusal, refused.evict) == (Refusal.BUDGET, ())
+    unsure = sample("u", b"unsure", kind=UNCERTAIN)
+    assert admit(ranked, unsure, used, replace(LIMITS, max_bytes=used)).refusal is Refusal.BUDGET
 
 
 def test_a_frame_that_fits_nowhere_is_refused_and_pushes_nothing_out() -> None:
