@@ -140,8 +140,9 @@ class EngineShelf:
             return
         with self._lock:
             self._on_trial.add(version)
+            beside = bool(self._loaded)
         try:
-            engine, memory_bytes = self._loader.load(release)
+            engine, memory_bytes = self._loader.load(release, beside=beside)
             self._keep(engine, release.announcements(), memory_bytes, version)
         except (ServiceUnavailableError, CredentialsError):
             self._end_trial(version)

@@ -42,12 +42,14 @@ class EngineLoader(Protocol):
         """
         ...
 
-    def load(self, release: WeightsRelease) -> tuple[Engine, int]:
+    def load(self, release: WeightsRelease, *, beside: bool) -> tuple[Engine, int]:
         """Return an engine with a release's weights, verified, tried and warm, and how many bytes it takes.
+
+        ``beside``: another engine is in memory, so that this one must keep to what is planned for a second.
 
         Raises:
             BadInputError: an artefact is missing or damaged, the weights are for another model, not finite, score the
-                golden batch with no numbers, or take more memory than there is for them.
+                golden batch with no numbers, or take more memory than is planned for them.
             ServiceUnavailableError: the artefact store is away; trying again later is safe.
         """
         ...

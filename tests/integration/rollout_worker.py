@@ -96,7 +96,7 @@ class StubLoader:
     def from_settings(self) -> StubEngine:
         return StubEngine(OWN, {})
 
-    def load(self, release: WeightsRelease) -> tuple[StubEngine, int]:
+    def load(self, release: WeightsRelease, *, beside: bool) -> tuple[StubEngine, int]:
         behaviour = json.loads(self._artefacts.get(release.artefact_version))
         time.sleep(behaviour.get("load_s", 0.3))
         if behaviour.get("bad"):

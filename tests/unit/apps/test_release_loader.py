@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -201,7 +203,28 @@ def test_a_second_model_beyond_its_budget_is_not_kept(
     loader = ReleaseLoader(settings.model_copy(update={"rollout": rollout}), published.store)
     loader.from_settings()
     with pytest.raises(BadInputError, match=r"at most 64 MiB \(rollout.memory_mb\), got 100 MiB"):
-        loader.load(published.release)
+        loader.load(published.release, beside=True)
+
+
+def test_the_only_model_is_loaded_whatever_a_second_one_may_take(
+    settings: Settings, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = iter([0, 150 * 2**20])
+    monkeypatch.setattr("inspector.apps.release_loader.used_bytes", lambda _device: next(held))
+    rollout = settings.rollout.model_copy(update={"memory_mb": 64})
+    loader = ReleaseLoader(settings.model_copy(update={"rollout": rollout}), published.store)
+    assert loader.load(published.release)[1] == 150 * 2**20
+
+
+def test_an_engine_that_goes_takes_its_memory_with_it(settings: Settings, published: Published) -> None:
+    engine, _ = ReleaseLoader(settings, published.store).load(published.release)
+    gone = weakref.ref(engine)
+    gc.disable()  # at once, without waiting for a collection: there is memory for two models, not for three
+    try:
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("damage", ["short", "nan", "length", "width"])

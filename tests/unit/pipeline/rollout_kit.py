@@ -76,7 +76,7 @@ class FakeLoader:
     def from_settings(self) -> Engine:
         return self._made(self.own)
 
-    def load(self, release: WeightsRelease) -> tuple[Engine, int]:
+    def load(self, release: WeightsRelease, *, beside: bool) -> tuple[Engine, int]:
         version = release.weights_version
         self.loads.append(version)
         if self.gate is not None:
