@@ -26,6 +26,7 @@ from inspector.pipeline.rollout import (
     watched,
 )
 from inspector.pipeline.rollout_advice import Advice, Evidence, Move, Needed, advise, wrong_by_version
+from inspector.pipeline.rollout_ports import Standing
 from inspector.settings import Settings
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def show(settings: Settings, as_json: bool) -> None:
     made = console.table("version", "role", "published", "ready on", "vetoed or refused")
     for version, release in found.releases.items():
         standings = store.standings(version)
-        ready = [replica for replica, standing in standings.items() if standing.refused is None]
+        ready = [f"{replica}{_memory(each)}" for replica, each in standings.items() if each.refused is None]
         refused = [f"{replica}: {each.refused}" for replica, each in standings.items() if each.refused is not None]
         made.add_row(
             console.cell(version[:12]),
@@ -245,6 +246,11 @@ def _refuse_spoken_against(store: RedisRolloutStore, version: str, force: bool) 
 
 def _after(stage: RolloutStage) -> RolloutStage:
     return RolloutStage.CANARY if stage is RolloutStage.SHADOW else RolloutStage.FULL
+
+
+def _memory(standing: Standing) -> str:
+    """Return what a version takes beside the first one, where it was measured."""
+    return f" ({standing.memory_bytes / 2**20:.0f} MiB)" if standing.memory_bytes else ""
 
 
 def _role(rollout: Rollout, version: str) -> str:
