@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 120.0
 _KEY, _SECRET = "inspector-test", "a secret of the tests"
 
 

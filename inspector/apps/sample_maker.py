@@ -17,10 +17,12 @@ from inspector.domain.sample import RESULT_PART, Sample, SampleKind
 from inspector.pipeline.frame_record import parse
 from inspector.pipeline.ports import LogRecord
 from inspector.vision.decode import DecodeLimits, check
+from inspector.vision.image_header import ImageFormat
 from inspector.vision.perceptual_hash import perceptual_hash
 
 FRAME_GONE = "the frame is kept nowhere any more"
 UNDECODABLE = "the frame cannot be decoded"
+UNUSABLE = "the result is not what a result can be"
 
 RecordAt = Callable[[FrameSource], LogRecord | None]
 """Returns a record of the frames topic, None where it is not kept any more."""
@@ -73,22 +75,10 @@ class SampleMaker:
             phash = perceptual_hash(image, "", self._limits)
         except FrameRejectedError:
             return UNDECODABLE
-        sample = Sample(
-            frame_id=result.frame_id,
-            camera_id=result.camera_id,
-            product=result.product,
-            kind=kind,
-            captured_at=result.captured_at,
-            sha256=version_of(image),
-            size_bytes=len(image),
-            content_type=header.format.value,
-            phash=phash,
-            anomaly_score=result.anomaly_score,
-            image_threshold=result.image_threshold,
-            pred_label=result.pred_label,
-            weights_version=result.weights_version,
-            kept_at=datetime.now(UTC),
-        )
+        try:
+            sample = _sample(result, kind, image, header.format, phash)
+        except BadInputError:
+            return UNUSABLE
         return NewSample(sample, image, {RESULT_PART: to_json(result)})
 
     def _from_log(self, result: InspectionResult) -> bytes | None:
@@ -102,3 +92,22 @@ class SampleMaker:
         # A topic that was made anew has other frames at the same places.
         is_same = (frame.meta.frame_id, frame.meta.camera_id) == (result.frame_id, result.camera_id)
         return frame.image if is_same else None
+
+
+def _sample(result: InspectionResult, kind: SampleKind, image: bytes, image_format: ImageFormat, phash: str) -> Sample:
+    return Sample(
+        frame_id=result.frame_id,
+        camera_id=result.camera_id,
+        product=result.product,
+        kind=kind,
+        captured_at=result.captured_at,
+        sha256=version_of(image),
+        size_bytes=len(image),
+        content_type=image_format.value,
+        phash=phash,
+        anomaly_score=result.anomaly_score,
+        image_threshold=result.image_threshold,
+        pred_label=result.pred_label,
+        weights_version=result.weights_version,
+        kept_at=datetime.now(UTC),
+    )

@@ -94,7 +94,19 @@ def test_an_image_that_is_not_the_samples_is_refused(place: Place) -> None:
     for image, said in ((b"another", sample("f1", IMAGE)), (b"x" * 200_000, sample("f1", b"x" * 200_000))):
         with pytest.raises(BadInputError):
             store.put(said, image)
+    with pytest.raises(BadInputError):
+        store.put(sample("f1", IMAGE), IMAGE, {mask_part("a"): bytes(2**26 + 1)})
+    with pytest.raises(BadInputError):
+        store.put(sample("f1", IMAGE), IMAGE, {"../x": b""})
     assert names(place) == set()
+
+
+def test_a_part_may_be_larger_than_images_are(place: Place) -> None:
+    store = opened(place)
+    store.put(sample("f1", IMAGE), IMAGE, {mask_part("a"): bytes(2 * MAX_IMAGE_BYTES)})
+    [kept] = store.samples()
+    assert len(store.part(kept, mask_part("a")) or b"") == 2 * MAX_IMAGE_BYTES
+    assert not list(store.damage())
 
 
 def test_what_is_removed_is_gone_and_may_be_removed_again(place: Place) -> None:

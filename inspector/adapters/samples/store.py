@@ -19,6 +19,8 @@ from inspector.pipeline.sample_port import NO_PARTS
 
 # Others may write too; what is known of the store is looked up again when it is older than this.
 _FRESH_S = 30.0
+# The mask of the largest frame that is decoded, drawn as finely as can be, takes a tenth of it.
+_MAX_PART_BYTES = 64 * 2**20
 # Bytes without metadata may belong to a put that is under way.
 _GRACE = timedelta(hours=1)
 
@@ -69,6 +71,10 @@ class ObjectSampleStore:
                 f"{len(image)} bytes of another hash or size",
                 "take both from the same frame",
             )
+        if large := [name for name, data in parts.items() if len(data) > _MAX_PART_BYTES]:
+            raise BadInputError(
+                f"parts of at most {_MAX_PART_BYTES} bytes", f"{large[0]}, which is larger", "shrink it"
+            )
         kept = tuple(SamplePart(name, version_of(data), len(data)) for name, data in sorted(parts.items()))
         sample = replace(sample, parts=kept)
         folder = folder_of(sample.camera_id, sample.frame_id)
@@ -93,7 +99,7 @@ class ObjectSampleStore:
         found = next((part for part in sample.parts if part.name == name), None)
         if found is None:
             return None
-        return self._verified(sample, found.sha256, min(found.size_bytes, self._max_image_bytes))
+        return self._verified(sample, found.sha256, min(found.size_bytes, _MAX_PART_BYTES))
 
     def samples(self, camera_id: str | None = None) -> Iterator[Sample]:
         """See ``SampleStore``."""

@@ -14,7 +14,7 @@ from inspector.adapters.memory.store import MemoryArtefactStore
 from inspector.adapters.redis.results import StreamEntry
 from inspector.adapters.samples.objects import Objects, in_memory
 from inspector.adapters.samples.store import ObjectSampleStore
-from inspector.apps.sample_maker import FRAME_GONE, UNDECODABLE, SampleMaker
+from inspector.apps.sample_maker import FRAME_GONE, UNDECODABLE, UNUSABLE, SampleMaker
 from inspector.apps.samples_gather import MASK_GONE, Gatherer, GatherReport
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.feedback import Feedback, FeedbackVerdict
@@ -301,6 +301,14 @@ def test_a_store_that_is_full_ends_the_gathering_and_keeps_what_was_kept(line: L
     assert len(line.kept()) == 1
     assert not list(line.store().damage())
     assert line.gather(*words).held == {SampleKind.FEEDBACK: 4}
+
+
+def test_a_result_that_no_inspector_writes_is_left_out(line: Line) -> None:
+    line.inspected("bad", 0.9, product="\x1b[2J")
+    line.inspected("good", 0.9)
+    report = line.gather(said("bad", "right"))
+    assert report.left_out[UNUSABLE] == 1
+    assert set(line.kept()) == {"good"}
 
 
 def test_a_record_in_redis_that_is_no_result_is_left_alone(line: Line) -> None:
