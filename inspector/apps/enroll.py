@@ -1,6 +1,6 @@
 """``inspector enroll`` and ``inspector calibrate``: normal frames of a camera -> its bank and its thresholds.
 
-Both are made for each weights version that serves or is on trial, for they belong to the weights they were made with.
+Both belong to the weights they were made with, and are made for those that serve and for those beside them.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _engines(settings: Settings, artefacts: RedisArtefactStore, camera_ids: Sequ
             "a camera of the settings, as cameras.allow_unknown is false", repr(unknown[0]), "add it under cameras"
         )
     with console.status("loading the model"):
-        return serving_engines(settings, artefacts, candidate=True)
+        return serving_engines(settings, artefacts, second=True)
 
 
 def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) -> Sequence[DecodedFrame]:

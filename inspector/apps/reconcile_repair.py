@@ -119,7 +119,7 @@ class Repairer:
         if self._engine is None:
             with console.status("loading the model"):
                 artefacts = wiring.artefacts(self._settings)
-                serving = serving_engines(self._settings, artefacts, candidate=False)[0]
+                serving = serving_engines(self._settings, artefacts, second=False)[0]
                 self._engine = serving.engine
             book = ConfigBook(KafkaConfigFeed(self._connection, self._settings.kafka.config_topic))
             config = ConfigApplier(book.follow(serving.companions()), artefacts, self._engine, _taken, _refused_config)

@@ -12,7 +12,7 @@ from inspector.apps.release_loader import ReleaseLoader
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import BadInputError
 from inspector.domain.release import WeightsRelease
-from inspector.pipeline.rollout import heeding
+from inspector.pipeline.rollout import heeding, wanted_versions
 from inspector.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,8 +52,11 @@ def published(settings: Settings) -> PublishedWeights:
         return PublishedWeights()
 
 
-def engines(settings: Settings, artefacts: ArtefactStore, *, candidate: bool) -> list[ServingEngine]:
-    """Return the engine that serves the line and, if asked for, that of the candidate beside it; it takes seconds.
+def engines(settings: Settings, artefacts: ArtefactStore, *, second: bool) -> list[ServingEngine]:
+    """Return the engine that serves the line and, if asked for, that of the version beside it; it takes seconds.
+
+    The second is the candidate or, without one, the version before: what is on trial and what it is held against have
+    to know the same of a camera, and so has what the line may go back to.
 
     Raises:
         BadInputError: the weights that serve cannot be loaded here.
@@ -67,12 +70,13 @@ def engines(settings: Settings, artefacts: ArtefactStore, *, candidate: bool) ->
     named = [v for v in (rollout.stable_version, rollout.candidate_version, rollout.previous_version) if v is not None]
     rollout = heeding(rollout, store.vetoes(named).keys())
     loader = ReleaseLoader(settings, artefacts)
-    made = [_engine(loader, found, rollout.stable_version)]
-    if candidate and rollout.candidate_version is not None:
+    stable, *others = wanted_versions(rollout)
+    made = [_engine(loader, found, stable)]
+    for version in others if second else ():
         try:
-            made.append(_engine(loader, found, rollout.candidate_version))
+            made.append(_engine(loader, found, version))
         except BadInputError as error:
-            _log.warning("the candidate is left out: %s", error)
+            _log.warning("version %s is left out: %s", version[:12], error)
     return made
 
 

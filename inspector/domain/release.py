@@ -100,6 +100,7 @@ class Rollout:
 
     ``canary_share`` (0..1) of the cameras are served by the candidate in stage canary. ``pinned``: nobody but a person
     changes it. ``previous_version`` served before ``stable_version``; the line goes back to it when that is vetoed.
+    ``stable_since``: when the stable version was promoted; None where a person chose it.
 
     Raises:
         BadInputError: stage and candidate do not fit, the candidate is the stable version, or a share out of 0..1.
@@ -115,6 +116,7 @@ class Rollout:
     decided_by: str
     reason: str
     decided_at: datetime
+    stable_since: datetime | None = None
     schema: str = ROLLOUT_SCHEMA
 
     def __post_init__(self) -> None:

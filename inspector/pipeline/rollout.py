@@ -60,7 +60,8 @@ def heeding(rollout: Rollout, vetoed: Collection[str]) -> Rollout:
     previous = rollout.previous_version
     if rollout.stable_version in vetoed and previous is not None and previous not in vetoed:
         # A candidate was made from what is vetoed, and must be offered anew.
-        return replace(rollout, stable_version=previous, previous_version=None, **_NO_CANDIDATE)
+        back: dict[str, Any] = {"stable_version": previous, "previous_version": None, "stable_since": None}
+        return replace(rollout, **_NO_CANDIDATE, **back)
     if rollout.candidate_version is not None and rollout.candidate_version in vetoed:
         return replace(rollout, **_NO_CANDIDATE)
     return rollout
@@ -75,8 +76,9 @@ def watched(rollout: Rollout, now: datetime, watch: timedelta) -> Watched | None
         return None
     if rollout.candidate_version is not None:
         return Watched(rollout.candidate_version, rollout.stable_version)
-    if rollout.previous_version is not None and now - rollout.decided_at < watch:
-        return Watched(rollout.stable_version, rollout.previous_version)
+    previous, since = rollout.previous_version, rollout.stable_since
+    if previous is not None and since is not None and now - since < watch:
+        return Watched(rollout.stable_version, previous)
     return None
 
 
@@ -131,7 +133,7 @@ def promoted(rollout: Rollout, to: RolloutStage, canary_share: float, decision: 
         return _next(rollout, decision, stage=RolloutStage.CANARY, canary_share=canary_share)
     if to is RolloutStage.FULL:
         stable = {"stable_version": candidate, "previous_version": rollout.stable_version}
-        return _next(rollout, decision, **_NO_CANDIDATE, **stable)
+        return _next(rollout, decision, **_NO_CANDIDATE, **stable, stable_since=decision.at)
     raise BadInputError("stage canary or full", to.value, "a candidate begins in shadow, and only goes on from there")
 
 
@@ -144,14 +146,14 @@ def rolled_back(rollout: Rollout, to: str | None, decision: Decision) -> Rollout
     Raises:
         BadInputError: there is nothing to go back to.
     """
-    free = {"pinned": False}
+    free: dict[str, Any] = {**_NO_CANDIDATE, "pinned": False}
+    chosen: dict[str, Any] = {**free, "previous_version": None, "stable_since": None}
     if to is not None and to != rollout.stable_version:
-        return _next(rollout, decision, stable_version=to, previous_version=None, **_NO_CANDIDATE, **free)
+        return _next(rollout, decision, stable_version=to, **chosen)
     if rollout.candidate_version is not None:
-        return _next(rollout, decision, **_NO_CANDIDATE, **free)
+        return _next(rollout, decision, **free)
     if to is None and rollout.previous_version is not None:
-        back = {"stable_version": rollout.previous_version, "previous_version": None}
-        return _next(rollout, decision, **back, **free)
+        return _next(rollout, decision, stable_version=rollout.previous_version, **chosen)
     raise BadInputError(
         "a candidate or a version before the stable one", "neither", "name one: inspector weights rollback VERSION"
     )
@@ -161,7 +163,12 @@ def pinned_to(rollout: Rollout, version: str, decision: Decision) -> Rollout:
     """Return the rollout with one version for all cameras, which only a person changes."""
     before = rollout.previous_version if version == rollout.stable_version else rollout.stable_version
     before = None if before == version else before
-    changed = {"stable_version": version, "previous_version": before, "pinned": True}
+    changed: dict[str, Any] = {
+        "stable_version": version,
+        "previous_version": before,
+        "pinned": True,
+        "stable_since": None,
+    }
     return _next(rollout, decision, **_NO_CANDIDATE, **changed)
 
 
@@ -173,7 +180,7 @@ def unpinned(rollout: Rollout, decision: Decision) -> Rollout:
     """
     if not rollout.pinned:
         raise BadInputError("a pinned version", "none is", "nothing is to be done")
-    return _next(rollout, decision, pinned=False, previous_version=None)
+    return _next(rollout, decision, pinned=False, previous_version=None, stable_since=None)
 
 
 _NO_CANDIDATE: dict[str, Any] = {"candidate_version": None, "stage": RolloutStage.FULL, "canary_share": 0.0}

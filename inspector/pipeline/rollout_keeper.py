@@ -79,7 +79,6 @@ class RolloutKeeper:
         self._limits = limits
         self._events = events
         self._now = now
-        self._lock = threading.Lock()
         self._releases: Mapping[str, WeightsRelease] = {}
         self._rollout: Rollout | None = None
         self._vetoes: Mapping[str, str] = {}

@@ -153,6 +153,12 @@ def test_what_is_on_trial_is_the_candidate_and_for_a_while_what_was_promoted() -
     # A clock that was set back by a year must not end the watch.
     assert watched(FULL, NOW - timedelta(days=365), DAY) == on_trial
     assert watched(rolled_back(FULL, None, WHY), NOW, DAY) is None
+    # A later candidate that was taken off does not put a version of long ago on trial again.
+    later = Decision("someone", "a reason", NOW + timedelta(days=30))
+    taken_off = rolled_back(offered(FULL, "v3", later), None, later)
+    assert (taken_off.stable_version, taken_off.previous_version) == ("v2", "v1")
+    assert watched(taken_off, later.at, DAY) is None
+    assert watched(heeding(offered(FULL, "v3", later), {"v3"}), later.at, DAY) is None
     assert watched(pinned_to(CANARY, "v2", WHY), NOW, DAY) is None
 
 
