@@ -23,6 +23,7 @@ from inspector.domain.report import REPORT_SCHEMA, FrameReport
 from inspector.domain.result import RESULT_SCHEMA, InspectionResult
 from inspector.domain.sample import SAMPLE_SCHEMA, Sample
 from inspector.domain.schema_version import require_readable
+from inspector.domain.trainer_run import TRAINER_RUN_SCHEMA, TrainerRun
 from inspector.domain.weights import WEIGHTS_SCHEMA, WeightsManifest
 from inspector.domain.whatif import WHATIF_SCHEMA, WhatIf
 
@@ -40,6 +41,7 @@ SCHEMAS: dict[str, type] = {
     "release": WeightsRelease,
     "rollout": Rollout,
     "gate": GateDecision,
+    "trainer-run": TrainerRun,
     "drift": CameraDrift,
     "drift-baseline": DriftBaseline,
     "whatif": WhatIf,
@@ -56,6 +58,7 @@ SCHEMA_IDS = {
     "release": RELEASE_SCHEMA,
     "rollout": ROLLOUT_SCHEMA,
     "gate": GATE_SCHEMA,
+    "trainer-run": TRAINER_RUN_SCHEMA,
     "drift": DRIFT_SCHEMA,
     "drift-baseline": BASELINE_SCHEMA,
     "whatif": WHATIF_SCHEMA,

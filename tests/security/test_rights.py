@@ -33,6 +33,8 @@ from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.results import RedisResults
+from inspector.adapters.redis.trainer_lock import Busy, Lease, TrainerLock
+from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
 from inspector.domain.errors import BadInputError, CredentialsError
 from inspector.domain.frame import FrameSource
 from inspector.domain.records import to_json
@@ -208,11 +210,29 @@ def test_the_trainer_may_gather_samples_and_needs_no_more(filled: Secured) -> No
     assert "not kept, 3" in done.stderr, "it looked for the frames and found other records"
 
 
+def test_the_trainer_may_hold_its_lock_and_list_its_runs_and_nobody_else(secured: Secured) -> None:
+    client = secured.redis("trainer")
+    lock = TrainerLock(client, life_s=60)
+    lease = lock.take("t1")
+    assert isinstance(lease, Lease)
+    assert isinstance(lock.take("t2"), Busy)
+    assert lock.keep(lease)
+    assert lock.leave(lease)
+    assert RedisTrainerRuns(client).add("v1") == []
+    assert RedisTrainerRuns(client).last(1) == ["v1"]
+    client.close()
+    for role in sorted({*REDIS_ROLES} - {"trainer"}):
+        other = secured.redis(role)
+        with pytest.raises(CredentialsError):
+            TrainerLock(other, life_s=60).take(role)
+        other.close()
+
+
 def test_every_family_of_keys_belongs_to_a_role_and_no_role_names_another() -> None:
     made = {
         function(*["x"] * len(inspect.signature(function).parameters)).split(":")[1]
         for _, function in inspect.getmembers(keys, inspect.isfunction)
-    } | {keys.CAMERAS.split(":")[1]}
+    } | {key.split(":")[1] for key in (keys.CAMERAS, keys.TRAINER_LOCK)}
     named = {
         family
         for given in ROLES.values()

@@ -42,7 +42,7 @@ class KnownFrame:
     @property
     def held_out(self) -> bool:
         """Whether it judges and never teaches."""
-        return held_out(self.image_sha256)
+        return held_out(self.image_sha256, spoken_of=bool(self.persons))
 
 
 @dataclass(frozen=True, slots=True)

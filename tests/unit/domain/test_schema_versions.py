@@ -17,6 +17,7 @@ from inspector.domain.records import from_json, to_json
 from inspector.domain.reject_alert import RejectAlert, RejectCause, RejectEvent
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.domain.schema_version import readable
+from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.alert_record import make_alert
 from inspector.training.checkpoint import Position
@@ -39,6 +40,7 @@ RECORDS = [
     WeightsManifest("m", "random", "ab" * 32, 64, 10, 5, 4, 4, (1, 2), ("scratch",)),
     ProductSettings(defects=(DefectSpec("dent", 0.5),), tiles=2),
     CameraSettings("plate", image_threshold=0.7),
+    TrainerRun("r1", TrainerOutcome.REFUSED, NOW, NOW, "t1", 1, "w1", "w2", ("no better",)),
     Feedback("f1", "cam1", "w1", FeedbackVerdict.WRONG, "anna", NOW, PredLabel.ANOMALOUS, "dent"),
 ]
 

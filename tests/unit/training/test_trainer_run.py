@@ -15,11 +15,14 @@ from trainer_world import CORRECTED, Outside, away, outside
 import inspector.apps.trainer.judge_step as judge_step
 import inspector.apps.trainer.one_run as one_run
 import inspector.training.batch as batch
+import inspector.training.gate_picture as gate_picture
 from inspector.apps import wiring
 from inspector.apps.trainer.attempt import NothingToDo
+from inspector.apps.trainer.job import CompanionsNote, Job, TunedNote
 from inspector.apps.trainer.one_run import StoppedError
 from inspector.apps.trainer.world import Serving
 from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.weights_file import save_weights
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
@@ -44,6 +47,25 @@ def generous(monkeypatch: pytest.MonkeyPatch) -> None:
         return GateDecision(True, (), evidence.current_version, evidence.candidate_version, limits, seed)
 
     monkeypatch.setattr(one_run, "decide", accept)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, generous: None) -> None:
+    """Steps that take no time and leave what the real ones leave, for what lies between the steps."""
+
+    def tune(job: Job) -> TunedNote:
+        weights, manifest = job.serving.made
+        saved = save_weights(job.folder.candidate, weights, replace(manifest, trained=True))
+        return TunedNote(saved.version, 7, 1.5, {"feedback": 1}, ())
+
+    def judge(job: Job) -> GateEvidence:
+        job.folder.write("companions", CompanionsNote(()))
+        note = job.folder.read("tuned", TunedNote)
+        return GateEvidence((), 1.0, True, True, job.serving.version, note.version)
+
+    monkeypatch.setattr(one_run, "tune_candidate", tune)
+    monkeypatch.setattr(one_run, "judge_candidate", judge)
+    monkeypatch.setattr(gate_picture, "draw_gate", lambda *_: b"a picture")
 
 
 def finished(found: TrainerRun | NothingToDo) -> TrainerRun:
@@ -106,10 +128,8 @@ def after(owner: Any, name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 KILLS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "gathering": after(one_run.OneRun, "__init__"),
-    "tuning": kill_in_the_second_step,
+    "gathered": after(one_run.OneRun, "__init__"),
     "tuned": after(one_run, "tune_candidate"),
-    "companions": after(judge_step, "_companions"),
     "judged": after(one_run, "judge_candidate"),
     "decided": after(one_run, "decide"),
     "publishing": lambda patch: patch.setattr(Outside, "_publish", raise_killed),
@@ -119,12 +139,32 @@ KILLS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
-@pytest.mark.usefixtures("generous")
+IN_THE_MIDST: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "tuning": kill_in_the_second_step,
+    "companions": after(judge_step, "_companions"),
+}
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS.keys())
-def test_killed_at_any_step_the_next_one_completes_and_one_version_is_published(
+def test_killed_between_any_steps_the_next_one_completes_and_one_version_is_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    world = outside(tmp_path)
+    _killed_and_completed(outside(tmp_path), monkeypatch, kill)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize("kill", [*KILLS.values(), *IN_THE_MIDST.values()], ids=[*KILLS, *IN_THE_MIDST])
+def test_so_it_is_with_the_real_steps_and_in_the_midst_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    _killed_and_completed(outside(tmp_path), monkeypatch, kill)
+
+
+def _killed_and_completed(
+    world: Outside, monkeypatch: pytest.MonkeyPatch, kill: Callable[[pytest.MonkeyPatch], None]
+) -> None:
     with monkeypatch.context() as patch:
         kill(patch)
         with pytest.raises(Killed):
@@ -138,7 +178,7 @@ def test_killed_at_any_step_the_next_one_completes_and_one_version_is_published(
     assert isinstance(world.attempt(), NothingToDo)
 
 
-@pytest.mark.usefixtures("generous")
+@pytest.mark.usefixtures("quick")
 def test_what_was_tuned_is_not_tuned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = outside(tmp_path)
     world.before_publishing = away
@@ -161,7 +201,7 @@ def test_told_to_stop_it_keeps_what_it_has(tmp_path: Path) -> None:
     assert finished(world.attempt()).outcome is TrainerOutcome.PUBLISHED
 
 
-@pytest.mark.usefixtures("generous")
+@pytest.mark.usefixtures("quick")
 def test_who_lost_the_lock_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = outside(tmp_path)
     real = one_run.decide
@@ -177,14 +217,14 @@ def test_who_lost_the_lock_publishes_nothing(tmp_path: Path, monkeypatch: pytest
     assert not world.recorded()
 
 
-@pytest.mark.usefixtures("generous")
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("when", ["before it goes on", "right before it publishes"])
 def test_weights_that_serve_no_more_are_no_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     world = outside(tmp_path)
     others = init_prompt_weights(wiring.model_spec(world.settings), Vocabulary(()), 7)
     if when == "before it goes on":
         with monkeypatch.context() as patch:
-            kill_in_the_second_step(patch)
+            KILLS["tuned"](patch)
             with pytest.raises(Killed):
                 world.attempt()
         world.lock.held = None
@@ -202,7 +242,7 @@ def test_weights_that_serve_no_more_are_no_parent(tmp_path: Path, monkeypatch: p
     assert not world.published
 
 
-@pytest.mark.usefixtures("generous")
+@pytest.mark.usefixtures("quick")
 def test_a_run_that_ends_its_process_three_times_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = outside(tmp_path)
     monkeypatch.setattr(one_run, "judge_candidate", raise_killed)
@@ -256,7 +296,7 @@ def test_nothing_is_done_without_a_reason_or_while_another_has_a_say(tmp_path: P
     assert "another is at work" in _reason(world.attempt())
 
 
-@pytest.mark.usefixtures("generous")
+@pytest.mark.usefixtures("quick")
 def test_it_runs_after_so_many_new_corrections(tmp_path: Path) -> None:
     world = outside(tmp_path, after_corrections=3)
     finished(world.attempt(now_at_once=False))  # there was no run before

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
-from refresh_kit import MemorySamples, missed, put
+from refresh_kit import NOW, MemorySamples, missed, put
 from training_kit import TINY
 
 from inspector.adapters.memory.store import MemoryArtefactStore
@@ -131,7 +130,7 @@ class Outside:
             weights_version=manifest.version,
             artefact_version=self.artefacts.put(file.read_bytes()),
             model=manifest.model,
-            created_at=datetime.fromisoformat(manifest.created_at),
+            created_at=NOW,
             parent_version=self._serving().version,
             companions=tuple(companions),
             gate_report_version=self.artefacts.put(report),
