@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from local_services import LOCAL, ROOT
 
 _START_LIMIT_S = 120.0
 _KEY, _SECRET = "inspector-test", "a secret of the tests"
@@ -52,6 +54,36 @@ def moto(log: Path) -> Iterator[S3Server]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, S3Server(f"http://127.0.0.1:{port}"), log) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def s3proxy(folder: Path) -> Iterator[S3Server]:
+    """S3Proxy over a folder: another implementation, which checks signatures; its jars are fetched once by Maven."""
+    sys.path.insert(0, str(LOCAL))
+    try:
+        jars = importlib.import_module("jars")
+    finally:
+        sys.path.remove(str(LOCAL))
+    pinned = ROOT / "tests" / "s3proxy"
+    library = jars.verified(pinned, ROOT / ".cache" / "s3proxy-2.6.0" / "lib", "S3Proxy 2.6.0", "43 MB")
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    (folder / "data").mkdir()
+    settings = {
+        "s3proxy.endpoint": endpoint,
+        "s3proxy.authorization": "aws-v2-or-v4",
+        "s3proxy.identity": _KEY,
+        "s3proxy.credential": _SECRET,
+        "jclouds.provider": "filesystem",
+        "jclouds.identity": "none",
+        "jclouds.credential": "none",
+        "jclouds.filesystem.basedir": str(folder / "data"),
+    }
+    properties = folder / "s3proxy.properties"
+    properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    command = ["java", "-Xmx256m", "-XX:+UseSerialGC", f"-Dlogback.configurationFile={pinned / 'logback.xml'}"]
+    command += ["-cp", f"{library}/*", "org.gaul.s3proxy.Main", "--properties", str(properties)]
+    with _running(command, S3Server(endpoint), folder / "log") as server:
         yield server
 
 

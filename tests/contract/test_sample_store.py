@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from s3_servers import S3Server
 from sample_kit import LIMITS, sample
 
 from inspector.adapters.samples import store as store_module
 from inspector.adapters.samples.index import folder_of
 from inspector.adapters.samples.objects import Objects, S3Access, in_folder, in_memory, in_s3
 from inspector.adapters.samples.store import ObjectSampleStore
-from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
 from inspector.domain.records import to_json
 from inspector.domain.sample import Sample, SampleKind, feedback_part, mask_part
 from inspector.pipeline.sample_choice import Refusal, SampleLimits, kept_bytes
@@ -29,14 +30,14 @@ Place = Callable[[], Objects]
 """Opens the same place each time, as another process would."""
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
+@pytest.fixture(params=["memory", "folder", "s3", pytest.param("other_s3", marks=pytest.mark.long)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "memory":
         one = in_memory()
         return lambda: one
     if request.param == "folder":
         return lambda: in_folder(tmp_path / "samples")
-    server = request.getfixturevalue("s3")
+    server = request.getfixturevalue(request.param)
     url = f"s3://{server.bucket()}/of/the/plant"
     access = S3Access(server.endpoint, "us-east-1", server.access_key_id, server.secret_access_key)
     return lambda: in_s3(url, access)
@@ -68,6 +69,15 @@ def test_what_is_put_comes_back_to_whoever_opens_the_place(place: Place) -> None
     assert not list(store.damage())
 
 
+@pytest.mark.long
+def test_a_wrong_secret_is_told(other_s3: S3Server) -> None:
+    access = S3Access(other_s3.endpoint, "us-east-1", other_s3.access_key_id, "another secret")
+    objects = in_s3(f"s3://{other_s3.bucket()}", access)
+    for act in (lambda: objects.put("a", b"x"), lambda: list(objects.list()), lambda: objects.get("a", 10)):
+        with pytest.raises(CredentialsError, match="access_key_id"):
+            act()
+
+
 def test_samples_come_by_camera_and_frame(place: Place) -> None:
     store = opened(place)
     for frame_id, camera_id in (("f2", "cam2"), ("f1", "cam2"), ("f3", "cam1")):
@@ -87,6 +97,15 @@ def test_a_later_put_of_a_frame_replaces_the_earlier_and_leaves_none_of_its_byte
     assert kept.kind is SampleKind.FEEDBACK
     assert store.part(kept, feedback_part("a")) == b"said later"
     assert len(names(place)) == 3
+
+
+def test_a_frame_is_not_in_the_way_of_itself(place: Place) -> None:
+    one = sample("f1", IMAGE)
+    room = replace(LIMITS, max_bytes=kept_bytes(one) + 40, normals_per_camera=1)
+    store = opened(place, room)
+    for again in (one, one, replace(one, kind=SampleKind.UNCERTAIN), replace(one, kind=SampleKind.FEEDBACK)):
+        assert store.offer(again, IMAGE) is None
+    assert [kept.kind for kept in opened(place).samples()] == [SampleKind.FEEDBACK]
 
 
 def test_an_image_that_is_not_the_samples_is_refused(place: Place) -> None:
