@@ -16,16 +16,17 @@ from inspector.adapters.redis.trainer_runs import MOST_RUNS, RedisTrainerRuns
 from inspector.pipeline.ports import FencedError
 
 pytestmark = pytest.mark.services
-DATABASE = 7  # of its own: there is one trainer to a database
+DATABASE = 7  # there is one trainer to a database
+KEYS = (keys.TRAINER_LOCK, keys.TRAINER_TOKEN, keys.TRAINER_RUNS)
 
 
 @pytest.fixture
 def client(services: Services) -> Iterator[redis.Redis]:
     url = f"{services.redis_url.rstrip('/').removesuffix('/0')}/{DATABASE}"
     made = connect(url)
-    made.flushdb()
+    made.delete(*KEYS)
     yield made
-    made.flushdb()
+    made.delete(*KEYS)
     made.close()
 
 

@@ -130,12 +130,7 @@ class RunFolder:
 
 
 def open_run(work: Path) -> RunFolder | None:
-    """Return the run that began and has not ended, the latest of several; what never began is removed."""
-    if not work.exists():
-        return None
-    for path in work.iterdir():
-        if path.is_dir() and path.name.startswith(".") and path.name.endswith(".begun"):
-            shutil.rmtree(path, ignore_errors=True)
+    """Return the run that began and has not ended, the latest of several. What cannot be read is removed."""
     found = [path for path in work.glob(f"*/{_INPUTS}") if not (path.parent / _CLOSED).exists()]
     for path in sorted(found, key=lambda inputs: inputs.stat().st_mtime, reverse=True):
         folder = RunFolder(path.parent)
