@@ -26,7 +26,8 @@ class GateLimits:
 
     Of people: ``person_error_rate`` is how often an honest person may be wrong, ``person_significance`` the chance with
     which one no worse than that is named all the same, ``person_error_bound`` the error rate that must be ruled out of
-    a person on whom a gain hangs. ``trusted_persons`` are taken to be better than that bound.
+    a person on whom a gain hangs, or of whom more than ``unchecked_corrections`` corrections hang on nobody else.
+    ``trusted_persons`` are taken to be better than that bound.
 
     Raises:
         BadInputError: a value out of range.
@@ -44,6 +45,7 @@ class GateLimits:
     person_error_rate: float = 0.1
     person_significance: float = 0.01
     person_error_bound: float = 0.3
+    unchecked_corrections: int = 20
     trusted_persons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class GateLimits:
         check_number("gate.person_significance", self.person_significance, 0, 0.5, low_excluded=True)
         check_number("gate.person_error_rate", self.person_error_rate, 0, 1)
         check_number("gate.person_error_bound", self.person_error_bound, self.person_error_rate, 1)
+        check_number("gate.unchecked_corrections", self.unchecked_corrections, 0)
         for person in self.trusted_persons:
             check_word("a name in gate.trusted_persons", person)
 

@@ -1,7 +1,7 @@
 """Whether a candidate's weights may be published: only if better beyond chance, and worse nowhere that matters.
 
 Every rule looks on its own, and a refusal names all that were broken. What each of them is for, what it cannot see and
-how the numbers were chosen: deploy/decisions/0016.
+how the numbers were chosen: deploy/decisions/0018.
 """
 
 from __future__ import annotations
@@ -189,12 +189,21 @@ def _doubts(measured: _Measured, limits: GateLimits) -> Iterator[str]:
                 f"{figure.person!r} is contradicted by the candidate on {figure.contradicted} of {figure.corrected} "
                 f"corrected frames, more than others are (chance {chance:.2g}): have somebody else judge them too"
             )
-        if gained and figure.corrected and not _holds_without(figure, limits):
+        if figure.corrected > limits.unchecked_corrections:
             yield (
-                f"the gain hangs on {figure.person!r}, whose error rate may be up to {figure.error_upper:.0%} as "
-                f"{figure.checked} verdicts could be checked, and must be below {limits.person_error_bound:.0%}: have "
-                "somebody else judge some of the same frames, or name this person in gate.trusted_persons"
+                f"{figure.corrected} corrections hang on {figure.person!r} alone, at most "
+                f"{limits.unchecked_corrections} may of somebody {_unchecked(figure, limits)}"
             )
+        if gained and figure.corrected and not _holds_without(figure, limits):
+            yield f"the gain hangs on {figure.person!r}, {_unchecked(figure, limits)}"
+
+
+def _unchecked(figure: PersonFigure, limits: GateLimits) -> str:
+    return (
+        f"whose error rate may be up to {figure.error_upper:.0%} as {figure.checked} verdicts could be checked, and must "
+        f"be below {limits.person_error_bound:.0%}: have somebody else judge some of the same frames, or name this "
+        "person in gate.trusted_persons"
+    )
 
 
 def _holds_without(figure: PersonFigure, limits: GateLimits) -> bool:

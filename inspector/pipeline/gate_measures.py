@@ -3,7 +3,7 @@
 The loss of a frame, 0..1, is what the line makes of it at the threshold in force: 1 for a false alarm or a missed
 defect, ``type_weight`` for a defect found under another name than its own, else 0. The *balanced error* of some frames
 is the mean of two means, of their normal and of their anomalous ones (of the kinds that are there), so that it does not
-hang on how many of each happen to be in the set. Why not average precision: deploy/decisions/0016.
+hang on how many of each happen to be in the set. Why not average precision: deploy/decisions/0018.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class GateSettings(Section):
     person_error_rate: Fraction = 0.1
     person_significance: Annotated[float, Field(gt=0, le=0.5)] = 0.01
     person_error_bound: Fraction = 0.3
+    unchecked_corrections: Annotated[int, Field(ge=0)] = 20
     trusted_persons: tuple[str, ...] = ()
 
     def to_domain(self) -> GateLimits:

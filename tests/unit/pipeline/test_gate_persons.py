@@ -117,13 +117,25 @@ def test_a_gain_that_hangs_on_one_unchecked_person_is_refused_whether_flips_were
 
 def test_flips_that_were_not_learnt_stand_out_against_other_peoples_corrections() -> None:
     """Nobody judged a frame twice, so nothing but the candidate contradicts them."""
-    caught = 0
+    limits, caught = replace(LIMITS, unchecked_corrections=1000), 0
     for seed in range(20):
         frames = of_one(Line(corrected=120).frames(seed), "mallory", 0.3, follows=False, seed=seed)
-        reasons = decide(evidence(frames), LIMITS, 0).reasons
+        reasons = decide(evidence(frames), limits, 0).reasons
         assert not any("'ben'" in said or "'chloe'" in said for said in reasons)
         caught += any("'mallory' is contradicted by the candidate" in said for said in reasons)
     assert caught >= 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_flips_that_were_learnt_by_heart_among_honest_peoples_corrections_are_refused(seed: int) -> None:
+    """The gain would hold without them, and nobody else judged those frames: what one unchecked word weighs is bounded."""
+    honest = [
+        replace(f, persons=("ben", "chloe")) if f.persons in (("ben",), ("chloe",)) else f
+        for f in Line(corrected=90).frames(seed)
+    ]
+    decision = decide(evidence(of_one(honest, "mallory", 0.3, follows=True, seed=seed)), LIMITS, 0)
+    assert any(said.startswith("30 corrections hang on 'mallory' alone, at most 20 may") for said in decision.reasons)
+    assert not any("'ben'" in said or "'chloe'" in said for said in decision.reasons)
 
 
 def test_one_person_is_enough_once_others_agreed_with_them_or_the_settings_trust_them() -> None:
