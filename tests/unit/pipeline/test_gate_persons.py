@@ -128,7 +128,7 @@ def test_flips_that_were_not_learnt_stand_out_against_other_peoples_corrections(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_flips_that_were_learnt_by_heart_among_honest_peoples_corrections_are_refused(seed: int) -> None:
-    """The gain would hold without them, and nobody else judged those frames: what one unchecked word weighs is bounded."""
+    """The gain would hold without them, and nobody else judged those frames: an unchecked word has a bound."""
     honest = [
         replace(f, persons=("ben", "chloe")) if f.persons in (("ben",), ("chloe",)) else f
         for f in Line(corrected=90).frames(seed)
