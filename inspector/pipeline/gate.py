@@ -201,8 +201,8 @@ def _doubts(measured: _Measured, limits: GateLimits) -> Iterator[str]:
 def _unchecked(figure: PersonFigure, limits: GateLimits) -> str:
     return (
         f"whose error rate may be up to {figure.error_upper:.0%}, as {figure.checked} verdicts could be checked, and "
-        f"must be below {limits.person_error_bound:.0%}: have somebody else judge some of the same frames, or name this "
-        "person in gate.trusted_persons"
+        f"must be below {limits.person_error_bound:.0%}: have somebody else judge some of the same frames, or name "
+        "them in gate.trusted_persons"
     )
 
 
