@@ -218,6 +218,7 @@ def _metadata(**changes: object) -> bytes:
         _metadata(captured_at="2026-01-01T00:00:00"),
         _metadata(parts=[{"name": "../x", "sha256": "0" * 64, "size_bytes": 1}]),
         _metadata(kind="poison"),
+        _metadata(colour="x" * 100_000),
     ],
 )
 def test_metadata_may_be_anything(place: Place, metadata: bytes) -> None:

@@ -149,6 +149,16 @@ def test_a_word_given_later_on_a_kept_frame_is_kept_too_when_the_line_has_forgot
     assert heard["defect_type"] == "dent"
 
 
+def test_a_kept_mask_stays_when_others_speak_after_redis_let_it_go(line: Line) -> None:
+    line.inspected("f1", 0.1)
+    first = said("f1", mask_version=line.masks.put(MASK))
+    line.gather(first)
+    line.masks = MemoryArtefactStore()
+    report = line.gather(first, said("f1", person="bob"))
+    assert MASK_GONE not in report.left_out
+    assert line.store().part(line.kept()["f1"], mask_part(first.feedback_id)) == MASK
+
+
 def test_what_is_kept_nowhere_any_more_is_told_by_frame(line: Line) -> None:
     line.inspected("here", 0.9)
     report = line.gather(said("here", "right"), said("gone"))
