@@ -175,4 +175,4 @@ def _number(value: float | None) -> str:
 
 
 def _said(check: DriftCheck) -> str:
-    return check.text if check.chance is None else f"{check.text} (chance {check.chance:.3g})"
+    return check.text if check.chance is None else f"{check.text} (chance {check.chance:.2g})"
