@@ -163,6 +163,7 @@ def test_a_release_comes_in_stages_under_load_and_is_rolled_back_within_five_sec
     assert (last - asked).total_seconds() < 5
 
 
+@pytest.mark.long
 def test_a_release_that_cannot_serve_is_refused_and_told_and_a_lying_one_is_vetoed_by_both(rollouts: Rollouts) -> None:
     for replica in ("a", "b"):
         rollouts.start(replica)
