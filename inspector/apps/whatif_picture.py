@@ -39,6 +39,8 @@ def draw_whatif(found: WhatIf, scores: Sequence[float], kind: Literal["png", "sv
 
 
 def _draw_thresholds(axes: Axes, found: WhatIf, scores: Sequence[float]) -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
     ordered = np.sort(np.asarray(scores, np.float64))
     grid = np.linspace(0, 1, 201)
     axes.step(grid, len(ordered) - np.searchsorted(ordered, grid, "left"), where="pre", color="black", linewidth=1.4)
@@ -47,7 +49,13 @@ def _draw_thresholds(axes: Axes, found: WhatIf, scores: Sequence[float]) -> None
         axes.axvspan(low, max(high, low + 0.002), color=_NOW, alpha=0.5, label="now")
     axes.axvline(found.image_threshold, color=_THEN, linewidth=1.6, label=f"then: {found.image_threshold:g}")
     axes.set_yscale("symlog", linthresh=10)
-    axes.set(xlim=(0, 1), xlabel="image threshold", ylabel="frames that would be alarms")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))  # the scale's own writes powers as mathematics
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, max(1, len(ordered)) * 1.2),
+        xlabel="image threshold",
+        ylabel="frames that would be alarms",
+    )
     axes.set_title("At every threshold", loc="left", fontsize=9)
     axes.legend(frameon=False, fontsize=8)
 

@@ -25,6 +25,7 @@ def test_it_names_camera_counts_types_and_shifts_and_is_the_same_each_time() -> 
     assert draw_whatif(found(), scores).decode() == svg
     for text in ("Camera cam1: 100 frames, 12 alarms now, 7 then", "scratch", "06-14", "then: 0.6"):
         assert text in svg
+    assert "$" not in svg  # nothing is read as mathematics, and so nothing may be written so
 
 
 @pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
