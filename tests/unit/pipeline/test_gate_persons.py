@@ -148,6 +148,20 @@ def test_one_person_is_enough_once_others_agreed_with_them_or_the_settings_trust
     assert not decide(evidence(frames, verdicts=seconded[:8]), LIMITS, 0).accepted
 
 
+def test_two_corrections_of_somebody_else_do_not_carry_what_hangs_on_one() -> None:
+    """Both are judged better, and the bootstrap has no spread; with the frozen set's noise they are no gain."""
+    frames = Line(corrected=20).frames(1)
+    frames = [
+        replace(f, persons=("ben",) if f.frame_id in ("corrected-0", "corrected-5") else ("mallory",))
+        if f.corrected
+        else f
+        for f in frames
+    ]
+    reasons = decide(evidence(frames), LIMITS, 0).reasons
+    assert any("the gain hangs on 'mallory'" in said for said in reasons)
+    assert not any("'ben'" in said for said in reasons)
+
+
 def test_trust_is_no_shield_against_being_found_out() -> None:
     frames = [replace(f, persons=("anna",)) if f.corrected else f for f in Line().frames(0)]
     known = [f.frame_id for f in frames if not f.corrected and f.anomalous][:40]
