@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from inspector.adapters.kafka.weights_feed import PublishedWeights, change_rollo
 from inspector.apps import console, wiring
 from inspector.apps.rollout_wiring import guard_limits
 from inspector.domain.errors import BadInputError
+from inspector.domain.records import to_json
 from inspector.domain.release import Rollout, RolloutStage
 from inspector.pipeline.comparison import Comparison
 from inspector.pipeline.rollout import (
@@ -194,14 +196,21 @@ def _lines(rollout: Rollout, store: RedisRolloutStore, vetoes: Mapping[str, str]
 
 def _facts(found: PublishedWeights, store: RedisRolloutStore, vetoes: Mapping[str, str]) -> dict[str, object]:
     rollout = found.rollout
-    compared = {} if rollout is None else {v: store.found(v) for v in wanted_versions(rollout)}
+    compared = {} if rollout is None else {v: _plain(store.found(v)) for v in wanted_versions(rollout)}
     return {
-        "rollout": rollout,
-        "releases": list(found.releases.values()),
+        "rollout": None if rollout is None else _plain(rollout),
+        "releases": [_plain(release) for release in found.releases.values()],
         "vetoes": dict(vetoes),
-        "standings": {version: dict(store.standings(version)) for version in found.releases},
+        "standings": {
+            version: {replica: _plain(standing) for replica, standing in store.standings(version).items()}
+            for version in found.releases
+        },
         "found": compared,
     }
+
+
+def _plain(record: object) -> object:
+    return json.loads(to_json(record))
 
 
 def _change(settings: Settings, change: Callable[[PublishedWeights], Rollout], as_json: bool) -> None:
