@@ -29,9 +29,8 @@ def test_it_names_camera_counts_types_and_shifts_and_is_the_same_each_time() -> 
 
 
 @pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
-@pytest.mark.parametrize("name", ["$\\frac{1}{0}$", "<script>", "\x1b[2J\u202e", "x" * 500])
-def test_hostile_names_neither_break_nor_act(name: str) -> None:
-    svg = draw_whatif(found(name, (name,)), [0.5]).decode()
+def test_hostile_names_neither_break_nor_act() -> None:
+    svg = draw_whatif(found("<script>", ("$\\frac{1}{0}$", "<script>", "\x1b[2J\u202e", "x" * 500)), [0.5]).decode()
     assert "<script>" not in svg
     assert "\x1b" not in svg
 

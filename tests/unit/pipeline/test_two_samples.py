@@ -35,9 +35,9 @@ def around(random: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 def clusters(random: np.random.Generator, count: int, share: float) -> NDArray[np.float64]:
-    centre = np.zeros((2, 32))
+    centre = np.zeros((2, 16))
     centre[0, 0] = centre[1, 1] = 1
-    found = centre[(random.random(count) < share).astype(int)] + random.normal(0, 0.1, (count, 32))
+    found = centre[(random.random(count) < share).astype(int)] + random.normal(0, 0.1, (count, 16))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
@@ -56,9 +56,9 @@ TESTS: list[tuple[Test, Draw, Draw]] = [
 @pytest.mark.parametrize(("test", "law", "other"), TESTS, ids=lambda each: getattr(each, "__name__", ""))
 def test_one_law_is_taken_for_two_as_rarely_as_said_and_two_are_told_apart(test: Test, law: Draw, other: Draw) -> None:
     random = np.random.default_rng(0)
-    chances = [test(law(random, 60), law(random, 80), seed).chance for seed in range(40)]
-    assert sum(chance <= 0.05 for chance in chances) <= 6
-    assert np.mean(chances) == pytest.approx(0.5, abs=0.15)
+    chances = [test(law(random, 60), law(random, 80), seed).chance for seed in range(30)]
+    assert sum(chance <= 0.05 for chance in chances) <= 5
+    assert np.mean(chances) == pytest.approx(0.5, abs=0.2)
     assert all(test(law(random, 100), other(random, 100), seed).chance <= 0.01 for seed in range(3))
 
 

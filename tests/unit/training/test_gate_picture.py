@@ -57,19 +57,30 @@ def test_no_frames_at_all_and_scores_that_are_no_numbers_are_drawn_too() -> None
 
 
 @pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
-@pytest.mark.parametrize("name", ["$\\frac{1}{0}$", "<script>alert(1)</script>", "\x1b[2J\u202e", "x" * 500, "カメラ"])
-def test_hostile_names_neither_break_the_picture_nor_act_in_it(name: str) -> None:
-    svg = drawn(frames(name, name))
+def test_hostile_names_neither_break_the_picture_nor_act_in_it() -> None:
+    names = ("$\\frac{1}{0}$", "<script>alert(1)</script>", "\x1b[2J\u202e", "x" * 500, "カメラ")
+    shown = [
+        replace(
+            f,
+            frame_id=f"{n}-{f.frame_id}",
+            camera_id=name,
+            defect_type=f.defect_type and name,
+            persons=f.persons and (name,),
+        )
+        for n, name in enumerate(names)
+        for f in frames()
+    ]
+    svg = drawn(shown)
     assert "<script>" not in svg
     assert "\x1b" not in svg
-    made = evidence(frames(name, name))
+    made = evidence(shown)
     assert draw_gate(decide(made, LIMITS, 0), made).startswith(b"\x89PNG")
 
 
-def test_hundreds_of_cameras_still_fit_and_the_worst_are_shown() -> None:
-    many = [replace(f, frame_id=f"{f.frame_id}-{n}", camera_id=f"cam{n}") for n in range(60) for f in frames()]
-    lost = [replace(f, candidate_alarm=False) if f.camera_id == "cam59" else f for f in many]
+def test_dozens_of_cameras_still_fit_and_the_worst_are_shown() -> None:
+    many = [replace(f, frame_id=f"{f.frame_id}-{n}", camera_id=f"cam{n}") for n in range(30) for f in frames()]
+    lost = [replace(f, candidate_alarm=False) if f.camera_id == "cam29" else f for f in many]
     svg = drawn([*lost, *(replace(f, frame_id=f"x{f.frame_id}", current_alarm=f.anomalous, candidate_alarm=False)
-                          for f in lost if f.camera_id == "cam59")])  # fmt: skip
-    assert "cam59, anomalous" in svg
+                          for f in lost if f.camera_id == "cam29")])  # fmt: skip
+    assert "cam29, anomalous" in svg
     assert "best of these not shown" in svg
