@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inspector.adapters.redis.trainer_lock import Busy, KeptLease, TrainerLock
 from inspector.apps.trainer import engines
-from inspector.apps.trainer.job import Begun
+from inspector.apps.trainer.job import Begun, TunedNote
 from inspector.apps.trainer.one_run import OneRun
 from inspector.apps.trainer.world import Serving, World, inputs_of, last_run
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
@@ -48,10 +48,11 @@ class Attempts:
             ServiceUnavailableError: Kafka, Redis or the samples are away.
             InspectorError: weights for another model, or something else that a person has to mend.
         """
-        waiting = self._waits_for(self.world.serving())
-        if waiting is not None:
+        serving, begun = self.world.serving(), open_run(self._work)
+        waiting = self._waits_for(serving)
+        if waiting is not None and not (begun is not None and _is_out(begun, serving)):
             return waiting
-        if open_run(self._work) is None:
+        if begun is None:
             found = self._due(self.world.book(), now_at_once)
             if not found.run:
                 return NothingToDo(found.reason)
@@ -63,8 +64,8 @@ class Attempts:
             folder = self._begun(now_at_once)
             if isinstance(folder, NothingToDo):
                 return folder
-            begun = Begun(datetime.now(UTC), holder, lease.token)
-            run = OneRun(self.settings, self.world, folder, held, begun, stop=self.stop, tell=self.tell)
+            now = Begun(datetime.now(UTC), holder, lease.token)
+            run = OneRun(self.settings, self.world, folder, held, now, stop=self.stop, tell=self.tell)
             return run.to_its_end()
 
     @property
@@ -125,6 +126,14 @@ class Attempts:
             set_aside=() if last is None else last.set_aside,
         )
         return gather(book, world.samples, wanted, images)
+
+
+def _is_out(folder: RunFolder, serving: Serving) -> bool:
+    """Tell whether a run's candidate is already on trial or serves: it was killed before it could say so."""
+    if serving.rollout is None or not folder.has("tuned"):
+        return False
+    version = folder.read("tuned", TunedNote).version
+    return version in (serving.rollout.candidate_version, serving.rollout.stable_version)
 
 
 def _recipe(settings: Settings, serving: Serving) -> Recipe:

@@ -126,8 +126,11 @@ class OneRun:
         companions = self._folder.read("companions", CompanionsNote).made
         for each in companions:
             self._world.artefacts.put(self._folder.artefact(each.version).read_bytes())
-        # Asked again, and the lock last of all: whoever took it meanwhile has begun from these weights too.
-        _check_parent(self._folder.inputs.parent_version, self._world.serving().version)
+        # Asked again, and the lock last of all: whoever took it meanwhile has begun from these weights too. A candidate
+        # that serves by now was published by a process that died before it could say so.
+        serving = self._world.serving().version
+        if serving != self._folder.read("tuned", TunedNote).version:
+            _check_parent(self._folder.inputs.parent_version, serving)
         self._held.confirm()
         return self._world.publish(self._folder.candidate, to_json(decision), companions)
 

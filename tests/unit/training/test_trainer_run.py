@@ -300,6 +300,7 @@ def test_nothing_is_done_without_a_reason_or_while_another_has_a_say(tmp_path: P
 def test_it_runs_after_so_many_new_corrections(tmp_path: Path) -> None:
     world = outside(tmp_path, after_corrections=3)
     finished(world.attempt(now_at_once=False))  # there was no run before
+    world.end_trial()
     for number in range(3):
         assert f"{number} of 3 new corrections" in _reason(world.attempt(now_at_once=False))
         put(world.samples, f"d{number}", 2000 + number, SampleKind.FEEDBACK)

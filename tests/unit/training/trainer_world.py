@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refresh_kit import NOW, MemorySamples, missed, put
@@ -17,7 +17,7 @@ from inspector.apps.trainer.attempt import Attempts, NothingToDo
 from inspector.apps.trainer.world import Serving, World, runs
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import ServiceUnavailableError
-from inspector.domain.release import Companion, WeightsRelease
+from inspector.domain.release import Companion, Rollout, RolloutStage, WeightsRelease
 from inspector.domain.sample import SampleKind
 from inspector.domain.trainer_run import TrainerRun
 from inspector.pipeline.feedback_book import FeedbackBook
@@ -136,7 +136,15 @@ class Outside:
             gate_report_version=self.artefacts.put(report),
         )
         self.published[manifest.version] = made
+        trial = Rollout(
+            1, self._serving().version, made.weights_version, RolloutStage.SHADOW, 0.0, False, None, "t1", "-", NOW
+        )
+        self.serving = replace(self._serving(), rollout=trial)
         return made
+
+    def end_trial(self) -> None:
+        """Take the candidate off."""
+        self.serving = replace(self._serving(), rollout=None)
 
 
 def outside(tmp_path: Path, **trainer: object) -> Outside:
