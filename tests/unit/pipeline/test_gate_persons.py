@@ -80,6 +80,19 @@ def test_two_who_differ_with_nobody_to_tell_who_is_right_are_both_set_aside() ->
     assert {f.person: f.set_aside for f in judge_persons(verdicts, truth, LIMITS)} == {"anna": False, "mallory": True}
 
 
+def test_of_many_people_one_who_is_unlucky_is_not_named_for_it() -> None:
+    """Five of thirteen: a chance of 0.65 % for one honest person, and of one in fifty for any of three."""
+    truth = dict.fromkeys((f"frame-{i}" for i in range(13)), (True, None))
+
+    def said(person: str, wrong: int) -> list[PersonVerdict]:
+        return [PersonVerdict(person, frame_id, i >= wrong) for i, frame_id in enumerate(truth)]
+
+    (alone,) = judge_persons(said("anna", 5), truth, LIMITS)
+    among = judge_persons([*said("anna", 5), *said("ben", 0), *said("chloe", 0)], truth, LIMITS)
+    assert alone.set_aside
+    assert not any(figure.set_aside for figure in among)
+
+
 def test_types_differ_only_where_both_are_known_and_case_is_no_difference() -> None:
     truth = {"a": (True, "scratch"), "b": (True, "scratch"), "c": (True, "scratch"), "d": (False, None)}
     said = [("a", True, "Scratch"), ("b", True, "dent"), ("c", True, None), ("d", False, None)]
