@@ -43,11 +43,25 @@ def result(
     frame_id: str, offset: int = 0, camera_id: str = "cam1", score: float = 0.1, **changes: Any
 ) -> InspectionResult:
     """The result of a frame, anomalous from a score of 0.5 on."""
+    captured_at = T0 + timedelta(seconds=offset)
     made = InspectionResult(
-        frame_id, camera_id, "line-1", "plate", T0 + timedelta(seconds=offset), T0 + timedelta(seconds=offset + 1), score,
-        PredLabel.ANOMALOUS if score >= 0.5 else PredLabel.NORMAL, 0.5, ScoreMode.BANK, "ab" * 32, "m",
-        FrameSource("inspection.frames", 0, offset), {}, 64, 48,
-    )  # fmt: skip
+        frame_id=frame_id,
+        camera_id=camera_id,
+        line_id="line-1",
+        product="plate",
+        captured_at=captured_at,
+        inspected_at=captured_at + timedelta(seconds=1),
+        anomaly_score=score,
+        pred_label=PredLabel.ANOMALOUS if score >= 0.5 else PredLabel.NORMAL,
+        image_threshold=0.5,
+        mode=ScoreMode.BANK,
+        weights_version="ab" * 32,
+        model="m",
+        source=FrameSource("inspection.frames", 0, offset),
+        timings_ms={},
+        width_px=64,
+        height_px=48,
+    )
     return replace(made, **changes)
 
 

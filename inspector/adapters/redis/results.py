@@ -74,7 +74,7 @@ class RedisResults:
     def now(self) -> datetime:
         """Return the time by Redis's clock, the one that everybody who uses it shares (UTC)."""
         with translated(self._client):
-            seconds, microseconds = cast(tuple[int, int], self._client.time())
+            seconds, microseconds = self._client.time()
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
     def overlay(self, frame_id: str) -> bytes | None:
