@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +15,19 @@ from inspector.adapters.kafka.record_at import RecordReader
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.frame import FrameSource
 
-pytestmark = pytest.mark.services
+# kafka-python leaves the socket of a refused connection to the garbage collector.
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 MAX_BYTES = 4 * 2**20
+
+
+@pytest.fixture(autouse=True)
+def refused_sockets_are_collected_here() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture
