@@ -23,14 +23,14 @@ class Timing:
     recovery_s: float | None
 
 
-def timing(outcomes: Iterable[LogRecord], healed_at_s: Sequence[float]) -> Timing:
+def timing(alerts: Iterable[LogRecord], healed_at_s: Sequence[float]) -> Timing:
     """Measure pauses and recoveries.
 
     A record's time is when its committed transaction sent it. About one frame in four makes an alert, so both figures
     come out a little too long, by what a partition takes to see its next anomalous frame.
     """
     moments: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for record in outcomes:
+    for record in alerts:
         moments[record.source.topic, record.source.partition].append(record.timestamp_ms / 1000)
     series = [sorted(times) for times in moments.values()]
     pauses = [later - earlier for times in series for earlier, later in pairwise(times)]
