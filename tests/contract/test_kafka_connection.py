@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.net.inet import KafkaNetSocket
 from log_worlds import KafkaWorld
 
-from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
+from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translated_errors
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 
 
@@ -32,6 +33,22 @@ def test_tls_files_do_not_matter_without_tls() -> None:
 def test_a_broken_socket_is_a_service_that_is_away(error: OSError) -> None:
     with pytest.raises(ServiceUnavailableError), translated_errors(KafkaConnection("127.0.0.1:9")):
         raise error
+
+
+def test_attempts_to_connect_that_fail_leave_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make = KafkaNetSocket.socket
+
+    def noting(*arguments: Any) -> Any:
+        made.append(make(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(KafkaNetSocket, "socket", noting)
+    away = KafkaConnection("127.0.0.1:9")
+    with pytest.raises(ServiceUnavailableError), translated_errors(away), admin_client(away, 0.5):
+        pass
+    assert made
+    assert [sock for sock in made if sock.fileno() != -1] == []
 
 
 @pytest.mark.services

@@ -8,10 +8,11 @@ from typing import Any
 from kafka import errors
 from kafka.net.compat import KafkaNetClient
 
-from inspector.adapters.kafka.last_words import close_failed_handshakes, hear_last_words
+from inspector.adapters.kafka.last_words import close_failed_connects, close_failed_handshakes, hear_last_words
 
 hear_last_words()
 close_failed_handshakes()
+close_failed_connects()
 
 _REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 _TIMEOUTS = (errors.KafkaTimeoutError, errors.RequestTimedOutError)
