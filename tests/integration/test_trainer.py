@@ -12,7 +12,7 @@ from trainer_line import CORRECTED, TrainerLine, trainer_line
 
 import inspector
 from inspector.adapters.redis.connection import connect
-from inspector.adapters.redis.trainer_lock import Lease, TrainerLock
+from inspector.adapters.redis.trainer_lock import KeptLease, Lease, TrainerLock
 from inspector.apps import wiring
 from inspector.domain.release import RolloutStage
 from inspector.settings import load
@@ -46,8 +46,11 @@ def test_corrections_become_a_candidate_in_shadow_and_then_there_is_nothing_to_d
 def test_it_waits_for_another_and_ends_well(line: TrainerLine) -> None:
     client = connect(line.line.redis_url)
     lock = TrainerLock(client, life_s=60)
-    assert isinstance(lock.take("another"), Lease)
-    assert "another is at work" in line.once()["nothing_to_do"]
+    lease = lock.take("another")
+    assert isinstance(lease, Lease)
+    with KeptLease(lock, lease) as held:  # alive, however long the command takes to come to the lock
+        assert "another is at work" in line.once()["nothing_to_do"]
+        held.confirm()
     assert line.weights().rollout is None
     client.close()
 
