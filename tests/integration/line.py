@@ -196,5 +196,7 @@ def running_line(services: Services, directory: Path, prefix: str, **settings: A
         for process in line.processes:
             process.kill()
             process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
         client.flushdb()
         client.close()
