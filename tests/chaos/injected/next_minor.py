@@ -10,7 +10,7 @@ from typing import Any
 from patching import replace
 
 from inspector.adapters.redis import result_store
-from inspector.pipeline import alert_record, dead_letter
+from inspector.pipeline import alert_record, cloud_event, dead_letter
 from inspector.pipeline.ports import OutRecord
 
 MINOR = ".1"
@@ -18,7 +18,7 @@ MINOR = ".1"
 
 def plant() -> None:
     replace(result_store, "to_json", _with_more(result_store.to_json))
-    replace(alert_record, "to_json", _with_more(alert_record.to_json))
+    replace(cloud_event, "to_json", _with_more(cloud_event.to_json))
     replace(alert_record, "encode", _next_event(alert_record.encode))
     replace(dead_letter, "DEAD_LETTER_SCHEMA", dead_letter.DEAD_LETTER_SCHEMA + MINOR)
     replace(dead_letter, "encode", _next_letter(dead_letter.encode))
