@@ -52,7 +52,7 @@ def kept_results(settings: Settings, store: Results, camera_id: str, now: dateti
     kept = settings.retention
     results = store.last(camera_id, min(_MOST_RESULTS, kept.good_per_camera + kept.defect_per_camera))[::-1]
     if not results:
-        _check_name(settings, store, camera_id)
+        require_known_camera(settings, store, camera_id)
     since = now - timedelta(hours=min(kept.good_hours, kept.defect_hours))
     limits = {PredLabel.NORMAL: kept.good_per_camera, PredLabel.ANOMALOUS: kept.defect_per_camera}
     for label, limit in limits.items():
@@ -64,7 +64,12 @@ def kept_results(settings: Settings, store: Results, camera_id: str, now: dateti
     return KeptResults(results, since)
 
 
-def _check_name(settings: Settings, store: Results, camera_id: str) -> None:
+def require_known_camera(settings: Settings, store: Results, camera_id: str) -> None:
+    """Refuse a camera without results whose name is more likely a wrong one.
+
+    Raises:
+        BadInputError: other cameras have results, and neither they nor the settings name this one.
+    """
     known = store.cameras()
     if known and camera_id not in known and camera_id not in settings.domain_cameras():
         raise BadInputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from inspector.adapters.redis.results import RedisResults
 from inspector.apps import console, wiring
 from inspector.apps.file_names import OutputNames
+from inspector.apps.kept_results import require_known_camera
 from inspector.apps.words import regions_cell
 from inspector.domain.errors import BadInputError
 from inspector.domain.result import InspectionResult
@@ -49,14 +50,7 @@ def run(
 
 
 def _say_why_none(settings: Settings, store: RedisResults, camera_id: str, defects_only: bool) -> None:
-    known = store.cameras()
-    # Among cameras that have results, or are listed in the settings, another name is more likely a wrong one.
-    if known and camera_id not in known and camera_id not in settings.domain_cameras():
-        raise BadInputError(
-            "a camera with results",
-            f"{camera_id!r}; there are {', '.join(sorted(known))}",
-            "check the name with `inspector cameras`, and that an inspector runs",
-        )
+    require_known_camera(settings, store, camera_id)
     if defects_only and (good := store.counts(camera_id).good):
         console.remark(f"no anomalous results of camera {camera_id} among those kept; good ones: {good}")
         return

@@ -9,8 +9,9 @@ from types import FrameType
 
 import uvicorn
 
-from inspector.apps import console, wiring
+from inspector.apps import console
 from inspector.apps.feedback_desk import FeedbackDesk
+from inspector.apps.web_access import web_access
 from inspector.domain.errors import BadInputError
 from inspector.settings import Settings
 from inspector.web.app import create_app
@@ -36,7 +37,7 @@ def run(settings: Settings) -> None:
         BadInputError: the address cannot be taken, or ``serve.*`` would let in who should not be.
         InspectorError: Redis cannot be used.
     """
-    access = wiring.web_access(settings)
+    access = web_access(settings)
     listens_at = settings.serve.host, settings.serve.port
     with closing(_bound(*listens_at)) as listening, closing(FeedbackDesk(settings)) as desk:
         config = uvicorn.Config(

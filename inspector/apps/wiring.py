@@ -5,7 +5,6 @@ Each function imports what it makes: a command that reads Redis should not wait 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from inspector.settings.sections import KafkaSecurity
     from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
-    from inspector.web.guard import WebAccess
 
 UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
 
@@ -48,8 +46,6 @@ UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean 
 _SPOOL_FULL_WAIT_S = 1.0
 _HOUR_MS = 3_600_000
 _HOUR_S = 3_600
-_MIN_TOKEN_CHARS = 16
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  looked for, not bound to
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
@@ -68,7 +64,7 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
         security_protocol=security.protocol,
         sasl_mechanism=security.sasl_mechanism if sasl else None,
         sasl_username=security.username if sasl else None,
-        sasl_password=_secret(security.password, security.password_file, "kafka.security.password_file")
+        sasl_password=secret_of(security.password, security.password_file, "kafka.security.password_file")
         if sasl
         else None,
         ssl_cafile=_text(security.ca_file),
@@ -149,7 +145,7 @@ def redis_access(settings: Settings) -> RedisAccess:
     redis = settings.redis
     return RedisAccess(
         username=redis.username,
-        password=_secret(redis.password, redis.password_file, "redis.password_file"),
+        password=secret_of(redis.password, redis.password_file, "redis.password_file"),
         ca_file=_text(redis.ca_file),
         cert_file=_text(redis.cert_file),
         key_file=_text(redis.key_file),
@@ -226,7 +222,7 @@ def sample_store(settings: Settings) -> ObjectSampleStore:
 
     kept = settings.samples
     if kept.in_s3:
-        secret = _secret(kept.secret_access_key, kept.secret_access_key_file, "samples.secret_access_key_file")
+        secret = secret_of(kept.secret_access_key, kept.secret_access_key_file, "samples.secret_access_key_file")
         access = S3Access(kept.endpoint, kept.region, kept.access_key_id, secret, kept.ca_file, kept.timeout_s)
         objects = in_s3(kept.place, access)
     else:
@@ -248,54 +244,6 @@ def sample_limits(settings: Settings) -> SampleLimits:
     )
 
 
-def web_access(settings: Settings) -> WebAccess:
-    """Return who may use the HTTP API.
-
-    Raises:
-        BadInputError: others could reach it and there is no token, or no name by which they do; or the token's file
-            cannot be read.
-    """
-    from inspector.web.guard import WebAccess
-
-    serve = settings.serve
-    token = _secret(serve.token, serve.token_file, "serve.token_file")
-    if token is not None and (len(token) < _MIN_TOKEN_CHARS or not token.isascii() or not token.isprintable()):
-        raise BadInputError(
-            f"a token of at least {_MIN_TOKEN_CHARS} printable ASCII characters",
-            f"one of {len(token)} characters",
-            "write another to serve.token_file, as `openssl rand -hex 24` makes it",
-        )
-    local = _is_loopback(serve.host)
-    if not local and token is None:
-        raise BadInputError(
-            "a token where others can reach the service",
-            f"serve.host {serve.host} and none",
-            "set serve.token_file, or serve.host to 127.0.0.1",
-        )
-    everywhere = serve.host in _EVERYWHERE
-    if everywhere and not serve.allowed_hosts:
-        raise BadInputError(
-            "the names by which the service is reached",
-            f"serve.host {serve.host} and no serve.allowed_hosts",
-            "name them in serve.allowed_hosts, as in [inspector.plant.example]",
-        )
-    own = set() if everywhere else {f"[{serve.host}]" if ":" in serve.host else serve.host.lower()}
-    loopback = {"127.0.0.1", "localhost", "[::1]"} if local or everywhere else set()
-    return WebAccess(
-        hosts=frozenset({*serve.allowed_hosts, *own, *loopback}),
-        origins=frozenset(serve.allowed_origins),
-        token=token,
-        max_body_bytes=serve.max_body_bytes,
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def rollout_store(settings: Settings) -> RedisRolloutStore:
     """Return what inspectors tell of weights on trial. Raises as ``redis_client``."""
     from inspector.adapters.redis.rollout_store import RedisRolloutStore
@@ -314,7 +262,7 @@ def vision_language_model(settings: Settings) -> VisionLanguageModel | None:
         return None
     from inspector.adapters.vision_language import Endpoint, VisionLanguageModel
 
-    key = _secret(explain.api_key, explain.api_key_file, "explain.api_key_file")
+    key = secret_of(explain.api_key, explain.api_key_file, "explain.api_key_file")
     endpoint = Endpoint(explain.url, explain.model, key, explain.ca_file, explain.timeout_s, explain.max_tokens)
     return VisionLanguageModel(endpoint)
 
@@ -476,7 +424,12 @@ def _check_device(device: str) -> None:
         raise BadInputError("model.device to be one that computes", repr(device), "set it to cpu or cuda")
 
 
-def _secret(value: SecretStr | None, file: Path | None, setting: str) -> str | None:
+def secret_of(value: SecretStr | None, file: Path | None, setting: str) -> str | None:
+    """Return a secret from its setting, or from the file that the settings name for it.
+
+    Raises:
+        BadInputError: the file cannot be read or is empty; ``setting`` is what names it.
+    """
     if file is None:
         return None if value is None else value.get_secret_value()
     try:

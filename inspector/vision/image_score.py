@@ -56,7 +56,7 @@ def zero_shot_score(
     area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
     inspected = anomaly_map[area]
     if scoring.image_score == "mean":
-        return _top_mean(inspected, 1.0)
+        return float(inspected.mean(dtype=np.float64)) if inspected.size else 0.0
     cls = cls_probability if whole else min(cls_probability, float(inspected.max(initial=0.0)))
     return cls if scoring.image_score == "cls" else (cls + _top_mean(inspected, scoring.fused_top_fraction)) / 2
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from inspector.adapters.kafka import compacted_feed
+from inspector.adapters.kafka import compacted_feed, small_records
 from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.topics import TopicPlan, create_topics
 from inspector.adapters.kafka.weights_feed import (
@@ -85,7 +85,9 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
             topic,
             record,  # type: ignore[arg-type]
         ),
-        lambda key, value: compacted_feed.publish(connection, topic, key.decode(), value),
+        lambda key, value: small_records.publish(
+            connection, topic, key.decode(), value, max_record_bytes=compacted_feed.MAX_RECORD_BYTES
+        ),
     )
     for feed in opened:
         feed.close()

@@ -1,4 +1,4 @@
-"""A compacted topic of small records: its live records first, then what arrives; and how one is written."""
+"""A compacted topic of small records: its live records first, then what arrives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
 from inspector.adapters.kafka.reading import SpentConsumerError, reading
 from inspector.adapters.kafka.reconnect import Reconnect
+from inspector.adapters.kafka.small_records import BadRecord, log_bad_record
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.pipeline.ports import LogRecord
@@ -19,16 +20,13 @@ from inspector.pipeline.ports import LogRecord
 _log = logging.getLogger(__name__)
 
 # Such a record is a few hundred bytes, or a few thousand with many companions; artefacts live in the store.
-_MAX_RECORD_BYTES = 512 * 1024
+MAX_RECORD_BYTES = 512 * 1024
 _CATCH_UP_TIMEOUT_S = 30.0
-_ACK_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
 # Above the catch-up with its look-ups at their slowest: what takes longer will not end.
 _POLL_LIMIT_S = 90.0
 
 T = TypeVar("T", bound=Keyed)
-
-BadRecord = Callable[[LogRecord, BadInputError], None]
 
 
 class CompactedFeed(Generic[T]):
@@ -48,7 +46,7 @@ class CompactedFeed(Generic[T]):
         connection: KafkaConnection,
         topic: str,
         decode: Callable[[LogRecord], T],
-        on_bad_record: BadRecord,
+        on_bad_record: BadRecord = log_bad_record,
         on_watchdog: Callable[[], None] = exit_process,
     ) -> None:
         self._connection = connection
@@ -94,7 +92,7 @@ class CompactedFeed(Generic[T]):
     def _connect(self) -> None:
         try:
             with translated_errors(self._connection, self._topic):
-                self._consumer = clients.lone_consumer(self._connection, max_record_bytes=_MAX_RECORD_BYTES)
+                self._consumer = clients.lone_consumer(self._connection, max_record_bytes=MAX_RECORD_BYTES)
                 self._partitions = partitions.assign_all(self._consumer, self._topic, self._connection)
                 partitions.seek_to_beginning(self._consumer, self._partitions)
         except BaseException:
@@ -146,26 +144,3 @@ class CompactedFeed(Generic[T]):
             except BadInputError as error:
                 self._on_bad_record(record, error)
         return decoded
-
-
-def publish(connection: KafkaConnection, topic: str, key: str, value: bytes) -> None:
-    """Publish a record and wait until the brokers have it.
-
-    Raises:
-        ServiceUnavailableError: they did not confirm it within 10 s.
-        CredentialsError: they refuse us.
-        BadInputError: there is no such topic.
-    """
-    with translated_errors(connection, topic):
-        producer = clients.idempotent_producer(
-            connection,
-            max_record_bytes=_MAX_RECORD_BYTES,
-            delivery_timeout_ms=int(_ACK_TIMEOUT_S * 1000),
-            max_block_ms=int(_ACK_TIMEOUT_S * 1000),
-        )
-        try:
-            clients.require_writable(producer, topic, connection)
-            sent = producer.send(topic, key=key.encode(), value=value)
-            sent.get(timeout=_ACK_TIMEOUT_S)
-        finally:
-            clients.close_producer(producer, _CLOSE_TIMEOUT_S)

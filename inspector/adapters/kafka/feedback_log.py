@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from inspector.adapters.kafka import clients
-from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
+from inspector.adapters.kafka.connection import KafkaConnection
 from inspector.adapters.kafka.readers import read_committed
+from inspector.adapters.kafka.small_records import BadRecord, log_bad_record, publish
 from inspector.domain.errors import BadInputError
 from inspector.domain.feedback import Feedback
 from inspector.domain.records import from_json, to_json
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import LogRecord
 
-_log = logging.getLogger(__name__)
-
 # A note and a hundred boxes are a few kilobytes; masks themselves live in the store.
 MAX_RECORD_BYTES = 64 * 1024
-_ACK_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 2.0
 # What clocks of a plant that keeps time differ by at most, generously.
 CLOCK_SKEW = timedelta(minutes=1)
-
-BadRecord = Callable[[LogRecord, BadInputError], None]
-
-
-def log_bad_record(record: LogRecord, error: BadInputError) -> None:
-    """Report a record of the feedback topic that is no feedback."""
-    _log.warning("skipped %s on the feedback topic: %s", record.source, error)
 
 
 def publish_feedback(connection: KafkaConnection, topic: str, feedback: Feedback) -> None:
     """Append one piece of feedback and wait until the brokers have it; saying it again changes nothing.
 
-    Raises:
-        ServiceUnavailableError: they did not confirm it within 10 s; it may be there nevertheless.
-        CredentialsError: they refuse us.
-        BadInputError: there is no such topic.
+    Raises as ``small_records.publish``.
     """
-    with translated_errors(connection, topic):
-        producer = clients.idempotent_producer(
-            connection,
-            max_record_bytes=MAX_RECORD_BYTES,
-            delivery_timeout_ms=int(_ACK_TIMEOUT_S * 1000),
-            max_block_ms=int(_ACK_TIMEOUT_S * 1000),
-        )
-        try:
-            clients.require_writable(producer, topic, connection)
-            sent = producer.send(topic, key=feedback.frame_id.encode(), value=to_json(feedback))
-            sent.get(timeout=_ACK_TIMEOUT_S)
-        finally:
-            clients.close_producer(producer, _CLOSE_TIMEOUT_S)
+    publish(connection, topic, feedback.frame_id, to_json(feedback), max_record_bytes=MAX_RECORD_BYTES)
 
 
 def read_feedback(

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from inspector.adapters.announcements import decode_weights_record
-from inspector.adapters.kafka.compacted_feed import BadRecord, CompactedFeed, publish
+from inspector.adapters.kafka.compacted_feed import MAX_RECORD_BYTES, CompactedFeed
 from inspector.adapters.kafka.connection import KafkaConnection
+from inspector.adapters.kafka.small_records import BadRecord, log_bad_record, publish
 from inspector.adapters.kafka.watchdog import exit_process
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.records import to_json
 from inspector.domain.release import Rollout, WeightsRelease
-from inspector.pipeline.ports import LogRecord
-
-_log = logging.getLogger(__name__)
 
 # Two people at two terminals; a third turn would be a quarrel.
 _MOST_TURNS = 5
 _READ_BACK_S = 10.0
 _LOOK_AGAIN_S = 0.02
-
-
-def log_bad_record(record: LogRecord, error: BadInputError) -> None:
-    """Report a record of the topic of weights that is none of ours."""
-    _log.warning("skipped %s on the topic of weights: %s", record.source, error)
 
 
 class KafkaWeightsFeed(CompactedFeed[WeightsRelease | Rollout]):
@@ -61,12 +53,12 @@ def read_weights(connection: KafkaConnection, topic: str) -> PublishedWeights:
 
 def announce_release(connection: KafkaConnection, topic: str, release: WeightsRelease) -> None:
     """Publish a release and wait until the brokers have it. Raises as ``publish``."""
-    publish(connection, topic, release.key, to_json(release))
+    publish(connection, topic, release.key, to_json(release), max_record_bytes=MAX_RECORD_BYTES)
 
 
 def announce_rollout(connection: KafkaConnection, topic: str, rollout: Rollout) -> None:
     """Publish a rollout as it is, whatever stands there; see ``change_rollout``. Raises as ``publish``."""
-    publish(connection, topic, rollout.key, to_json(rollout))
+    publish(connection, topic, rollout.key, to_json(rollout), max_record_bytes=MAX_RECORD_BYTES)
 
 
 def change_rollout(connection: KafkaConnection, topic: str, change: Callable[[PublishedWeights], Rollout]) -> Rollout:
