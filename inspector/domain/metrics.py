@@ -125,7 +125,7 @@ METRICS: tuple[Metric, ...] = (
         "inspector_stage_seconds",
         _H,
         "seconds",
-        "Time in each stage: of a frame, but store and commit of a batch. What a batch shares is divided by its frames.",
+        "Time in each stage, of a frame; store and commit, of a batch. Scoring is shared out over a batch's frames.",
         ("stage",),
         _STAGE_S,
     ),
