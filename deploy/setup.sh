@@ -65,8 +65,7 @@ find_python() {
 }
 
 install_system_packages() {
-  local -a missing=()
-  local had_redis=yes
+  local -a missing=() servers=() # servers: whose packages would start one with the machine from now on
   if ! "$1" -c 'import ensurepip' 2>/dev/null && ! [[ -x .venv/bin/pip ]]; then
     missing+=("$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
   fi
@@ -74,11 +73,13 @@ install_system_packages() {
     (($(java_version) >= JAVA_AT_LEAST)) || missing+=(JAVA)
     # Maven only fetches the jars, which then stay.
     [[ -d .cache/kafka-4.3.0/lib ]] || command -v mvn >/dev/null || missing+=(maven)
-    command -v redis-server >/dev/null || { missing+=(redis-server) had_redis=no; }
+    command -v redis-server >/dev/null || { missing+=(redis-server) servers+=(redis-server); }
   fi
   local program
   for program in "${@:2}"; do
-    command -v "$program" >/dev/null || missing+=("$program")
+    command -v "$program" >/dev/null && continue
+    missing+=("$program")
+    [[ $program == prometheus* ]] && servers+=("$program")
   done
   ((${#missing[@]})) || return 0
 
@@ -95,9 +96,10 @@ install_system_packages() {
   done
   step "installing ${packages[*]}" without_starting_services "${as_root[@]}" \
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${packages[@]}"
-  if [[ $had_redis == no ]]; then
-    step "leaving the package's own Redis service off" service_off "${as_root[@]}"
-  fi
+  local server
+  for server in "${servers[@]}"; do
+    step "leaving the package's own $server service off" service_off "$server" "${as_root[@]}"
+  done
   if [[ -z ${KAFKA_BOOTSTRAP:-} || -z ${REDIS_URL:-} ]] && (($(java_version) < JAVA_AT_LEAST)); then
     fail "expected Java $JAVA_AT_LEAST or newer, but $(command -v java) is $(java_version); put the newer one first on PATH"
   fi
@@ -130,11 +132,12 @@ without_starting_services() {
   return "$status"
 }
 
+# service_off SERVICE WORDS-THAT-MAKE-ROOT...
 service_off() {
   if command -v systemctl >/dev/null; then
-    "$@" systemctl disable redis-server
+    "${@:2}" systemctl disable "$1"
   elif command -v update-rc.d >/dev/null; then
-    "$@" update-rc.d redis-server disable
+    "${@:2}" update-rc.d "$1" disable
   fi
 }
 
