@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inspector.apps import console, wiring
+from inspector.apps.known_weights import KnownWeights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.report import DefectReport
@@ -76,20 +77,21 @@ def run(settings: Settings, request: Request) -> None:
     store = wiring.results(settings)
     cameras = _cameras(store, request.camera_ids)
     with console.status("loading the model"):
-        weights, manifest = wiring.prompt_weights(settings)
+        versions = KnownWeights(settings)
     skipped: Counter[str] = Counter()
-    stored = list(_stored(store, cameras, request, manifest, skipped))
+    stored: list[_Stored] = []
     hits: list[_Hit] = []
-    if stored:
-        wanted = _encoded(settings, weights, manifest, text)
-        fitting = [item for item in stored if item.regions.values.shape[1] == len(wanted)]
-        skipped["with damaged regions"] += len(stored) - len(fitting)
-        stored = fitting
-        hits = _hits(settings, wanted, stored)
+    for version, items in _by_version(_stored(store, cameras, request, versions, skipped)).items():
+        wanted = _encoded(settings, versions, version, text)
+        fitting = [item for item in items if item.regions.values.shape[1] == len(wanted)]
+        skipped["with damaged regions"] += len(items) - len(fitting)
+        stored += fitting
+        hits += _hits(settings, wanted, fitting)
+    hits.sort(key=lambda hit: (-hit.similarity, hit.result.frame_id, hit.place))
     skipped = +skipped  # none of a kind is no kind
-    _remarks(manifest, skipped)
+    _remarks(versions, skipped)
     if request.as_json:
-        console.print_json(_as_json(text, manifest, stored, hits[: request.top], skipped))
+        console.print_json(_as_json(text, versions.own, stored, hits[: request.top], skipped))
     else:
         _print(hits[: request.top], len(hits))
 
@@ -106,7 +108,7 @@ def _cameras(store: RedisResults, asked: Sequence[str]) -> list[str]:
 
 
 def _stored(
-    store: RedisResults, cameras: Sequence[str], request: Request, manifest: WeightsManifest, skipped: Counter[str]
+    store: RedisResults, cameras: Sequence[str], request: Request, versions: KnownWeights, skipped: Counter[str]
 ) -> Iterator[_Stored]:
     """Yield the results that compare; ``skipped`` counts the others by what keeps them from it."""
     from inspector.vision.region_embeddings import parse_regions
@@ -117,7 +119,7 @@ def _stored(
             for result in store.last(camera_id, last, defects_only=not request.with_normal):
                 if not result.defects:
                     continue
-                if result.weights_version != manifest.version:
+                if (known := versions.find(result.weights_version)) is None:
                     skipped[f"made by weights {result.weights_version[:12]}"] += 1
                     continue
                 if (data := store.regions(result.frame_id)) is None:
@@ -130,19 +132,26 @@ def _stored(
                     continue
                 # Judged anew between the two reads, or written by something else.
                 made_with = (regions.made_with.model, regions.made_with.weights_version)
-                if made_with != (manifest.model, manifest.version) or len(regions.values) != len(result.defects):
+                if made_with != (known[1].model, known[1].version) or len(regions.values) != len(result.defects):
                     skipped["whose regions are those of another verdict"] += 1
                     continue
                 yield _Stored(result, regions)
             meter.advance()
 
 
-def _encoded(settings: Settings, weights: Any, manifest: WeightsManifest, text: str) -> NDArray[np.float32]:
-    """Return what a region's product with is its similarity to ``text``, [D].
+def _by_version(stored: Iterable[_Stored]) -> Mapping[str, list[_Stored]]:
+    """Return results by the weights that made them: only those understand their regions."""
+    found: dict[str, list[_Stored]] = {}
+    for item in stored:
+        found.setdefault(item.result.weights_version, []).append(item)
+    return found
 
-    ``weights``: ``dapo.prompt_weights.PromptWeights``.
-    """
+
+def _encoded(settings: Settings, versions: KnownWeights, version: str, text: str) -> NDArray[np.float32]:
+    """Return what a region's product with is its similarity to ``text``, [D], by the weights of one known version."""
     from inspector.dapo.text import encode_vocabularies
+
+    weights, manifest = versions[version]
 
     vocabulary = Vocabulary((text,))
     with console.status("reading the text"):
@@ -154,7 +163,7 @@ def _encoded(settings: Settings, weights: Any, manifest: WeightsManifest, text: 
 
 
 def _hits(settings: Settings, wanted: NDArray[np.float32], stored: Sequence[_Stored]) -> list[_Hit]:
-    """Return every region of ``stored``, the most similar first."""
+    """Return every region of ``stored``."""
     products = settings.domain_products()
     hits = []
     for item in stored:
@@ -164,7 +173,7 @@ def _hits(settings: Settings, wanted: NDArray[np.float32], stored: Sequence[_Sto
             _Hit(float(similarity), item.result, place, defect)
             for place, (similarity, defect) in enumerate(zip(similarities, described, strict=True))
         ]
-    return sorted(hits, key=lambda hit: (-hit.similarity, hit.result.frame_id, hit.place))
+    return hits
 
 
 def _product(products: Any, result: InspectionResult) -> ProductSettings:
@@ -172,8 +181,10 @@ def _product(products: Any, result: InspectionResult) -> ProductSettings:
     return found
 
 
-def _remarks(manifest: WeightsManifest, skipped: Counter[str]) -> None:
-    if not manifest.trained:
+def _remarks(versions: KnownWeights, skipped: Counter[str]) -> None:
+    for trouble in versions.troubles:
+        console.remark(trouble, "yellow")
+    if not versions.own.trained:
         console.remark("the weights are untrained (model.weights): this ranking means nothing", "yellow")
     for what, count in sorted(skipped.items()):
         console.remark(f"{count} results {what} are not compared", "yellow")
@@ -202,12 +213,13 @@ def _where(defect: DefectReport) -> str:
 
 
 def _as_json(
-    text: str, manifest: WeightsManifest, stored: Sequence[_Stored], hits: Sequence[_Hit], skipped: Counter[str]
+    text: str, own: WeightsManifest, stored: Sequence[_Stored], hits: Sequence[_Hit], skipped: Counter[str]
 ) -> dict[str, object]:
     return {
         "text": text,
-        "weights_version": manifest.version,
-        "weights_trained": manifest.trained,
+        "weights_version": own.version,
+        "weights_trained": own.trained,
+        "weights_compared": sorted({item.result.weights_version for item in stored}),
         "results_compared": len(stored),
         "regions_compared": sum(len(item.result.defects) for item in stored),
         "results_not_compared": dict(skipped),

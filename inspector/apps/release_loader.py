@@ -69,18 +69,25 @@ class ReleaseLoader:
         from inspector.dapo.clip import model_shape
         from inspector.vision.texts_file import parse_texts
 
-        data = self._artefacts.get(release.artefact_version)
-        where = f"release {release.weights_version[:12]}"
-        weights, manifest = wiring.parse_prompt_weights(self._settings, data, where)
-        if manifest.version != release.weights_version:
-            raise BadInputError(
-                f"weights of version {release.weights_version[:12]}", manifest.version[:12], "publish them again"
-            )
+        weights, manifest = release_weights(self._settings, self._artefacts, release)
         if release.texts_version is None:
             return weights, manifest, {}
         texts = self._artefacts.get(release.texts_version)
         width = model_shape(wiring.model_spec(self._settings)).embed_dim
         return weights, manifest, parse_texts(texts, manifest.version, width)
+
+
+def release_weights(
+    settings: Settings, artefacts: ArtefactStore, release: WeightsRelease
+) -> tuple[PromptWeights, WeightsManifest]:
+    """Return a release's weights, verified. Raises BadInputError where they are not what it says they are."""
+    data = artefacts.get(release.artefact_version)
+    weights, manifest = wiring.parse_prompt_weights(settings, data, f"release {release.weights_version[:12]}")
+    if manifest.version != release.weights_version:
+        raise BadInputError(
+            f"weights of version {release.weights_version[:12]}", manifest.version[:12], "publish them again"
+        )
+    return weights, manifest
 
 
 def release_engine(

@@ -58,7 +58,10 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one batch showed of the version on trial; see ``comparison.Comparison`` and ``RolloutGuard``."""
+    """What one batch showed of the version on trial; see ``comparison.Comparison`` and ``RolloutGuard``.
+
+    ``failure``: what it failed with, where it did.
+    """
 
     version: str
     pairs: tuple[Pair, ...] = ()
@@ -67,6 +70,7 @@ class Observation:
     failures: int = 0
     subject_s: float = 0.0
     reference_s: float = 0.0
+    failure: str = ""
 
 
 OnObserved = Callable[[Observation], None]
@@ -185,10 +189,10 @@ class EngineVersions:
         else:
             try:
                 verdicts = _checked(engine.inspect(frames))
-            except Exception:
+            except Exception as error:
                 verdicts = reference.inspect(frames)  # raises where the frames are to blame, or the machine
                 version = engine.weights_version
-                self._on_observed(Observation(version, asked=len(frames), failures=len(frames)))
+                self._on_observed(_failed(version, frames, error))
                 engine = reference
         named = [replace(verdict, weights_version=engine.weights_version) for verdict in verdicts]
         return _Part(engine, frames, named, self._clock() - started_s)
@@ -199,10 +203,10 @@ class EngineVersions:
         version = subject.weights_version
         try:
             verdicts = _checked(other.inspect(part.frames))
-        except Exception:
+        except Exception as error:
             self._budget.compared(self._clock() - started_s)
             if subject is other:
-                self._on_observed(Observation(version, asked=len(part.frames), failures=len(part.frames)))
+                self._on_observed(_failed(version, part.frames, error))
             return
         took_s = self._clock() - started_s
         self._budget.compared(took_s)
@@ -254,6 +258,11 @@ def _checked(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
         if not (math.isfinite(verdict.anomaly_score) and 0 <= verdict.anomaly_score <= 1):
             raise ValueError(f"an anomaly score of {verdict.anomaly_score}")
     return verdicts
+
+
+def _failed(version: str, frames: Sequence[DecodedFrame], error: Exception) -> Observation:
+    count = len(frames)
+    return Observation(version, asked=count, failures=count, failure=f"{type(error).__name__}: {error}")
 
 
 def _pair(frame: DecodedFrame, subject: Verdict, reference: Verdict) -> Pair:

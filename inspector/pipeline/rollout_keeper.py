@@ -84,6 +84,7 @@ class RolloutKeeper:
         self._vetoes: Mapping[str, str] = {}
         self._guard = RolloutGuard(limits.guard)
         self._guarded: Watched | None = None
+        self._told_failure = ""
         self._is_loading = False
         self._load_after_s = 0.0
         self._stopping = threading.Event()
@@ -174,6 +175,9 @@ class RolloutKeeper:
         if seen.pairs:
             self._guard.saw_times(seen.subject_s, seen.reference_s)
         self._notes.observed(seen)
+        if seen.failure and seen.failure != self._told_failure:  # once, not with every batch
+            self._told_failure = seen.failure
+            self._events.on_trouble("the version on trial failed", f"{seen.version[:12]}: {seen.failure}")
 
     def _effective(self) -> Rollout | None:
         rollout = self._rollout

@@ -28,7 +28,7 @@ class SampleSettings(Section):
     ca_file: Path | None = None
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     max_bytes: Annotated[int, Field(ge=2**20)] = 10 * 2**30
-    normals_per_camera: Annotated[int, Field(ge=0, le=10_000)] = 128
+    normals_per_camera: Annotated[int, Field(ge=0, le=10_000)] = 320
     uncertain_per_camera: Annotated[int, Field(ge=0, le=10_000)] = 32
     phash_distance: Annotated[int, Field(ge=0, le=32)] = 2
     seed: int = 0

@@ -37,7 +37,7 @@ class TrainerSettings(Section):
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     correction_repeats: Annotated[int, Field(ge=1, le=1000)] = 4
-    normals_per_camera: Annotated[int, Field(ge=1, le=10_000)] = 128
+    normals_per_camera: Annotated[int, Field(ge=1, le=10_000)] = 320
     synthetic_per_camera: Annotated[int, Field(ge=0, le=100_000)] = 64
     core_scenes: Annotated[int, Field(ge=0, le=100_000)] = 128
     core_dataset: Path | None = None

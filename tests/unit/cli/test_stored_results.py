@@ -17,18 +17,23 @@ from local_services import Services
 from numpy.typing import NDArray
 
 from inspector import settings as settings_module
+from inspector.adapters.kafka.weights_feed import announce_release
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.result_store import RedisResultStore
 from inspector.adapters.redis.retention import Retention
 from inspector.adapters.redis.scratch import ScratchCameras
 from inspector.apps import wiring
+from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.text import encode_vocabularies
+from inspector.dapo.weights_file import weights_bytes
 from inspector.domain.defect import Box, Defect
 from inspector.domain.frame import FrameSource
 from inspector.domain.outcome import Evidence, Inspected
 from inspector.domain.product import Vocabulary
+from inspector.domain.release import WeightsRelease
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
+from inspector.settings.sections import KafkaSettings
 from inspector.vision.region_embeddings import MadeWith, RegionEmbeddings, dump_regions
 
 pytestmark = pytest.mark.services
@@ -93,7 +98,10 @@ class Stored:
 @pytest.fixture
 def stored(tiny_settings: Path, services: Services) -> Iterator[Stored]:
     settings = json.loads(tiny_settings.read_text())
-    tiny_settings.write_text(json.dumps({**settings, "redis": {"url": services.redis_url}}))
+    topics = {name: f"t-{uuid.uuid4().hex[:8]}-{name}" for name in KafkaSettings().topics}
+    kafka = {"bootstrap_servers": services.kafka_bootstrap, "partitions": 1, **topics}
+    own = {"redis": {"url": services.redis_url}, "kafka": kafka}
+    tiny_settings.write_text(json.dumps({**settings, **own}))
     loaded = settings_module.load(tiny_settings)
     weights, manifest = wiring.prompt_weights(loaded)
     vocabulary = Vocabulary((TEXT,))
@@ -202,6 +210,31 @@ def test_what_does_not_compare_is_counted_and_named(stored: Stored) -> None:
         "1 results made by weights other-weight are not compared"
         in run("find", TEXT, "--camera", stored.camera()).stderr
     )
+
+
+def test_results_are_compared_by_the_weights_that_made_them_once_those_are_published(
+    stored: Stored, tiny_settings: Path
+) -> None:
+    loaded = settings_module.load(tiny_settings)
+    newer, manifest = init_prompt_weights(wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 1)
+    data, manifest = weights_bytes(newer, manifest)
+    vocabulary = Vocabulary((TEXT,))
+    text = encode_vocabularies(wiring.model_spec(loaded), newer, [vocabulary], manifest.text_mode)[vocabulary]
+    stored.put(1, SCRATCH, rows=[stored.normal])
+    by_newer = RegionEmbeddings(text[1:].numpy().astype(np.float16), MadeWith(manifest.model, manifest.version, False))
+    best = stored.put(2, SCRATCH, regions=dump_regions(by_newer), weights_version=manifest.version)
+    before = find(TEXT, "--camera", stored.camera())
+    assert before["results_not_compared"] == {f"made by weights {manifest.version[:12]}": 1}
+
+    assert run("topics", "create").exit_code == 0
+    version = wiring.artefacts(loaded).put(data)
+    release = WeightsRelease(manifest.version, version, manifest.model, START)
+    announce_release(wiring.kafka_connection(loaded), loaded.kafka.weights_topic, release)
+    after = find(TEXT, "--camera", stored.camera())
+    assert after["results_not_compared"] == {}
+    assert after["weights_compared"] == sorted([stored.made_with.weights_version, manifest.version])
+    assert after["regions"][0]["frame_id"] == best
+    assert after["regions"][0]["similarity"] == pytest.approx(1 - float(text[0] @ text[1]), abs=2e-3)
 
 
 def test_one_frame_of_other_numbers_does_not_end_the_search(stored: Stored) -> None:
