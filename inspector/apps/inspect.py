@@ -198,7 +198,7 @@ class _Reporter:
         """Log the counts since the last summary."""
         seconds = max(time.monotonic() - self._since_s, 1e-9)
         frames_per_s = round(sum(self._recent.values()) / seconds, 1)
-        _log.info("progress", frames_per_s=frames_per_s, lag=self._log.lag(), **self._recent)
+        _log.info("progress", frames_per_s=frames_per_s, lag=sum(self._log.lag().values()), **self._recent)
         self._recent.clear()
         self._since_s = time.monotonic()
 

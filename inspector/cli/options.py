@@ -45,7 +45,7 @@ def load_settings(config: Path | None, *, kafka_log: bool = False, flags: Mappin
     import logging
 
     from inspector import settings
-    from inspector.adapters.telemetry import configure_logging
+    from inspector.adapters.telemetry.logs import configure_logging
 
     loaded = settings.load(config, flags)
     configure_logging(level=loaded.log_level)

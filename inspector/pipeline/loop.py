@@ -21,7 +21,7 @@ from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
 from inspector.pipeline.drop_rule import DropRule, PartitionKey
 from inspector.pipeline.ledger import OffsetLedger
-from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
+from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, LoopState, OutTopics
 from inspector.pipeline.milestones import Milestone
 from inspector.pipeline.ports import (
     CommitFailedError,
@@ -95,6 +95,7 @@ class InspectionLoop:
         self._config_due_s = 0.0
         self._queued_bytes = 0
         self._mark_after_s = 0.0
+        self._tell_state_at_s = 0.0
         self._unknown: tuple[PartitionKey, ...] = ()  # partitions of which it is not known how far results reach
         self._full = False
         self._must_rebuild = False
@@ -122,6 +123,7 @@ class InspectionLoop:
 
     def step(self) -> None:
         """Do what can be done now: take configuration and frames, dispatch, settle; waits a little if idle."""
+        self._tell_state()
         self._take_marks_back()
         if self._must_rebuild and not self._rebuilt():
             return
@@ -130,6 +132,17 @@ class InspectionLoop:
         self._start_decoding()
         self._dispatch()
         self._settle_head()
+
+    def _tell_state(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._tell_state_at_s:
+            return
+        self._tell_state_at_s = now_s + self._limits.state_every_s
+        scoring = sum(len(batch.slots) for batch in self._in_flight)
+        batching = len(self._batcher)
+        decoding = self._ledger.open_frames() - scoring - batching
+        owns, lag = self._ownership is not None, self._log.lag()
+        self._events.on_state(LoopState(owns, lag, decoding, batching, scoring, self._queued_bytes, self._full))
 
     def _take_config(self) -> None:
         if self._config_work is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inspector.domain.outcome import Outcome
@@ -35,6 +35,7 @@ class LoopLimits:
     score_timeout_s: float = 300.0
     lone_decode_timeout_s: float = 30.0
     config_poll_s: float = 0.5
+    state_every_s: float = 1.0
     rejects: RejectLimits = field(default_factory=RejectLimits)
     drops: DropLimits = field(default_factory=DropLimits)
 
@@ -59,14 +60,38 @@ class CommitReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopState:
+    """Where the loop stands, as it tells by itself about once a second while it turns.
+
+    ``owns``: the group is joined. ``lag``: as ``FrameLog.lag``. ``decoding``, ``batching`` and ``scoring`` are frames
+    taken and not committed, by what they wait for; ``queued_bytes`` is what they take. ``paused``: no more are taken.
+    """
+
+    owns: bool
+    lag: Mapping[tuple[str, int], int]
+    decoding: int = 0
+    batching: int = 0
+    scoring: int = 0
+    queued_bytes: int = 0
+    paused: bool = False
+
+    @property
+    def queued(self) -> int:
+        """Frames taken and not committed."""
+        return self.decoding + self.batching + self.scoring
+
+
+@dataclass(frozen=True, slots=True)
 class LoopEvents:
     """What the loop tells: a committed batch, trouble it recovers from (what, detail), and how far a batch has come.
 
     The milestones of the transaction itself are the log's to tell. ``after_batch`` is called on the thread that scores,
     when a batch's outcomes are on their way and before the next batch: what may wait is done there. It never raises.
+    ``on_state`` hears where the loop stands, every ``LoopLimits.state_every_s`` while it turns.
     """
 
     on_commit: Callable[[CommitReport], None] = lambda _: None
     on_trouble: Callable[[str, str], None] = lambda _what, _detail: None
     on_milestone: OnMilestone = nobody_listens
     after_batch: Callable[[], None] = lambda: None
+    on_state: Callable[[LoopState], None] = lambda _: None

@@ -110,8 +110,8 @@ class FrameLog(Protocol):
         """Close consumer and producer, make new ones with the same identity, resume from the committed offsets."""
         ...
 
-    def lag(self) -> int:
-        """Return how many records of the assigned partitions are not yet polled, as far as known."""
+    def lag(self) -> Mapping[tuple[str, int], int]:
+        """Return how many records of each assigned partition are not yet polled, as far as known."""
         ...
 
     def ends(self) -> Mapping[tuple[str, int], int]:

@@ -27,7 +27,7 @@ from truth import REJECT_PREFIX, AckedLog, read_lines
 
 from inspector import settings as settings_of
 from inspector.adapters.kafka.publisher import FramePublisher
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.apps import wiring
 from inspector.apps.produce import Pacer
 from inspector.domain.errors import ServiceUnavailableError

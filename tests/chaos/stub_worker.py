@@ -23,7 +23,7 @@ from stub_engine import StubEngine
 
 from inspector import settings as settings_of
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.apps import inspect, wiring
 from inspector.apps.supervisor import Supervisor
 

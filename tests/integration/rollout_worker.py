@@ -20,7 +20,7 @@ from stub_line_worker import DEFECT
 
 from inspector import settings as settings_of
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.apps import inspect, rollout_wiring
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame

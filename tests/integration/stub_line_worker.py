@@ -19,7 +19,7 @@ from pathlib import Path
 from inspector import settings as settings_of
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.adapters.memory.decode_marks import MarkBook, MemoryDecodeMarks
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.apps import inspect, wiring
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.frame import Frame

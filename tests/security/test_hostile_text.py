@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inspector.adapters.cameras.folder import FolderSource
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.apps import console
 from inspector.apps.file_names import OutputNames, camera_folder, safe_name
 from inspector.domain.errors import FrameRejectedError

@@ -184,13 +184,10 @@ class KafkaFrameLog:
         self._disconnect()
         self._failed = False
 
-    def lag(self) -> int:
+    def lag(self) -> Mapping[tuple[str, int], int]:
         """See ``ports.FrameLog``."""
-        if self._consumer is None:
-            return 0
-        assigned = self._consumer.assignment()
-        known = ((self._consumer.highwater(tp), self._positions.get((tp.topic, tp.partition))) for tp in assigned)
-        return sum(max(0, end - position) for end, position in known if end is not None and position is not None)
+        known = ((place, end, self._positions.get(place)) for place, end in self.ends().items())
+        return {place: max(0, end - position) for place, end, position in known if position is not None}
 
     def ends(self) -> Mapping[tuple[str, int], int]:
         """See ``ports.FrameLog``: as of the last fetch from each partition."""

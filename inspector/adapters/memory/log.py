@@ -95,9 +95,9 @@ class MemoryFrameLog:
         self.close()
         self._failed = False
 
-    def lag(self) -> int:
+    def lag(self) -> Mapping[tuple[str, int], int]:
         """See ``ports.FrameLog``."""
-        return sum(self._broker.end_offset(key) - position for key, position in self._positions.items())
+        return {key: self._broker.end_offset(key) - position for key, position in self._positions.items()}
 
     def ends(self) -> Mapping[tuple[str, int], int]:
         """See ``ports.FrameLog``."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from inspector.adapters.telemetry import configure_logging
+from inspector.adapters.telemetry.logs import configure_logging
 from inspector.domain.text import printable
 
 HOSTILE = "cam\x1b]0;owned\x07\n2026 forged line\u202e"
@@ -114,6 +114,6 @@ def test_printable_leaves_text_of_any_language_alone() -> None:
 
 
 def test_importing_telemetry_imports_nothing_heavy() -> None:
-    code = "import sys, inspector.adapters.telemetry; print([m for m in ('structlog', 'rich') if m in sys.modules])"
+    code = "import sys, inspector.adapters.telemetry.logs; print([m for m in ('structlog', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
