@@ -1,0 +1,156 @@
+"""The weights view: which weights judge, how they do, and what the trainer makes."""
+
+from __future__ import annotations
+
+from observability.grafana import BLUE, GREEN, ORANGE, RED, Dashboard, Panel, Query, Row, Step, number
+
+_SERVING = 'inspector_weights_info{role="serving"}'
+_INSPECTED = 'inspector_frames_total{outcome="inspected"}'
+
+
+def _quantile(share: float, interval: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate(inspector_anomaly_score_bucket[{interval}])))"
+
+
+_NOW = Row(
+    "Now",
+    (
+        number(
+            "Versions that serve",
+            "1, but for moments in a rollout. Two for longer: an inspector refused the new weights, or cannot "
+            "hold them.",
+            f"count(count by (weights_version) ({_SERVING}))",
+            "short",
+            width=6,
+            steps=(Step(2, RED),),
+        ),
+        number(
+            "Refused versions",
+            "Published versions that inspectors refused in the last day: damaged, of another shape, failing the "
+            "golden batch.",
+            "sum(increase(inspector_weights_refused_total[1d]))",
+            "short",
+            width=6,
+            steps=(Step(1, RED),),
+        ),
+        number(
+            "Vetoed versions",
+            "Versions on trial that inspectors vetoed in the last day, because they alarm too much, too little, or "
+            "too slowly.",
+            "sum(increase(inspector_weights_vetoes_total[1d]))",
+            "short",
+            width=6,
+            steps=(Step(1, ORANGE),),
+        ),
+        number(
+            "Cameras that drifted",
+            "Cameras whose scores or pictures are not what they were: the weights may no longer fit.",
+            "sum(max by (camera_id) (inspector_camera_drift)) or vector(0)",
+            "short",
+            width=6,
+            steps=(Step(1, ORANGE),),
+        ),
+    ),
+)
+
+_ROLLOUT = Row(
+    "Rollout",
+    (
+        Panel(
+            "Inspectors by version",
+            "How many inspectors serve a version, and how many hold one on trial beside it.",
+            (Query("count by (role, weights_version) (inspector_weights_info)", "{{role}} {{weights_version}}"),),
+            "short",
+            width=12,
+            stacked=True,
+        ),
+        Panel(
+            "Stage",
+            "How many inspectors are in which stage of a rollout.",
+            (Query("sum by (stage) (inspector_rollout_stage)", "{{stage}}"),),
+            "short",
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
+_JUDGEMENT = Row(
+    "How it judges",
+    (
+        Panel(
+            "Judged defective",
+            "Share of the inspected frames that were judged anomalous, now and over the last day. A new version that "
+            "moves it without a reason on the line is suspect.",
+            (
+                Query(
+                    'sum(rate(inspector_frames_total{reason="anomalous"}[$__rate_interval])) / '
+                    f"sum(rate({_INSPECTED}[$__rate_interval]))",
+                    "now",
+                ),
+                Query(
+                    f'sum(rate(inspector_frames_total{{reason="anomalous"}}[1d])) / sum(rate({_INSPECTED}[1d]))',
+                    "last day",
+                ),
+            ),
+            "percentunit",
+            colours={"now": BLUE, "last day": ORANGE},
+        ),
+        Panel(
+            "Anomaly scores",
+            "Half and 95 of 100 inspected frames score less.",
+            (Query(_quantile(0.5, "$__rate_interval"), "50 %"), Query(_quantile(0.95, "$__rate_interval"), "95 %")),
+            "short",
+            highest=1,
+        ),
+        Panel(
+            "Alerts by defect type",
+            "Committed alerts an hour, by the type of the gravest defect: the 20 commonest.",
+            (
+                Query(
+                    "topk(20, 3600 * sum by (defect_type) "
+                    '(rate(inspector_alerts_total{kind="defect"}[$__rate_interval])))',
+                    "{{defect_type}}",
+                ),
+            ),
+            "short",
+            stacked=True,
+        ),
+    ),
+)
+
+_TRAINER = Row(
+    "Trainer",
+    (
+        Panel(
+            "Runs",
+            "Runs that ended in the last week, by how.",
+            (Query("sum by (run_outcome) (increase(inspector_trainer_runs_total[7d]))", "{{run_outcome}}"),),
+            "short",
+            "bargauge",
+            decimals=0,
+        ),
+        Panel(
+            "Running",
+            "Whether a run is going on.",
+            (Query("max(inspector_trainer_running)", "trainer"),),
+            "short",
+            "state-timeline",
+            words={0.0: ("waiting", GREEN), 1.0: ("training", BLUE)},
+            lowest=None,
+        ),
+        Panel(
+            "Since it last looked",
+            "Since the trainer last looked whether there is something to learn from.",
+            (Query("time() - max(inspector_trainer_last_look_timestamp_seconds)", "trainer"),),
+            "s",
+        ),
+    ),
+)
+
+WEIGHTS = Dashboard(
+    "inspection-weights",
+    "Inspection: weights",
+    "Which weights judge the frames, how their judgement moves, and what the trainer makes of people's feedback.",
+    (_NOW, _ROLLOUT, _JUDGEMENT, _TRAINER),
+)
