@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,7 +13,9 @@ import structlog
 
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.adapters.kafka.watchdog import exit_process
+from inspector.adapters.telemetry.link import WorkerLink
 from inspector.apps import rollout_wiring, wiring
+from inspector.apps.inspect_telemetry import WorkerTelemetry, answering
 from inspector.apps.supervisor import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, Supervisor, stop_when_told
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
@@ -37,13 +38,25 @@ _SUMMARY_EVERY_S = 10.0
 _DEAD_LETTER_ROOM_BYTES = 256 * 1024
 
 
-def supervise(worker_arguments: Sequence[str]) -> int:
-    """Run ``inspector WORKER_ARGUMENTS`` as the worker, restarted while it may help; return the exit code."""
+def supervise(settings: Settings, worker_command: Sequence[str]) -> int:
+    """Run a worker, restarted while it may help, and answer scrapes and probes; return the exit code.
 
-    def on_restart(code: int, delay_s: float) -> None:
-        _log.warning("worker ended, starting it again", exit_code=code, delay_s=delay_s)
+    Raises:
+        BadInputError: ``metrics.host`` and ``metrics.port`` cannot be taken.
+    """
+    link = WorkerLink()
+    with answering(settings, link) as telemetry:
 
-    return Supervisor([sys.executable, "-m", "inspector", *worker_arguments], on_restart).run()
+        def on_restart(code: int, delay_s: float) -> None:
+            _log.warning("worker ended, starting it again", exit_code=code, delay_s=delay_s)
+            if telemetry is not None:
+                telemetry.worker_restarts(code)
+
+        def on_start() -> None:
+            if telemetry is not None:
+                telemetry.worker_started()
+
+        return Supervisor(worker_command, on_restart, link=link, on_start=on_start).run()
 
 
 def work(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> int:
@@ -52,9 +65,10 @@ def work(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> int:
     Raises:
         InspectorError: a problem that a restart would meet again.
     """
-    stop = stop_when_told()
+    telemetry = WorkerTelemetry(settings)
+    stop = stop_when_told(telemetry.answer)
     try:
-        return _work(settings, stop, on_milestone)
+        return _work(settings, stop, telemetry, on_milestone)
     except ServiceUnavailableError as error:
         _log.error("waiting for a service", problem=str(error))
     except FencedError as error:
@@ -70,12 +84,13 @@ def work(settings: Settings, on_milestone: OnMilestone = nobody_listens) -> int:
     return EXIT_TRY_AGAIN
 
 
-def _work(settings: Settings, stop: threading.Event, on_milestone: OnMilestone) -> int:
+def _work(settings: Settings, stop: threading.Event, telemetry: WorkerTelemetry, on_milestone: OnMilestone) -> int:
     # The services first: one that is away should be told in a second, not after a model was loaded.
     store = wiring.result_store(settings)
-    rollout = rollout_wiring.keeper(settings)
+    rollout = rollout_wiring.keeper(settings, listener=telemetry.rollout)
+    telemetry.warmed()
     try:
-        return _inspect(settings, stop, store, rollout, on_milestone)
+        return _inspect(settings, stop, store, rollout, telemetry, on_milestone)
     finally:
         rollout.close()
 
@@ -85,6 +100,7 @@ def _inspect(
     stop: threading.Event,
     store: ResultStore,
     rollout: RolloutKeeper,
+    telemetry: WorkerTelemetry,
     on_milestone: OnMilestone,
 ) -> int:
     engine = rollout.engines
@@ -96,6 +112,15 @@ def _inspect(
     log = frame_log(settings, on_milestone, partial(_leave, marks))
     try:
         reporter = _Reporter(log, engine)
+
+        def committed(report: CommitReport) -> None:
+            reporter.committed(report)
+            telemetry.committed(report)
+
+        def trouble(what: str, detail: str) -> None:
+            _log.warning(what, problem=detail)
+            telemetry.trouble(what)
+
         loop = InspectionLoop(
             log,
             store,
@@ -104,7 +129,7 @@ def _inspect(
             rollout,
             OutTopics(settings.kafka.alerts_topic, settings.kafka.dead_letter_topic),
             _limits(settings),
-            LoopEvents(reporter.committed, _trouble, on_milestone, rollout.after_batch),
+            LoopEvents(committed, trouble, on_milestone, rollout.after_batch, telemetry.state),
         )
         _log.info("inspecting", topic=settings.kafka.frames_topic, group=settings.kafka.group, pid=os.getpid())
         loop.run(stop.is_set)
@@ -166,10 +191,6 @@ def _configured(config: Configuration, stop: threading.Event) -> bool:
         if stop.wait(1.0):
             return False
     return not stop.is_set()
-
-
-def _trouble(what: str, detail: str) -> None:
-    _log.warning(what, problem=detail)
 
 
 class _Reporter:

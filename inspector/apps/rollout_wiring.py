@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -30,7 +32,18 @@ _LOOK_FOR_TOPIC_S = 30.0
 _TROUBLE_AGAIN_S = 30.0
 
 
-def keeper(settings: Settings, loader: EngineLoader | None = None) -> RolloutKeeper:
+@dataclass(frozen=True, slots=True)
+class RolloutListener:
+    """Hears, beside the log, what serves, and of versions that were refused or vetoed; from any thread."""
+
+    serving: Callable[[Serving], None] = lambda _: None
+    refused: Callable[[], None] = lambda: None
+    vetoed: Callable[[], None] = lambda: None
+
+
+def keeper(
+    settings: Settings, loader: EngineLoader | None = None, listener: RolloutListener = RolloutListener()
+) -> RolloutKeeper:
     """Return what keeps the engines of an inspector, with the first one loaded; it takes seconds.
 
     ``loader`` is the settings' own unless a test brings another.
@@ -48,17 +61,19 @@ def keeper(settings: Settings, loader: EngineLoader | None = None) -> RolloutKee
         book,
         artefacts,
         settings.replica,
-        ShelfEvents(_config_applied, _config_refused, _not_for_these_weights, _loaded, _refused),
+        ShelfEvents(_config_applied, _config_refused, _not_for_these_weights, _loaded, partial(_refused, listener)),
     )
-    return RolloutKeeper(
+    made = RolloutKeeper(
         _PatientFeed(settings),
         store,
         shelf,
         book,
         RolloutNotes(store, settings.replica),
         keeper_limits(settings),
-        KeeperEvents(_serving, _vetoed, _Troubles().tell),
+        KeeperEvents(partial(_serving, listener), partial(_vetoed, listener), _Troubles().tell),
     )
+    listener.serving(made.engines.serving)
+    return made
 
 
 def keeper_limits(settings: Settings) -> KeeperLimits:
@@ -146,11 +161,12 @@ def _loaded(version: str, memory_bytes: int) -> None:
     _log.info("weights are ready", version=version[:12], memory_mb=round(memory_bytes / 2**20))
 
 
-def _refused(version: str, why: str) -> None:
+def _refused(listener: RolloutListener, version: str, why: str) -> None:
     _log.error("refused weights, the last good ones stay", version=version[:12], problem=why)
+    listener.refused()
 
 
-def _serving(serving: Serving) -> None:
+def _serving(listener: RolloutListener, serving: Serving) -> None:
     rollout, on_trial = serving.rollout, serving.on_trial
     _log.info(
         "serving weights",
@@ -159,7 +175,9 @@ def _serving(serving: Serving) -> None:
         stage=None if rollout is None else rollout.stage.value,
         on_trial=None if on_trial is None else on_trial.subject[:12],
     )
+    listener.serving(serving)
 
 
-def _vetoed(version: str, why: str) -> None:
+def _vetoed(listener: RolloutListener, version: str, why: str) -> None:
     _log.error("vetoed weights, going back to those before them", version=version[:12], problem=why)
+    listener.vetoed()

@@ -6,13 +6,15 @@ back-off. It holds no connection and no model, so there is little in it that cou
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import FrameType
+
+from inspector.adapters.telemetry.link import Answer, WorkerLink, answer_until_gone, nothing_to_say
 
 EXIT_OK = 0
 EXIT_PROBLEM = 1  # described to the person; a restart would meet it again
@@ -24,7 +26,6 @@ _FINAL = (EXIT_OK, EXIT_PROBLEM, EXIT_USAGE)
 _LONG_ENOUGH_S = 60.0
 # Longer than a worker takes to finish the batch in hand; shorter than the 30 s Kubernetes grants a pod by default.
 _GRACE_S = 25.0
-_STDIN = 0
 
 OnRestart = Callable[[int, float], None]
 
@@ -40,11 +41,23 @@ def backoff_s(first_s: float = 1.0, limit_s: float = 30.0) -> Iterator[float]:
 class Supervisor:
     """Runs one worker command until it ends for good or we are told to stop.
 
-    The worker's standard input is a pipe held by us: when we die, even by SIGKILL, it reads end-of-file and stops.
+    The worker's standard input is a socket held by us: when we die, even by SIGKILL, it reads end-of-file and stops.
+    Over the same socket ``link`` asks the worker how it is. ``on_start`` hears of every worker that was started, and
+    ``on_restart`` of each that ended and is started again: its exit code, and after how many seconds.
     """
 
-    def __init__(self, command: Sequence[str], on_restart: OnRestart, grace_s: float = _GRACE_S) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        on_restart: OnRestart,
+        grace_s: float = _GRACE_S,
+        *,
+        link: WorkerLink | None = None,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> None:
         """A worker told to stop is killed after ``grace_s``."""
+        self._link = link or WorkerLink()
+        self._on_start = on_start
         self._command = list(command)
         self._on_restart = on_restart
         self._grace_s = grace_s
@@ -72,11 +85,17 @@ class Supervisor:
 
     def _run_worker(self) -> int:
         # A session of its own: Ctrl-C on the terminal reaches the parent alone, which then asks the worker to finish.
-        with subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True) as worker:
+        stdin = self._link.new_end()
+        try:
+            with stdin:
+                worker = subprocess.Popen(self._command, stdin=stdin.fileno(), start_new_session=True)
             self._worker = worker
+            self._on_start()
             if self._stopping.is_set():
                 worker.terminate()
             code = worker.wait()
+        finally:
+            self._link.end()
         self._worker = None
         return code
 
@@ -93,16 +112,15 @@ class Supervisor:
         timer.start()
 
 
-def stop_when_told() -> threading.Event:
-    """In the worker: return an event set by SIGTERM, SIGINT or the parent's death."""
+def stop_when_told(answer: Answer = nothing_to_say) -> threading.Event:
+    """In the worker: return an event set by SIGTERM, SIGINT or the parent's death; ``answer`` what the parent asks."""
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signum, _frame: stop.set())
 
     def watch_parent() -> None:
-        # The descriptor, not sys.stdin: a thread inside the buffered reader is fatal when the interpreter shuts down.
-        while os.read(_STDIN, 1024):
-            pass
+        with suppress(OSError):  # the parent may be gone before it has its answer
+            answer_until_gone(answer)
         stop.set()
 
     threading.Thread(target=watch_parent, name="parent-watch", daemon=True).start()

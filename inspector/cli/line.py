@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,8 @@ def inspect_frames(
 
     if worker:
         raise typer.Exit(verb.work(settings))
-    raise typer.Exit(verb.supervise(["inspect", "--worker", *(["-c", str(config)] if config else [])]))
+    arguments = ["inspect", "--worker", *(["-c", str(config)] if config else [])]
+    raise typer.Exit(verb.supervise(settings, [sys.executable, "-m", "inspector", *arguments]))
 
 
 @app.command(epilog="Example: inspector alerts --since 10m --follow")

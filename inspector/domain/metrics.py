@@ -69,7 +69,7 @@ _REQUEST_S = (0.005, 0.025, 0.1, 0.5, 1, 5, 30)
 STAGES = ("queue", "decode", "score", "regions", "overlay", "store", "commit")
 QUEUES = ("decode", "batch", "score")
 TROUBLES = ("kafka_away", "redis_away", "commit_failed", OTHER)
-ROLES = ("serving", "candidate")
+ROLES = ("serving", "candidate", "previous")
 RESTARTS = ("service_away", "bug", "killed", OTHER)
 _JUDGED = ("normal", "anomalous")
 _REASONS = (*_JUDGED, *(each.value for each in RejectReason), *(each.value for each in DropReason))
@@ -160,7 +160,7 @@ METRICS: tuple[Metric, ...] = (
         "inspector_weights_info",
         _G,
         "1",
-        "Which weights serve, and which are on trial beside them.",
+        "Which weights serve, and which are held against them: on trial, or those that served before.",
         ("weights_version", "role"),
     ),
     Metric("inspector_rollout_stage", _G, "0 or 1", "1 for the stage that the rollout is in here.", ("stage",)),
@@ -337,6 +337,10 @@ METRICS: tuple[Metric, ...] = (
     # Every process.
     Metric("inspector_build_info", _G, "1", "Which version runs.", ("version",), parts=_ALL),
 )
+
+
+SUPERVISOR_METRICS = frozenset({"inspector_worker_up", "inspector_worker_restarts_total", "inspector_build_info"})
+"""What an inspector's supervisor knows better than its worker, which may be dead."""
 
 
 def metrics_of(part: Part) -> tuple[Metric, ...]:

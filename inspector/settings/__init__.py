@@ -37,6 +37,7 @@ from inspector.settings.sections import (
     SpoolSettings,
 )
 from inspector.settings.serve import ServeSettings
+from inspector.settings.telemetry import MetricsSettings, TracingSettings, WatchSettings
 from inspector.settings.trainer import TrainerSettings
 
 
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
     samples: SampleSettings = SampleSettings()
     trainer: TrainerSettings = TrainerSettings()
     gate: GateSettings = GateSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
+    watch: WatchSettings = WatchSettings()
     products: dict[str, ProductEntry] = Field(default_factory=dict)
     cameras: CamerasSettings = CamerasSettings()
     replica: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "inspector")

@@ -114,6 +114,8 @@ def test_printable_leaves_text_of_any_language_alone() -> None:
 
 
 def test_importing_telemetry_imports_nothing_heavy() -> None:
-    code = "import sys, inspector.adapters.telemetry.logs; print([m for m in ('structlog', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, inspector.adapters.telemetry.logs; print([m for m in ('structlog', 'rich') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
