@@ -8,11 +8,13 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local_services import PHOTOGRAPHS, Services, running
 
 LEFT_OUT = pytest.StashKey[int]()
+_LEFT_OUT_OUTPUT = "inspector_left_out"  # of a worker of pytest-xdist, all of which collect the same tests
 
 TINY_CLIP = {
     "model_cfg": {
@@ -72,6 +74,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]
     config.stash[LEFT_OUT] = len(needing)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the process that reports what was left out."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_LEFT_OUT_OUTPUT] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker left out."""
+    output = getattr(node, "workeroutput", {})  # none of a worker that crashed
+    node.config.stash[LEFT_OUT] = output.get(_LEFT_OUT_OUTPUT, node.config.stash.get(LEFT_OUT, 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

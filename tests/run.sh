@@ -2,12 +2,13 @@
 # Checks and tests everything: tests/run.sh [--long] [PYTEST ARGUMENTS]
 #
 # Sets the environment up where needed, then ruff, mypy, import-linter (quiet when fine), then pytest, which starts Kafka
-# and Redis by itself (or uses KAFKA_BOOTSTRAP and REDIS_URL). --long adds the tests that take minutes to hours.
+# and Redis by itself (or uses KAFKA_BOOTSTRAP and REDIS_URL). Files run side by side, one for each core, four at most
+# (-n 0: one after the other). --long adds the tests that take minutes to hours, and whose figures want the machine alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source deploy/supervise.sh
 
-marks=(-m "not long")
+marks=(-m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile)
 if [[ ${1:-} == --long ]]; then
   marks=()
   shift

@@ -35,6 +35,8 @@ from inspector.domain.frame import FrameMeta
 from inspector.domain.outcome import RejectReason
 
 FLUSH_S = 120.0
+FRAMES_LEFT = 3
+"""Exit code: frames wait in the spool."""
 _MAGIC = b"\xff\xd8\xff"
 
 
@@ -49,6 +51,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--pictures", action="store_true", help="JPEGs that a real decoder takes, of their own size")
     parser.add_argument("--spool-dir", type=Path, help="instead of RUN/spool")
     parser.add_argument("--behind-spool", action="store_true", help="make nothing anew that the spool holds")
+    parser.add_argument("--drain", action="store_true", help="make no frames: send what the spool holds, and end")
     parser.add_argument("--window-frames", type=int, default=100, help="frames under way in memory")
     return parser
 
@@ -154,13 +157,13 @@ def main() -> int:
     )
     pacer = Pacer(given.rate)
     one = first
-    while not stop.is_set():
+    while not (given.drain or stop.is_set()):
         publish(publisher, one, stop)
         pacer.wait(stop)
         one = next(coming)
     done = publisher.flush(FLUSH_S)
     publisher.close()
-    return 0 if done else 3
+    return 0 if done else FRAMES_LEFT
 
 
 if __name__ == "__main__":
