@@ -14,7 +14,7 @@ if [[ ${1:-} == --long ]]; then
   shift
 fi
 
-deploy/setup.sh kcat # a stranger's producer, in tests/integration
+deploy/setup.sh kcat prometheus # a stranger's producer, in tests/integration; rules and dashboards, in tests/deploy
 
 check() {
   local report
@@ -31,6 +31,7 @@ check $bin/ruff format --check --quiet . || failed=1
 check $bin/mypy || failed=1
 check $bin/mypy deploy/local/*.py || failed=1
 check env MYPYPATH=deploy $bin/mypy deploy/demo*.py || failed=1
+check env MYPYPATH=deploy $bin/mypy -p observability || failed=1
 check $bin/lint-imports || failed=1
 ((failed == 0)) || exit 1
 
