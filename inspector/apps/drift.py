@@ -69,6 +69,15 @@ def run(settings: Settings, request: Request) -> None:
         console.remark("no camera has results; is `inspector inspect` running?")
 
 
+def look(settings: Settings, recent: int = 200) -> list[CameraDrift]:
+    """Return how each camera with results compares with its oldest ones kept. Raises as ``run``."""
+    store, samples = wiring.results(settings), _samples(settings)
+    return [
+        _drift(_look(settings, store, samples, camera_id, recent), {}, given=False)
+        for camera_id in sorted(store.cameras())
+    ]
+
+
 def _drift(seen: Views, saved: Mapping[str, CameraSnapshot], *, given: bool) -> CameraDrift:
     baseline = saved.get(seen.latest.camera_id)
     drift = compare(baseline or seen.oldest, seen.latest, baseline_kept=baseline is not None)

@@ -15,6 +15,7 @@ import uuid_utils
 from inspector.adapters.cameras.image import CapturedImage, ImageSource
 from inspector.adapters.kafka.publisher import FramePublisher
 from inspector.apps import console, wiring
+from inspector.apps.produce_telemetry import camera_telemetry
 from inspector.apps.sources import open_source
 from inspector.apps.stopping import stop_event
 from inspector.domain.errors import BadInputError, InspectorError, ServiceUnavailableError
@@ -85,12 +86,21 @@ def run(settings: Settings, request: Request) -> None:
         source = open_source(request.source, loop=request.loop, limit=request.limit, truth=truth)
         stack.callback(source.close)
         refusals: list[str] = []
-        publisher = wiring.publisher(settings, request.camera_id, lambda frame_id, error: _refused(refusals, error))
+        telemetry = stack.enter_context(camera_telemetry(settings, request.camera_id))
+
+        def refused(problem: str) -> None:
+            telemetry.refused()
+            refusals.append(problem)
+
+        publisher = wiring.publisher(
+            settings, request.camera_id, lambda _, error: _refused(refused, error), telemetry.acknowledged
+        )
+        telemetry.watch(publisher)
         stack.callback(publisher.close, 0.0)
         threading.Thread(target=_close_when_told, args=(stop, source), name="stop-watch", daemon=True).start()
         with console.progress(f"{request.camera_id}: publishing", request.limit) as meter:
             for image in _paced(source, Pacer(request.rate), stop):
-                _publish(publisher, image, request, settings.limits.max_frame_bytes, refusals, stop)
+                _publish(publisher, image, request, settings.limits.max_frame_bytes, refused, stop)
                 meter.advance()
                 counts = publisher.counts
                 meter.describe(f"{request.camera_id}: {counts.acked} published, {counts.spooled} on disk")
@@ -147,13 +157,13 @@ def _publish(
     image: CapturedImage,
     request: Request,
     max_frame_bytes: int,
-    refusals: list[str],
+    refused: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
     if len(image.image) > max_frame_bytes:
         got = f"{image.name}: {len(image.image)} bytes, limits.max_frame_bytes is {max_frame_bytes}"
         _log.warning("left out", camera_id=request.camera_id, problem=got)
-        refusals.append(got)
+        refused(got)
         return
     meta = FrameMeta(
         frame_id=image.frame_id or str(uuid_utils.uuid7()),
@@ -178,9 +188,9 @@ def _publish(
             return
 
 
-def _refused(refusals: list[str], error: InspectorError) -> None:
+def _refused(refused: Callable[[str], None], error: InspectorError) -> None:
     _log.error("refused", problem=str(error))
-    refusals.append(str(error))
+    refused(str(error))
 
 
 def _report(request: Request, published: int, waiting: int, refused: int, seconds: float) -> None:

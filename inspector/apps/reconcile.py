@@ -72,7 +72,7 @@ def run(settings: Settings, since: str | None, camera_id: str | None, repair: bo
     now = datetime.now(UTC)
     scope = Scope(now, None if since is None else parse_since(since, now), camera_id)
     try:
-        report = _reconcile(settings, scope, repair)
+        report = look(settings, scope, repair)
     except FencedError as error:
         raise BadInputError("to be the only repair of this group", str(error), "wait for it to end") from error
     if as_json:
@@ -82,7 +82,14 @@ def run(settings: Settings, since: str | None, camera_id: str | None, repair: bo
     return report.consistent
 
 
-def _reconcile(settings: Settings, scope: Scope, repair: bool) -> Report:
+def look(settings: Settings, scope: Scope, repair: bool) -> Report:
+    """Compare, and repair if asked to.
+
+    Raises:
+        BadInputError: as ``run``, but for another repair.
+        FencedError: another repair was started meanwhile.
+        InspectorError: as ``run``.
+    """
     connection, kafka = wiring.kafka_connection(settings), settings.kafka
     with ExitStack() as until_done:
         client = wiring.redis_client(settings)

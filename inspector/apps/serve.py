@@ -6,15 +6,23 @@ import signal
 import socket
 from contextlib import closing
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import FastAPI
 
 from inspector.apps import console
 from inspector.apps.feedback_desk import FeedbackDesk
+from inspector.apps.process_telemetry import telling
 from inspector.apps.web_access import web_access
 from inspector.domain.errors import BadInputError
+from inspector.domain.metrics import Part
 from inspector.settings import Settings
 from inspector.web.app import create_app
+
+if TYPE_CHECKING:
+    from inspector.adapters.telemetry.http_requests import CountedApp
+    from inspector.adapters.telemetry.instruments import Instruments
 
 # Connections, each of which may hold a body in memory; browsers keep several open.
 _MAX_CONNECTIONS = 100
@@ -39,9 +47,14 @@ def run(settings: Settings) -> None:
     """
     access = web_access(settings)
     listens_at = settings.serve.host, settings.serve.port
-    with closing(_bound(*listens_at)) as listening, closing(FeedbackDesk(settings)) as desk:
+    with (
+        closing(_bound(*listens_at)) as listening,
+        closing(FeedbackDesk(settings)) as desk,
+        telling(settings, Part.SERVE) as made,
+    ):
+        app = create_app(desk, access)
         config = uvicorn.Config(
-            create_app(desk, access),
+            app if made is None else _counted(app, made),
             log_config=None,  # ours is set already
             access_log=False,
             server_header=False,
@@ -53,6 +66,12 @@ def run(settings: Settings) -> None:
         shown = f"[{host}]" if ":" in host else host
         console.remark(f"serving http://{shown}:{port}{'' if access.token is None else ', with a token'}")
         _Server(config).run([listening])
+
+
+def _counted(app: FastAPI, made: Instruments) -> CountedApp:
+    from inspector.adapters.telemetry.http_requests import CountedApp
+
+    return CountedApp(app, made)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -119,7 +119,12 @@ def spool_dir(settings: Settings, camera_id: str) -> Path:
     return settings.spool.dir / camera_folder(camera_id)
 
 
-def publisher(settings: Settings, camera_id: str, on_refused: Callable[[str, InspectorError], None]) -> FramePublisher:
+def publisher(
+    settings: Settings,
+    camera_id: str,
+    on_refused: Callable[[str, InspectorError], None],
+    on_ack: Callable[[str, int, int], None] = lambda _frame_id, _partition, _offset: None,
+) -> FramePublisher:
     """Return a running publisher of one camera's frames. Raises as ``FramePublisher``."""
     from inspector.adapters.kafka.publisher import FramePublisher
 
@@ -131,6 +136,7 @@ def publisher(settings: Settings, camera_id: str, on_refused: Callable[[str, Ins
         max_record_bytes=settings.limits.max_frame_bytes,
         full_wait_s=_SPOOL_FULL_WAIT_S,
         on_refused=on_refused,
+        on_ack=on_ack,
     )
 
 

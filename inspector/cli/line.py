@@ -55,6 +55,15 @@ def inspect_frames(
     raise typer.Exit(verb.supervise(settings, [sys.executable, "-m", "inspector", *arguments]))
 
 
+@app.command(epilog="Example: INSPECTOR_METRICS__PORT=9464 inspector watch")
+def watch(config: Config = None) -> None:
+    """Show lag, silent cameras, reconcile's findings and drift as metrics, until SIGTERM; one for each line."""
+    settings = load_settings(config)
+    from inspector.apps import watch as verb
+
+    verb.run(settings)
+
+
 @app.command(epilog="Example: inspector alerts --since 10m --follow")
 def alerts(
     since: Annotated[

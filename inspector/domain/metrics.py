@@ -292,7 +292,7 @@ METRICS: tuple[Metric, ...] = (
         "inspector_camera_newest_result_timestamp_seconds",
         _G,
         "unix seconds",
-        "When the newest frame with a kept result was captured; survives restarts of inspectors.",
+        "When its newest kept result was stored; known also after inspectors started anew.",
         ("camera_id",),
         parts=(Part.WATCH,),
     ),

@@ -91,9 +91,12 @@ def main() -> int:
     parser.add_argument("--decode-ms", type=float, default=0.0)
     parser.add_argument("--score-ms", type=float, default=0.0)
     parser.add_argument("--unmarked", action="store_true", help="decode without marks, to learn what they cost")
+    parser.add_argument("--supervised", action="store_true", help="under the real supervisor")
     given = parser.parse_args()
     settings = settings_of.load(given.config)
     configure_logging(level=settings.log_level)
+    if given.supervised:
+        return inspect.supervise(settings, [sys.executable, *(each for each in sys.argv if each != "--supervised")])
     engine = StubEngine(given.decode_ms / 1000, given.score_ms / 1000)
     wiring.engine = lambda _settings: engine  # type: ignore[assignment,return-value]
     if given.unmarked:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -17,7 +20,11 @@ from local_services import Services
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from inspector import settings as settings_of
+from inspector.adapters.telemetry.instruments import Instruments
+from inspector.apps import watch
 from inspector.domain.metrics import Part, metrics_of
+from inspector.pipeline.reconciliation import FindingKind
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -75,6 +82,23 @@ def publish(line: Line, cameras: int, each: int) -> int:
     return len(records) + 1
 
 
+def watched(line: Line, taken: int) -> None:
+    """The watch finds that nothing is behind, that all fits, and when each camera's last result was stored."""
+    settings = settings_of.load(line.config)
+    made = Instruments(metrics_of(Part.WATCH), with_process=False)
+    for look in (watch.look_at_line, watch.look_at_outcomes, watch.look_at_drift):
+        look(settings, made)
+    samples = [s for family in text_string_to_metric_families(made.text().decode()) for s in family.samples]
+    told = {(s.name, *s.labels.values()): s.value for s in samples}
+    assert {told["inspector_group_lag_frames", str(partition)] for partition in range(6)} == {0}
+    assert {told["inspector_reconcile_findings", kind.value] for kind in FindingKind} == {0}
+    assert told["inspector_reconcile_frames",] == taken
+    for camera in range(4):
+        age_s = time.time() - told["inspector_camera_newest_result_timestamp_seconds", f"cam{camera}"]
+        assert -5 < age_s < 300
+    assert told["inspector_drift_timestamp_seconds",] > told["inspector_reconcile_timestamp_seconds",]
+
+
 def test_counts_are_those_of_results_alerts_and_dead_letters_and_the_port_outlives_a_worker(line: Line) -> None:
     line.start_inspector("a")
     pod = Pod(line, "a")
@@ -114,6 +138,7 @@ def test_counts_are_those_of_results_alerts_and_dead_letters_and_the_port_outliv
     always = {m.name for m in metrics_of(Part.INSPECTOR) if not m.labels and not m.buckets}
     assert always <= exported
 
+    watched(line, taken)
     worker = Path(f"/proc/{line.processes[-1].pid}/task/{line.processes[-1].pid}/children").read_text().split()[0]
     os.kill(int(worker), signal.SIGKILL)
     wait_for(lambda: pod.total("inspector_worker_restarts_total", why="killed") == 1, 30, line.logs)
@@ -123,3 +148,46 @@ def test_counts_are_those_of_results_alerts_and_dead_letters_and_the_port_outliv
     wait_for(lambda: pod.probe("/readyz") == 200, 120, line.logs)
     wait_for(lambda: pod.total("inspector_frames_total") >= more, 120, line.logs)
     assert pod.total("inspector_frames_total") == more, "a new worker counts from 0, as Prometheus expects"
+
+
+@pytest.mark.long
+def test_a_producer_tells_what_waits_on_its_disk_while_kafka_is_away(
+    own_services: Callable[[int], Services], tmp_path: Path, topic_prefix: str
+) -> None:
+    services = own_services(1)
+    settings = {"metrics": {"port": 0}, "spool": {"dir": str(tmp_path / "spool")}}
+    with running_line(services, tmp_path, topic_prefix, **settings) as line, (tmp_path / "cam7.log").open("wb") as log:
+        command = ["produce", "sim:plate", "--camera", "cam7", "--rate", "20", "--loop", "-c", str(line.config)]
+        line.processes.append(subprocess.Popen([sys.executable, "-m", "inspector", *command], stdout=log, stderr=log))
+        pod = Pod(line, "cam7")
+        acknowledged = {"camera_id": "cam7", "outcome": "acknowledged"}
+        wait_for(lambda: pod.probe("/readyz") == 200, 60, line.logs)
+        wait_for(lambda: pod.total("inspector_produced_frames_total", **acknowledged) >= 20, 60, line.logs)
+        assert pod.total("inspector_spool_frames") == 0
+        assert pod.total("inspector_disk_free_bytes", place="spool") > 2**20
+        services.act("pause", "kafka-1")
+        wait_for(lambda: pod.total("inspector_spool_frames", camera_id="cam7") >= 20, 120, line.logs)
+        assert pod.total("inspector_spool_bytes") > 20 * 1000
+        assert pod.probe("/livez") == 200
+        services.act("resume", "kafka-1")
+        wait_for(lambda: pod.total("inspector_spool_frames") == 0, 120, line.logs)
+        age_s = time.time() - pod.total("inspector_last_acknowledged_timestamp_seconds")
+        assert age_s < 30
+        line.stop()
+        assert (line.lag() or 0) >= 40, "nobody inspects: what waits is what was published"
+
+
+@pytest.mark.long
+def test_a_worker_stuck_in_scoring_turns_livez(services: Services, tmp_path: Path, topic_prefix: str) -> None:
+    metrics = {"port": 0, "stuck_after_s": 10}
+    with running_line(services, tmp_path, topic_prefix, metrics=metrics) as line:
+        worker = Path(__file__).with_name("stub_line_worker.py")
+        command = [sys.executable, str(worker), "-c", str(line.config), "--score-ms", "40000", "--supervised"]
+        with (tmp_path / "a.log").open("wb") as log:
+            line.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+        pod = Pod(line, "a")
+        wait_for(lambda: pod.probe("/readyz") == 200, 60, line.logs)
+        line.publish([{"key": b"cam1", "value": b"\xff\xd8\xff "}])
+        wait_for(lambda: pod.probe("/livez") == 503, 60, line.logs)
+        wait_for(lambda: pod.probe("/livez") == 200, 60, line.logs)
+        line.wait_drained()

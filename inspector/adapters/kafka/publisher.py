@@ -34,7 +34,8 @@ _IDLE_S = 0.5
 class PublisherCounts:
     """Frames so far; ``waiting`` and ``spooled`` are not acknowledged yet, the first in memory, the second on disk.
 
-    ``held_up`` frames had to wait for room, ``refused`` ones were not taken or not accepted by the brokers.
+    ``spooled_bytes`` are those of the images on disk. ``held_up`` frames had to wait for room, ``refused`` ones were
+    not taken or not accepted by the brokers.
     """
 
     acked: int
@@ -42,6 +43,7 @@ class PublisherCounts:
     spooled: int
     held_up: int
     refused: int
+    spooled_bytes: int = 0
 
 
 def log_refused(frame_id: str, error: InspectorError) -> None:
@@ -110,7 +112,8 @@ class FramePublisher:
         """Return the counts as of now."""
         with self._changed:
             waiting = len(self._queued) + self._window.frames_from_memory
-            return PublisherCounts(self._acked, waiting, len(self._spool), self._held_up, self._refused)
+            spooled, spooled_bytes = len(self._spool), self._spool.used_bytes
+            return PublisherCounts(self._acked, waiting, spooled, self._held_up, self._refused, spooled_bytes)
 
     def publish(self, image: bytes, meta: FrameMeta) -> None:
         """Take one encoded frame for publication; waits while there is no room for it.

@@ -31,13 +31,17 @@ class NothingToDo:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Looks at what there is to do, as often as it is asked. ``tell`` hears, in words, what is being done."""
+    """Looks at what there is to do, as often as it is asked. ``tell`` hears, in words, what is being done.
+
+    ``on_running`` hears when a run begins or goes on, and when it is over or given up.
+    """
 
     settings: Settings
     world: World
     lock: TrainerLock
     stop: Callable[[], bool]
     tell: Callable[[str], None]
+    on_running: Callable[[bool], None] = lambda _: None
 
     def attempt(self, *, now_at_once: bool = False) -> TrainerRun | NothingToDo:
         """Finish the run that was begun, or begin one if it is due or, with ``now_at_once``, in any case.
@@ -66,7 +70,11 @@ class Attempts:
                 return folder
             now = Begun(datetime.now(UTC), holder, lease.token)
             run = OneRun(self.settings, self.world, folder, held, now, stop=self.stop, tell=self.tell)
-            return run.to_its_end()
+            self.on_running(True)
+            try:
+                return run.to_its_end()
+            finally:
+                self.on_running(False)
 
     @property
     def _work(self) -> Path:

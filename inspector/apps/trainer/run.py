@@ -6,15 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from inspector.apps import console
+from inspector.apps.process_telemetry import telling
 from inspector.apps.stopping import stop_event
 from inspector.apps.trainer.attempt import Attempts, NothingToDo
 from inspector.apps.trainer.one_run import StoppedError
 from inspector.apps.trainer.outside import real_world, trainer_lock
 from inspector.apps.trainer.show import print_runs, say_run
+from inspector.apps.trainer.telemetry import TrainerTelemetry
 from inspector.apps.trainer.world import World, runs
 from inspector.domain.errors import CredentialsError, InspectorError, ServiceUnavailableError
+from inspector.domain.metrics import Part
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.pipeline.ports import FencedError
 from inspector.pipeline.rollout_advice import Move
@@ -63,7 +67,9 @@ def keep_training(settings: Settings) -> int:
     Raises:
         CredentialsError: Kafka or Redis refuses us.
     """
-    with stop_event() as stop:
+    telemetry = TrainerTelemetry(settings)
+    with stop_event() as stop, telling(settings, Part.TRAINER, telemetry.look) as made:
+        telemetry.begin(made)
         while not stop.is_set():
             try:
                 world = real_world(settings)
@@ -73,7 +79,8 @@ def keep_training(settings: Settings) -> int:
                 stop.wait(settings.trainer.poll_s)
         else:
             return 0
-        _Keeper(settings, _attempts(settings, world, stop.is_set, _log.info), stop).until_stopped()
+        attempts = replace(_attempts(settings, world, stop.is_set, _log.info), on_running=telemetry.running)
+        _Keeper(settings, attempts, stop, telemetry).until_stopped()
     return 0
 
 
@@ -89,7 +96,10 @@ def _attempts(settings: Settings, world: World, stop: Callable[[], bool], tell: 
 class _Keeper:
     """Looks again and again. Times between are of a clock that never jumps."""
 
-    def __init__(self, settings: Settings, attempts: Attempts, stop: threading.Event) -> None:
+    def __init__(
+        self, settings: Settings, attempts: Attempts, stop: threading.Event, telemetry: TrainerTelemetry
+    ) -> None:
+        self._telemetry = telemetry
         self._trainer = settings.trainer
         self._attempts = attempts
         self._stop = stop
@@ -102,6 +112,7 @@ class _Keeper:
                 self._advance()
                 self._gather_in_time()
                 found = self._attempts.attempt()
+                self._telemetry.looked()
             except StoppedError:
                 return
             except CredentialsError:
@@ -110,6 +121,7 @@ class _Keeper:
                 _log.warning("tried again in %.0f s: %s", self._trainer.poll_s, error)
             else:
                 if isinstance(found, TrainerRun):
+                    self._telemetry.ended(found)
                     _log.info("run %s was %s: %s", found.run_id, found.outcome, "; ".join(found.reasons) or "-")
                     continue
                 self._say_once(found.reason)
