@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,8 +21,10 @@ from pathlib import Path
 
 from demo_log import is_ready
 from demo_names import Names
+from demo_observe import beside_the_line, observing, tell
 from demo_truth import Inspected, compare, read_truth
 from demo_view import AlertWatch, CameraRow, Rate, live, summary
+from observability.prometheus import Prometheus
 from rich.console import Console
 from rich.live import Live
 
@@ -52,6 +54,7 @@ WAYS = {
 }
 # The inspectors load their model while the cameras are enrolled; the line itself starts when both are ready.
 READY_TIMEOUT_S = 180.0
+DASHBOARDS = "deploy/observability/dashboards"
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Demo:
     bootstrap: str
     redis_url: str
     names: Names
+    metrics_ports: Mapping[str, int] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -73,6 +77,8 @@ class Demo:
             "INSPECTOR_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
             "INSPECTOR_REDIS__URL": self.redis_url,
             "INSPECTOR_SPOOL__DIR": str(self.state / "spool"),
+            "INSPECTOR_SAMPLES__PLACE": str(self.state / "samples"),
+            "INSPECTOR_TRAINER__WORK": str(self.state / "trainer"),
             **self.names.environment(),
         }
 
@@ -83,6 +89,8 @@ class Demo:
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start one command of the inspector in the background, its words in a log of its own."""
+        if port := self.metrics_ports.get(name):
+            environment["INSPECTOR_METRICS__PORT"] = str(port)
         with (self.state / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "inspector", *arguments, "-c", str(CONFIG)],
@@ -142,6 +150,8 @@ def prepare(demo: Demo, enrolled: bool) -> None:
         )
     for number in (1, 2):
         demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=demo.names.replica(number))
+    for name, environment in beside_the_line(demo.metrics_ports).items():
+        demo.start(name, name, **environment)
     if enrolled:
         enroll(demo)
     wait_ready(demo, {f"bank/{demo.names.camera(name)}" for name in NAMES} if enrolled else set())
@@ -270,6 +280,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shared", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--frames", type=int, default=300, help="frames of all cameras together (default 300)")
     parser.add_argument("--rate", type=float, default=3.0, help="frames per second of each camera (default 3)")
+    parser.add_argument("--observe", action="store_true", help="let a Prometheus of the demo's own read all metrics")
     parser.add_argument("--enroll", action="store_true", help="show every camera normal frames of its line first")
     return parser.parse_args()
 
@@ -283,21 +294,30 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = load(CONFIG, {"kafka": {"bootstrap_servers": demo.bootstrap, **names.topics}})
-        with left_as_found(demo, settings):
-            return run(demo, given.frames, given.rate, given.enroll)
+        with left_as_found(demo, settings), ExitStack() as until_done:
+            server = None
+            if given.observe:
+                # What a trainer keeps in Redis has no name of a run: on servers of others there is none.
+                server, demo.metrics_ports = until_done.enter_context(
+                    observing(demo.state / "prometheus", with_trainer=not given.shared)
+                )
+                console.print(f"Prometheus reads every process: [bold]{server.url}[/] (dashboards: {DASHBOARDS}/)")
+            return run(demo, given, server)
     except InspectorError as error:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
 
 
-def run(demo: Demo, frames: int, rate: float, enrolled: bool) -> int:
+def run(demo: Demo, given: argparse.Namespace, server: Prometheus | None) -> int:
     """Run the line from its start to its summary; returns the exit code."""
     results = RedisResults(connect(demo.redis_url))
     inspected = Inspected(results.get)
     try:
-        prepare(demo, enrolled)
-        run_line(demo, inspected, frames, rate)
+        prepare(demo, given.enroll)
+        run_line(demo, inspected, given.frames, given.rate)
         missing = report(demo, results, inspected)
+        if server is not None:
+            tell(demo.console, server)
     except KeyboardInterrupt:
         demo.console.print("Stopped.")
         if demo.truth.exists():
