@@ -93,6 +93,7 @@ def _work(settings: Settings, stop: threading.Event, telemetry: WorkerTelemetry,
         return _inspect(settings, stop, store, rollout, telemetry, on_milestone)
     finally:
         rollout.close()
+        telemetry.close()
 
 
 def _inspect(
@@ -174,6 +175,7 @@ def _limits(settings: Settings) -> LoopLimits:
         decode_threads=settings.batch.decode_threads,
         max_frame_bytes=settings.limits.max_frame_bytes,
         max_dead_letter_bytes=settings.limits.max_frame_bytes + _DEAD_LETTER_ROOM_BYTES,
+        traced=settings.tracing.endpoint is not None,
         rejects=RejectLimits(**settings.rejects.model_dump()),
         drops=DropLimits(
             DropPolicy(settings.batch.drop_policy),

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from inspector.adapters.telemetry.link import WorkerLink
+from inspector.apps import wiring
 from inspector.apps.rollout_wiring import RolloutListener
 from inspector.apps.supervisor import EXIT_BUG, EXIT_TRY_AGAIN
 from inspector.domain.metrics import OTHER, RESTARTS, SUPERVISOR_METRICS, Part, metrics_of
@@ -25,7 +26,9 @@ from inspector.pipeline.loop_parts import CommitReport, LoopState
 from inspector.settings import Settings
 
 if TYPE_CHECKING:
+    from inspector.adapters.telemetry.frame_traces import LineTraces
     from inspector.adapters.telemetry.line_metrics import GpuMemory, LineMetrics
+    from inspector.adapters.telemetry.spans import SpanSink
 
 _HEALTH, _METRICS = "health", "metrics"
 _ASK_EVERY_S = 1.0
@@ -34,11 +37,13 @@ _METRICS_TIMEOUT_S = 5.0
 
 
 class WorkerTelemetry:
-    """The worker's part; counts only where ``metrics.port`` is set."""
+    """The worker's part; counts only where ``metrics.port`` is set, and traces where ``tracing.endpoint`` is."""
 
     def __init__(self, settings: Settings) -> None:
         self._health = LineHealth(settings.metrics.stuck_after_s)
         self._metrics = None if settings.metrics.port is None else _line_metrics(settings)
+        self._sink = wiring.span_sink(settings, Part.INSPECTOR)
+        self._traces = None if self._sink is None else _line_traces(self._sink)
 
     @property
     def rollout(self) -> RolloutListener:
@@ -63,6 +68,8 @@ class WorkerTelemetry:
         self._health.committed(time.monotonic())
         if self._metrics is not None:
             self._metrics.committed(report)
+        if self._traces is not None:
+            self._traces.committed(report)
 
     def trouble(self, what: str) -> None:
         """See ``LoopEvents``."""
@@ -75,6 +82,11 @@ class WorkerTelemetry:
         self._health.state(state, time.monotonic())
         if self._metrics is not None:
             self._metrics.state(state)
+
+    def close(self) -> None:
+        """Send the spans that wait, as far as that takes a moment."""
+        if self._sink is not None:
+            self._sink.close()
 
     def _serving(self, serving: Serving) -> None:
         if self._metrics is not None:
@@ -165,6 +177,12 @@ def _line_metrics(settings: Settings) -> LineMetrics:
     from inspector.adapters.telemetry.line_metrics import LineMetrics
 
     return LineMetrics(settings.metrics.max_cameras, settings.cameras.by_id().keys(), _gpu_memory(settings))
+
+
+def _line_traces(sink: SpanSink) -> LineTraces:
+    from inspector.adapters.telemetry.frame_traces import LineTraces
+
+    return LineTraces(sink)
 
 
 def _gpu_memory(settings: Settings) -> Callable[[], GpuMemory] | None:

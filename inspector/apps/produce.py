@@ -100,7 +100,11 @@ def run(settings: Settings, request: Request) -> None:
         threading.Thread(target=_close_when_told, args=(stop, source), name="stop-watch", daemon=True).start()
         with console.progress(f"{request.camera_id}: publishing", request.limit) as meter:
             for image in _paced(source, Pacer(request.rate), stop):
-                _publish(publisher, image, request, settings.limits.max_frame_bytes, refused, stop)
+                if (problem := _left_out(image, settings.limits.max_frame_bytes)) is None:
+                    _publish(publisher, image, request, telemetry.traceparent, stop)
+                else:
+                    _log.warning("left out", camera_id=request.camera_id, problem=problem)
+                    refused(problem)
                 meter.advance()
                 counts = publisher.counts
                 meter.describe(f"{request.camera_id}: {counts.acked} published, {counts.spooled} on disk")
@@ -152,21 +156,22 @@ def _close_when_told(stop: threading.Event, source: ImageSource) -> None:
     source.close()
 
 
+def _left_out(image: CapturedImage, max_frame_bytes: int) -> str | None:
+    if len(image.image) <= max_frame_bytes:
+        return None
+    return f"{image.name}: {len(image.image)} bytes, limits.max_frame_bytes is {max_frame_bytes}"
+
+
 def _publish(
     publisher: FramePublisher,
     image: CapturedImage,
     request: Request,
-    max_frame_bytes: int,
-    refused: Callable[[str], None],
+    traceparent: Callable[[str], str | None],
     stop: threading.Event,
 ) -> None:
-    if len(image.image) > max_frame_bytes:
-        got = f"{image.name}: {len(image.image)} bytes, limits.max_frame_bytes is {max_frame_bytes}"
-        _log.warning("left out", camera_id=request.camera_id, problem=got)
-        refused(got)
-        return
+    frame_id = image.frame_id or str(uuid_utils.uuid7())
     meta = FrameMeta(
-        frame_id=image.frame_id or str(uuid_utils.uuid7()),
+        frame_id=frame_id,
         camera_id=request.camera_id,
         line_id=request.line,
         product=request.product,
@@ -175,6 +180,7 @@ def _publish(
         part_id=image.part_id,
         lot=image.lot,
         view=image.view,
+        traceparent=traceparent(frame_id),
     )
     tell_at_s = time.monotonic() + _TELL_WAITING_S
     while not stop.is_set():

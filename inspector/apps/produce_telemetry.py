@@ -1,9 +1,9 @@
-"""What a camera's producer tells of itself: frames by their end, and what waits for Kafka."""
+"""What a camera's producer tells of itself: frames by their end, what waits for Kafka, and traces that begin here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from inspector.apps import wiring
@@ -13,11 +13,13 @@ from inspector.settings import Settings
 
 if TYPE_CHECKING:
     from inspector.adapters.kafka.publisher import FramePublisher
+    from inspector.adapters.telemetry.frame_traces import CameraTraces
     from inspector.adapters.telemetry.instruments import Instruments
+    from inspector.adapters.telemetry.spans import SpanSink
 
 
 class CameraTelemetry:
-    """Counts one camera's frames; does nothing where metrics are off. Any thread may call."""
+    """Counts and traces one camera's frames; does nothing where both are off. Any thread may call."""
 
     def __init__(self, settings: Settings, camera_id: str) -> None:
         self._settings = settings
@@ -25,6 +27,8 @@ class CameraTelemetry:
         self._made: Instruments | None = None
         self._publisher: FramePublisher | None = None
         self._held_up = 0
+        self._sink = wiring.span_sink(settings, Part.CAMERA)
+        self._traces = None if self._sink is None else _camera_traces(settings, self._sink)
 
     def begin(self, made: Instruments) -> None:
         """Count from now on."""
@@ -37,8 +41,14 @@ class CameraTelemetry:
         """Ask this publisher what waits, before each scrape."""
         self._publisher = publisher
 
-    def acknowledged(self, _frame_id: str, _partition: int, _offset: int) -> None:
-        """Count a frame that all in-sync replicas have."""
+    def traceparent(self, frame_id: str) -> str | None:
+        """Return where a frame that is about to be published stands in a trace; None: it is not traced."""
+        return None if self._traces is None else self._traces.begin(frame_id, self._camera_id)
+
+    def acknowledged(self, frame_id: str, partition: int, offset: int) -> None:
+        """Count a frame that all in-sync replicas have, and tell of it if it is traced."""
+        if self._traces is not None:
+            self._traces.acknowledged(frame_id, partition, offset)
         if self._made is not None:
             self._ended("acknowledged")
             self._made.set_now("inspector_last_acknowledged_timestamp_seconds", self._camera_id)
@@ -63,6 +73,11 @@ class CameraTelemetry:
         held_up.inc(counts.held_up - self._held_up)
         self._held_up = counts.held_up
 
+    def close(self) -> None:
+        """Send the spans that wait, as far as that takes a moment."""
+        if self._sink is not None:
+            self._sink.close()
+
     def _ended(self, outcome: str) -> None:
         if self._made is not None:
             self._made.counter("inspector_produced_frames_total").labels(self._camera_id, outcome).inc()
@@ -72,7 +87,13 @@ class CameraTelemetry:
 def camera_telemetry(settings: Settings, camera_id: str) -> Iterator[CameraTelemetry]:
     """Answer scrapes and probes of a camera's producer for as long as the block lasts. Raises as ``telling``."""
     telemetry = CameraTelemetry(settings, camera_id)
-    with telling(settings, Part.CAMERA, telemetry.look) as made:
+    with closing(telemetry), telling(settings, Part.CAMERA, telemetry.look) as made:
         if made is not None:
             telemetry.begin(made)
         yield telemetry
+
+
+def _camera_traces(settings: Settings, sink: SpanSink) -> CameraTraces:
+    from inspector.adapters.telemetry.frame_traces import CameraTraces
+
+    return CameraTraces(sink, settings.tracing.sample_ratio, settings.kafka.frames_topic)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.apps.file_names import camera_folder
 from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.metrics import Part
 from inspector.domain.product import CameraSettings, ProductSettings, Vocabulary
 from inspector.domain.weights import WeightsManifest
 from inspector.settings import Settings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from inspector.adapters.redis.retention import Retention
     from inspector.adapters.redis.rollout_store import RedisRolloutStore
     from inspector.adapters.samples.store import ObjectSampleStore
+    from inspector.adapters.telemetry.spans import SpanSink
     from inspector.adapters.vision_language import VisionLanguageModel
     from inspector.dapo.prompt_weights import PromptWeights
     from inspector.dapo.spec import ModelSpec
@@ -138,6 +140,16 @@ def publisher(
         on_refused=on_refused,
         on_ack=on_ack,
     )
+
+
+def span_sink(settings: Settings, part: Part) -> SpanSink | None:
+    """Return where spans go; None where ``tracing.endpoint`` is not set. Nothing is connected yet."""
+    tracing = settings.tracing
+    if tracing.endpoint is None:
+        return None
+    from inspector.adapters.telemetry.spans import otlp_sink
+
+    return otlp_sink(tracing.endpoint, tracing.ca_file, part.value, settings.replica)
 
 
 def redis_access(settings: Settings) -> RedisAccess:

@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from inspector.domain.alert import Alert
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.pipeline import alert_record, dead_letter, outcomes, reject_record
@@ -38,6 +39,7 @@ from inspector.pipeline.ports import (
 )
 from inspector.pipeline.reject_watch import RejectWatch
 from inspector.pipeline.scoring import BatchScorer, Slot
+from inspector.pipeline.trace_context import alert_traceparent
 
 
 @dataclass(slots=True)
@@ -302,12 +304,17 @@ class InspectionLoop:
 
     def _records(self, outcome: Outcome) -> list[OutRecord]:
         if isinstance(outcome, Inspected) and outcome.alert is not None:
-            return [alert_record.encode(outcome.alert, self._topics.alerts)]
+            return [self._alert(outcome.alert)]
         if isinstance(outcome, Rejected):
             return [dead_letter.encode(outcome, self._topics.dead_letter, self._limits.max_dead_letter_bytes)]
         if isinstance(outcome, Dropped):
             return [dead_letter.encode_dropped(outcome, self._topics.dead_letter)]
         return []
+
+    def _alert(self, alert: Alert) -> OutRecord:
+        if self._limits.traced:
+            alert = replace(alert, traceparent=alert_traceparent(alert.traceparent, alert.source))
+        return alert_record.encode(alert, self._topics.alerts)
 
     def _rebuilt(self) -> bool:
         try:

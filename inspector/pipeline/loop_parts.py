@@ -20,7 +20,8 @@ class LoopLimits:
     ``max_queued_frames`` and ``max_queued_bytes`` bound memory: frames taken and not yet committed, their bytes
     encoded and decoded.
     ``score_timeout_s`` is how long a batch may take before the engine counts as stuck,
-    ``lone_decode_timeout_s`` the decode of one frame while nothing else is done.
+    ``lone_decode_timeout_s`` the decode of one frame while nothing else is done. ``traced``: an alert carries its own
+    span's trace context instead of its frame's.
     """
 
     batch_max_size: int = 8
@@ -36,6 +37,7 @@ class LoopLimits:
     lone_decode_timeout_s: float = 30.0
     config_poll_s: float = 0.5
     state_every_s: float = 1.0
+    traced: bool = False
     rejects: RejectLimits = field(default_factory=RejectLimits)
     drops: DropLimits = field(default_factory=DropLimits)
 
