@@ -112,6 +112,7 @@ def prometheus(folder: Path, targets: Mapping[str, Sequence[int]], first_port: i
     program = shutil.which("prometheus")
     if program is None:
         raise RuntimeError("prometheus is not installed: deploy/setup.sh prometheus")
+    folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     server = Prometheus(free_ports(1, first_port)[0])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
+import os
+import re
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from exporters import exporting
+from kafka import KafkaProducer
+from local_services import ROOT
 from observability.make import dashboards
 from observability.prometheus import Prometheus, prometheus
 
@@ -57,3 +64,61 @@ def test_every_query_returns_data_where_all_that_is_declared_is_exported(tmp_pat
         wait_for(lambda: not without_data(server, asked), 30)
         assert without_data(server, asked) == {}
         assert {rule["name"]: rule.get("lastError", "") for rule in server.rules() if rule["health"] != "ok"} == {}
+
+
+GPU_ALONE = {"service: GPU memory A"}
+DEMO = ROOT / ".cache" / "demo"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+def test_every_query_returns_data_while_the_demo_runs(tmp_path: Path) -> None:
+    """``deploy/demo.sh --observe`` as a person starts it, with one bad frame and one request to its API besides."""
+    given = {name: value for name, value in os.environ.items() if name not in ("KAFKA_BOOTSTRAP", "REDIS_URL")}
+    log = tmp_path / "demo.log"
+    # So many that drift can be told of: 200 frames of each camera are now, and 50 more are then.
+    command = [str(ROOT / "deploy" / "demo.sh"), "--observe", "--frames", "900", "--rate", "4"]
+    with log.open("wb") as output:
+        demo = subprocess.Popen(command, stdout=output, stderr=output, env=given, start_new_session=True)
+    try:
+        assert wait_for(lambda: "Prometheus reads every process" in log.read_text() or demo.poll() is not None, 600)
+        server = Prometheus(int(re.findall(r"http://127\.0\.0\.1:(\d+)", log.read_text())[0]))
+        assert wait_for(lambda: "Ready after" in log.read_text() or demo.poll() is not None, 300), log.read_text()
+        send_what_is_no_image()
+        ask_the_api()
+        missing = queries()
+
+        def none_missing() -> bool:
+            nonlocal missing
+            missing = without_data(server, missing)
+            return missing.keys() <= GPU_ALONE or demo.poll() is not None
+
+        assert wait_for(none_missing, 1800), missing
+        assert demo.poll() is None, log.read_text()[-3000:]
+        assert missing.keys() <= GPU_ALONE
+        assert {rule["name"] for rule in server.rules() if rule["health"] != "ok"} == set()
+        assert {"camera", "inspector", "serve", "trainer", "watch"} == {
+            each["labels"]["job"] for each in server.targets()
+        }
+    finally:
+        demo.send_signal(signal.SIGTERM)
+        demo.wait(120)
+    with pytest.raises(OSError, match="refused"):
+        server.query("1")
+
+
+def send_what_is_no_image() -> None:
+    broker = json.loads((DEMO / "services" / "plan.json").read_text())["brokers"][0]
+    producer = KafkaProducer(bootstrap_servers=f"127.0.0.1:{broker['port']}")
+    producer.send("inspection.frames", key=b"cam-plate", value=b"no image").get(30)
+    producer.close()
+
+
+def ask_the_api() -> None:
+    address = re.findall(r"serving http://127\.0\.0\.1:(\d+)", (DEMO / "serve.log").read_text())[0]
+    for _ in range(2):  # a counter that appears with its first request has not grown yet
+        connection = http.client.HTTPConnection("127.0.0.1", int(address), timeout=10)
+        connection.request("GET", "/api/v1/feedback/conflicts")
+        assert connection.getresponse().status == 200
+        connection.close()
+        time.sleep(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from observability.grafana import BLUE, GREY, ORANGE, RED, YELLOW, Dashboard, Panel, Query, Row, Step, Variable, number
+from observability.promql import rate, share
 
 _CAMERA = 'camera_id=~"$camera"'
 _FRAMES = f"inspector_frames_total{{{_CAMERA}}}"
@@ -14,17 +15,6 @@ _SPOOL_FULL = f"inspector_spool_bytes{{{_CAMERA}}} / inspector_spool_max_bytes{{
 _LAST_FRAME = f"max by (camera_id) (inspector_camera_last_frame_timestamp_seconds{{{_CAMERA}}})"
 _SILENT_AFTER_S = 300
 _DRIFT_WORDS = {0.0: ("as it was", "green"), 1.0: ("drifted", RED)}
-
-
-def _rate(series: str) -> str:
-    return f"rate({series}[$__rate_interval])"
-
-
-def _share(part: str, whole: str, by: str = "") -> str:
-    # A part that never came has no series: it is 0 of the whole.
-    all_of_it = f"sum{by}({_rate(whole)})"
-    return f"(sum{by}({_rate(part)}) or 0 * {all_of_it}) / {all_of_it}"
-
 
 _NOW = Row(
     "Now",
@@ -38,14 +28,14 @@ _NOW = Row(
         number(
             "Frames",
             "Frames a second that were inspected, rejected or dropped, all chosen cameras together.",
-            f"sum({_rate(_FRAMES)})",
+            f"sum({rate(_FRAMES)})",
             "reqps",
             decimals=1,
         ),
         number(
             "Judged defective",
             "Share of the inspected frames that were judged anomalous.",
-            _share(_ANOMALOUS, _INSPECTED),
+            share(_ANOMALOUS, _INSPECTED),
             "percentunit",
             steps=(Step(0.2, YELLOW), Step(0.5, RED)),
             decimals=1,
@@ -53,7 +43,7 @@ _NOW = Row(
         number(
             "Rejected",
             "Share of the frames that could not be inspected: undecodable, too large, duplicates and so on.",
-            _share(_REJECTED, _FRAMES),
+            share(_REJECTED, _FRAMES),
             "percentunit",
             steps=(Step(0.01, YELLOW), Step(0.05, RED)),
             decimals=2,
@@ -83,9 +73,9 @@ _JUDGEMENTS = Row(
             "Frames a second by what became of them. Normal and anomalous are inspected frames; the rest has "
             "a panel of its own.",
             (
-                Query(f"sum by (reason) ({_rate(_INSPECTED)})", "{{reason}}"),
+                Query(f"sum by (reason) ({rate(_INSPECTED)})", "{{reason}}"),
                 Query(
-                    f"sum by (outcome) ({_rate(_LEFT_OUT)})",
+                    f"sum by (outcome) ({rate(_LEFT_OUT)})",
                     "{{outcome}}",
                 ),
             ),
@@ -98,7 +88,7 @@ _JUDGEMENTS = Row(
             "Judged defective, by camera",
             "Share of a camera's inspected frames that were judged anomalous: the 20 highest. A camera whose share "
             "jumps sees another product, another light, or a real fault.",
-            (Query(f"topk(20, {_share(_ANOMALOUS, _INSPECTED, ' by (camera_id) ')})", "{{camera_id}}"),),
+            (Query(f"topk(20, {share(_ANOMALOUS, _INSPECTED, 'camera_id')})", "{{camera_id}}"),),
             "percentunit",
             width=12,
         ),
@@ -130,7 +120,7 @@ _JUDGEMENTS = Row(
             "camera that sent its spool twice, and lose nothing.",
             (
                 Query(
-                    f"sum by (reason) ({_rate(_LEFT_OUT)})",
+                    f"sum by (reason) ({rate(_LEFT_OUT)})",
                     "{{reason}}",
                 ),
             ),
@@ -146,7 +136,7 @@ _CAMERAS = Row(
         Panel(
             "Frames, by camera",
             "Frames a second of each camera: the 20 busiest.",
-            (Query(f"topk(20, sum by (camera_id) ({_rate(_FRAMES)}))", "{{camera_id}}"),),
+            (Query(f"topk(20, sum by (camera_id) ({rate(_FRAMES)}))", "{{camera_id}}"),),
             "reqps",
             width=12,
         ),

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from observability.grafana import ORANGE, RED, YELLOW, Dashboard, Panel, Query, Row, Step, number
+from observability.promql import quantile
 
 _LAG = "inspection:lag_frames:sum"
 _COMMITTED = "sum(rate(inspector_frames_total[$__rate_interval]))"
-
-
-def _quantile(share: float, histogram: str, by: str = "") -> str:
-    return f"histogram_quantile({share}, sum by (le{by}) (rate({histogram}_bucket[$__rate_interval])))"
-
 
 _NOW = Row(
     "Now",
@@ -38,7 +34,7 @@ _NOW = Row(
         number(
             "Capture to commit, 99 %",
             "99 of 100 inspected frames took less, from the camera's clock to the commit.",
-            _quantile(0.99, "inspector_frame_latency_seconds"),
+            quantile(0.99, "inspector_frame_latency_seconds"),
             "s",
             steps=(Step(10, YELLOW), Step(60, RED)),
             decimals=1,
@@ -82,16 +78,16 @@ _FLOW = Row(
             "Capture to commit",
             "Half, 95 and 99 of 100 inspected frames took less. The camera's clock has a part in it.",
             (
-                Query(_quantile(0.5, "inspector_frame_latency_seconds"), "50 %"),
-                Query(_quantile(0.95, "inspector_frame_latency_seconds"), "95 %"),
-                Query(_quantile(0.99, "inspector_frame_latency_seconds"), "99 %"),
+                Query(quantile(0.5, "inspector_frame_latency_seconds"), "50 %"),
+                Query(quantile(0.95, "inspector_frame_latency_seconds"), "95 %"),
+                Query(quantile(0.99, "inspector_frame_latency_seconds"), "99 %"),
             ),
             "s",
         ),
         Panel(
             "Time by stage, 95 %",
             "95 of 100 frames (store, commit: batches) spent less in the stage.",
-            (Query(_quantile(0.95, "inspector_stage_seconds", ", stage"), "{{stage}}"),),
+            (Query(quantile(0.95, "inspector_stage_seconds", "stage"), "{{stage}}"),),
             "s",
         ),
         Panel(
@@ -258,7 +254,7 @@ _API = Row(
         Panel(
             "Time to answer, 95 %",
             "95 of 100 requests of a route took less.",
-            (Query(_quantile(0.95, "inspector_http_request_seconds", ", route"), "{{route}}"),),
+            (Query(quantile(0.95, "inspector_http_request_seconds", "route"), "{{route}}"),),
             "s",
             width=12,
         ),

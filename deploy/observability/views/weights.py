@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from observability.grafana import BLUE, GREEN, ORANGE, RED, Dashboard, Panel, Query, Row, Step, number
+from observability.promql import quantile, share
 
 _SERVING = 'inspector_weights_info{role="serving"}'
 _INSPECTED = 'inspector_frames_total{outcome="inspected"}'
-
-
-def _quantile(share: float, interval: str) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate(inspector_anomaly_score_bucket[{interval}])))"
-
+_SCORE = "inspector_anomaly_score"
+_ANOMALOUS = 'inspector_frames_total{reason="anomalous"}'
 
 _NOW = Row(
     "Now",
@@ -83,15 +81,8 @@ _JUDGEMENT = Row(
             "Share of the inspected frames that were judged anomalous, now and over the last day. A new version that "
             "moves it without a reason on the line is suspect.",
             (
-                Query(
-                    'sum(rate(inspector_frames_total{reason="anomalous"}[$__rate_interval])) / '
-                    f"sum(rate({_INSPECTED}[$__rate_interval]))",
-                    "now",
-                ),
-                Query(
-                    f'sum(rate(inspector_frames_total{{reason="anomalous"}}[1d])) / sum(rate({_INSPECTED}[1d]))',
-                    "last day",
-                ),
+                Query(share(_ANOMALOUS, _INSPECTED), "now"),
+                Query(share(_ANOMALOUS, _INSPECTED, window="1d"), "last day"),
             ),
             "percentunit",
             colours={"now": BLUE, "last day": ORANGE},
@@ -99,7 +90,7 @@ _JUDGEMENT = Row(
         Panel(
             "Anomaly scores",
             "Half and 95 of 100 inspected frames score less.",
-            (Query(_quantile(0.5, "$__rate_interval"), "50 %"), Query(_quantile(0.95, "$__rate_interval"), "95 %")),
+            (Query(quantile(0.5, _SCORE), "50 %"), Query(quantile(0.95, _SCORE), "95 %")),
             "short",
             highest=1,
         ),
