@@ -34,7 +34,7 @@ WATCH_OFTEN = {
 }
 
 _FIGURES = {
-    "processes that Prometheus reads": ("sum(up)", "{:.0f}"),
+    "processes that Prometheus reads": ("max_over_time(sum(up)[1h:])", "{:.0f}"),
     "frames committed": ("sum(inspector_frames_total)", "{:.0f}"),
     "capture to commit, 99 %": (
         "histogram_quantile(0.99, sum by (le) (inspector_frame_latency_seconds_bucket))",
