@@ -52,6 +52,7 @@ class Line:
     config: Path
     redis_url: str
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    command_timeout_s: float = 240.0
 
     @property
     def frames_topic(self) -> str:
@@ -67,7 +68,7 @@ class Line:
             [sys.executable, "-m", "inspector", *arguments, "-c", str(self.config)],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=self.command_timeout_s,
             env={**os.environ, **environment},
         )
         assert not check or done.returncode == 0, done.stderr

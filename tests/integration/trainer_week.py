@@ -248,8 +248,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--bootstrap")
     parser.add_argument("--redis")
-    parser.add_argument("--good", type=int, default=150, help="good frames a day")
-    parser.add_argument("--defective", type=int, default=40, help="frames a day that show the new type")
+    parser.add_argument("--good", type=int, default=200, help="good frames a day")
+    parser.add_argument("--defective", type=int, default=26, help="frames a day that show the new type")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     prefix = f"week-{uuid.uuid4().hex[:12]}-"
@@ -257,6 +257,7 @@ def main() -> None:
         _services(arguments) as services,
         running_line(services, arguments.out, prefix, **settings_of(arguments.out)) as line,
     ):
+        line.command_timeout_s = 3600.0  # of which the trainer needs minutes
         told = play(line, arguments.out, arguments.good, arguments.defective)
     (arguments.out / "week.json").write_text(json.dumps(told, indent=1))
     draw(told, arguments.out / "week.svg")
