@@ -6,7 +6,7 @@
 
 `components/kafka/topics.yaml` are the topics of `inspector topics create` with the settings of `base/config`,
 `components/secure/users.yaml` the roles of `deploy/security/roles.yaml`, `components/cameras/deployments.yaml` the
-cameras of `components/cameras/cameras.yaml`.
+cameras of `components/cameras/cameras.yaml`, `base/rules.yaml` the rules of `deploy/observability`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "deploy" / "security"))
+sys.path[:0] = [str(HERE.parent / "deploy" / "security"), str(HERE.parent / "deploy")]
 
 import access  # noqa: E402  beside the roles that it reads
+from observability.make import rules_object  # noqa: E402  beside the rules
 
 from inspector import settings as all_settings  # noqa: E402
 from inspector.apps import wiring  # noqa: E402
@@ -97,7 +98,13 @@ def cameras() -> Objects:
         yield deployment
 
 
+def rules() -> Objects:
+    """Yield the alert rules of ``deploy/observability``, for the Prometheus operator."""
+    yield rules_object(runbooks="")
+
+
 WRITTEN = {
+    HERE / "base" / "rules.yaml": rules,
     HERE / "components" / "kafka" / "topics.yaml": topics,
     HERE / "components" / "secure" / "users.yaml": users,
     HERE / "components" / "cameras" / "deployments.yaml": cameras,
@@ -107,6 +114,13 @@ WRITTEN = {
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True  # a person reads it
+
+
+def _as_written(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _as_written)
 
 
 def text_of(objects: Objects) -> str:
