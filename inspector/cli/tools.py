@@ -164,6 +164,19 @@ def schema(
         verb.show(name)
 
 
+@app.command(epilog="Example: inspector metrics --json")
+def metrics(
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of the README.")] = False,
+) -> None:
+    """List every metric that the service exports, with its labels."""
+    if as_json and markdown:
+        raise typer.BadParameter("--json and --markdown exclude each other")
+    from inspector.apps import metrics as verb
+
+    verb.show(as_json, markdown)
+
+
 @topics.command("create", epilog="Example: inspector topics create")
 def topics_create(as_json: Json = False, config: Config = None) -> None:
     """Create the topics that are missing."""
