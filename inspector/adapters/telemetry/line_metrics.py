@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inspector.adapters.telemetry.instruments import BoundedNames, Instruments
 from inspector.domain.metrics import OTHER, STAGES, SUPERVISOR_METRICS, TROUBLES, Part, metrics_of
-from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
+from inspector.domain.outcome import Dropped, DropReason, Inspected, Outcome, Rejected, RejectReason
 from inspector.domain.release import RolloutStage
 from inspector.pipeline.loop_parts import CommitReport, LoopState
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_DEFECT_TYPES = 200
 NO_CAMERA = "unknown"
+ANY_DEFECT = "anomaly"  # of a frame that is anomalous as a whole
 _VERSION_CHARS = 12
 # Of a result's timings; store and commit are a batch's.
 _FRAME_STAGES = frozenset(STAGES[:-2])
@@ -48,8 +49,7 @@ class LineMetrics:
         self._score = self._made.histogram("inspector_anomaly_score")
         self._partitions: set[str] = set()
         self._weights: set[tuple[str, str]] = set()
-        for what in TROUBLES:
-            self._made.counter("inspector_troubles_total").labels(what)
+        self._begin_at_zero()
 
     def text(self) -> bytes:
         """Return everything in Prometheus's text format."""
@@ -116,6 +116,17 @@ class LineMetrics:
     def vetoed(self) -> None:
         """Count a version on trial that was vetoed."""
         self._made.counter("inspector_weights_vetoes_total").inc()
+
+    def _begin_at_zero(self) -> None:
+        # What never happened is 0 and not absent: a query over nothing says nothing.
+        for what in TROUBLES:
+            self._made.counter("inspector_troubles_total").labels(what)
+        for reason in (*RejectReason, *DropReason):
+            self._made.counter("inspector_dead_letters_total").labels(reason.value)
+        for labels in (("defect", self._defect_type(ANY_DEFECT)), ("rejects", "")):
+            self._made.counter("inspector_alerts_total").labels(*labels)
+        for stage in STAGES:
+            self._stage(stage)
 
     def _count(self, outcome: Outcome, now_s: float) -> None:
         if isinstance(outcome, Inspected):

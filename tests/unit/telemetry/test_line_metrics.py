@@ -14,7 +14,7 @@ from inspector.adapters.telemetry.instruments import BoundedNames, Instruments
 from inspector.adapters.telemetry.line_metrics import MAX_DEFECT_TYPES, LineMetrics
 from inspector.domain.alert import Alert, alert_id
 from inspector.domain.frame import FrameSource
-from inspector.domain.metrics import LABELS, METRICS, SUPERVISOR_METRICS, MetricKind, Part, metrics_of
+from inspector.domain.metrics import LABELS, METRICS, STAGES, SUPERVISOR_METRICS, MetricKind, Part, metrics_of
 from inspector.domain.outcome import Dropped, DropReason, Inspected, Outcome, Rejected, RejectReason
 from inspector.domain.release import RolloutStage
 from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
@@ -182,6 +182,14 @@ def test_weights_that_serve_no_more_are_not_told_of(metrics: LineMetrics) -> Non
     assert value(metrics, "inspector_rollout_stage") == 1
 
 
+def test_what_never_happened_is_zero_and_not_absent(metrics: LineMetrics) -> None:
+    told = {(s.name, *s.labels.values()): s.value for family in families(metrics).values() for s in family.samples}
+    assert {told["inspector_dead_letters_total", reason.value] for reason in RejectReason} == {0}
+    assert {told["inspector_stage_seconds_count", stage] for stage in STAGES} == {0}
+    assert told["inspector_alerts_total", "", "rejects"] == told["inspector_alerts_total", "anomaly", "defect"] == 0
+    assert told["inspector_weights_refused_total",] == 0
+
+
 def test_troubles_are_of_a_closed_set(metrics: LineMetrics) -> None:
     for what in ("redis is away", "kafka is away", "commit failed", "something new"):
         metrics.trouble(what)
@@ -218,6 +226,7 @@ def test_a_thousand_cameras_have_labels_and_more_do_not_grow_it() -> None:
     assert len(more) == len(lines) + 3, "of the others: frames normal and anomalous, and their newest"
     assert value(metrics, "inspector_frames_total", camera_id="other") == 2 * 500
     assert value(metrics, "inspector_frames_total") == 2 * 1500
-    assert len([line for line in more if line.startswith("inspector_alerts_total")]) == MAX_DEFECT_TYPES + 1
+    types = [line for line in more if line.startswith("inspector_alerts_total") and 'kind="defect"' in line]
+    assert len(types) == MAX_DEFECT_TYPES + 1
     assert first_mb < 20
     assert more_mb < 1
