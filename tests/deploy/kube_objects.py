@@ -1,0 +1,91 @@
+"""The objects of k8s/ as a cluster is given them: rendered by kustomize, or as they stand in the files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from local_services import ROOT
+
+K8S = ROOT / "k8s"
+OVERLAYS = {name: K8S / "overlays" / name for name in ("dev", "cpu", "gpu", "secure")}
+PLANTED = Path(__file__).parent / "planted"
+BUILT = ROOT / ".cache" / "kube" / "bin"
+_TEMPLATE_AT = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PodTemplate:
+    """Pods as a workload makes them; ``owner`` is KIND/NAME."""
+
+    owner: str
+    labels: dict[str, str]
+    spec: Object
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether it is to run for ever, so that somebody must tell whether it still does."""
+        return not self.owner.startswith(("Job/", "CronJob/"))
+
+
+def kustomize() -> list[str] | None:
+    """Return the command that renders a folder, or None where there is none."""
+    for program in (str(BUILT / "kubectl"), shutil.which("kubectl")):
+        if program is not None and Path(program).exists():
+            return [program, "kustomize"]
+    return ["kustomize", "build"] if shutil.which("kustomize") else None
+
+
+def rendered(folder: Path) -> list[Object]:
+    """Return what an overlay comes to. Raises AssertionError with kustomize's words where it refuses."""
+    command = kustomize()
+    assert command is not None, "neither kubectl nor kustomize is here"
+    # The planted faults lie outside of k8s/ and patch its overlays.
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def in_files(*folders: Path) -> list[Object]:
+    """Return the whole objects of these folders' files, without what patches and generators make of them."""
+    return [
+        each
+        for folder in folders
+        for path in sorted(folder.rglob("*.yaml"))
+        for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        if isinstance(each, dict) and "kind" in each and each["kind"] not in ("Kustomization", "Component")
+    ]
+
+
+def of_kind(objects: Sequence[Object], *kinds: str) -> Iterator[Object]:
+    """Yield the objects of these kinds."""
+    return (each for each in objects if each["kind"] in kinds)
+
+
+def named(each: Object) -> str:
+    """Return KIND/NAME."""
+    return f"{each['kind']}/{each['metadata']['name']}"
+
+
+def pod_templates(objects: Sequence[Object]) -> Iterator[PodTemplate]:
+    """Yield the pods that the workloads make."""
+    for each in objects:
+        if (path := _TEMPLATE_AT.get(each["kind"])) is None:
+            continue
+        template = each
+        for key in path:
+            template = template[key]
+        yield PodTemplate(named(each), template.get("metadata", {}).get("labels", {}), template["spec"])

@@ -1,0 +1,249 @@
+"""k8s/, as far as can be told without a control plane; test_control_plane.py has one."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, kustomize, of_kind, pod_templates, rendered
+from kube_policy import findings
+from local_services import ROOT
+
+from inspector import settings as all_settings
+from inspector.apps import wiring
+from inspector.cli import app
+
+COMPONENTS = K8S / "components"
+IN_FILES = in_files(K8S / "base", COMPONENTS / "kafka", COMPONENTS / "redis", COMPONENTS / "secure")
+CAMERAS = [each for each in in_files(COMPONENTS / "cameras") if each["metadata"]["name"] != "camera"]
+_OPERATIONS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def module(path: Path) -> Any:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def overlays() -> Mapping[str, Sequence[Object]]:
+    if kustomize() is None:
+        pytest.skip("neither kubectl nor kustomize is here; tests/run.sh --long builds one, and checks this too")
+    return {name: rendered(folder) for name, folder in OVERLAYS.items()}
+
+
+def test_what_follows_from_something_else_does() -> None:
+    assert module(K8S / "generate.py").main(["--check"]) == 0
+
+
+def test_topics_are_those_that_the_service_would_create() -> None:
+    plan = wiring.topic_plan(all_settings.load(K8S / "base" / "config" / "inspector.yaml"))
+    described = {
+        topic["metadata"]["name"]: (topic["spec"]["partitions"], topic["spec"]["replicas"], topic["spec"]["config"])
+        for topic in of_kind(IN_FILES, "KafkaTopic")
+    }
+    assert described == {
+        spec.name: (spec.partitions, spec.replication_factor, dict(spec.settings)) for spec in plan.specs()
+    }
+    assert plan.replication_factor == 3
+
+
+def test_kafka_gives_each_role_the_rights_of_roles_yaml() -> None:
+    access = module(ROOT / "deploy" / "security" / "access.py")
+    settings = all_settings.load(K8S / "base" / "config" / "inspector.yaml")
+    given = {user["metadata"]["name"]: set(_rights(user)) for user in of_kind(IN_FILES, "KafkaUser")}
+    assert given == {
+        role: {(rule.resource, rule.name, rule.pattern, rule.operation) for rule in access.kafka_rules(role, settings)}
+        for role in access.roles()
+    }
+
+
+def _rights(user: Object) -> Iterator[tuple[str, str, str, str]]:
+    for acl in user["spec"]["authorization"]["acls"]:
+        resource = acl["resource"]
+        kind = _OPERATIONS.sub("_", resource["type"]).upper()
+        name = resource.get("name", "kafka-cluster")
+        pattern = {"prefix": "PREFIXED", "literal": "LITERAL"}[resource.get("patternType", "literal")]
+        for operation in acl["operations"]:
+            yield kind, name, pattern, _OPERATIONS.sub("_", operation).upper()
+
+
+def test_kafka_is_set_as_it_is_on_this_machine() -> None:
+    """The same release, and the same settings as deploy/local/nodes.py gives three brokers, where both have one."""
+    kafka = next(of_kind(IN_FILES, "Kafka"))["spec"]["kafka"]
+    assert f"kafka_2.13-{kafka['version']}.jar" in (ROOT / "deploy" / "local" / "jars.sha256").read_text()
+    source = (ROOT / "deploy" / "local" / "nodes.py").read_text()
+    words = {"replicas": "3", "in_sync": "2", "MAX_MESSAGE_BYTES": str(32 * 2**20)}
+    local = {name: words.get(value, value) for name, value in re.findall(r'"([a-z.]+)": "?(\w+)"?,', source)}
+    both = local.keys() & kafka["config"].keys()
+    assert len(both) >= 10
+    assert {name: str(kafka["config"][name]) for name in both} == {name: local[name] for name in both}
+
+
+def test_every_camera_of_the_list_has_a_producer_of_its_own() -> None:
+    listed = yaml.safe_load((COMPONENTS / "cameras" / "cameras.yaml").read_text())
+    started = {}
+    for pod in pod_templates(CAMERAS):
+        args = pod.spec["containers"][0]["args"]
+        started[args[args.index("--camera") + 1]] = args[args.index("produce") + 1]
+    assert started == {camera_id: camera["source"] for camera_id, camera in listed.items()}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_has_no_fault(overlays: Mapping[str, Sequence[Object]], overlay: str) -> None:
+    assert findings(overlays[overlay]) == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_is_told_settings_that_there_are(
+    overlays: Mapping[str, Sequence[Object]], overlay: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the variables and the file that its container gets: an unknown one would end it at its start."""
+    objects = overlays[overlay]
+    maps = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
+    ours = [pod for pod in pod_templates(objects) if pod.labels["app.kubernetes.io/name"] == "inspector"]
+    assert len(ours) >= 6
+    for pod in ours:
+        container = pod.spec["containers"][0]
+        variables = {}
+        for source in container["envFrom"]:
+            variables |= maps[source["configMapRef"]["name"]]
+        # What the cluster fills in: a pod's name, a number of cores.
+        variables |= {each["name"]: each.get("value", "4") for each in container["env"]}
+        config = next(volume["configMap"]["name"] for volume in pod.spec["volumes"] if "configMap" in volume)
+        file = tmp_path / "inspector.yaml"
+        file.write_text(maps[config]["inspector.yaml"])
+        with monkeypatch.context() as environment:
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            settings = all_settings.load(file)
+        assert settings.metrics.port == 9464, pod.owner
+        assert settings.kafka.security.protocol == ("SASL_SSL" if overlay == "secure" else "PLAINTEXT")
+
+
+def test_every_command_of_a_pod_is_one_of_ours() -> None:
+    commands = set(typer.main.get_group(app).commands)
+    for pod in pod_templates([*IN_FILES, *CAMERAS]):
+        if pod.labels.get("app.kubernetes.io/name") == "inspector":
+            assert pod.spec["containers"][0]["args"][:2] == ["-c", "/etc/inspector/inspector.yaml"], pod.owner
+            assert pod.spec["containers"][0]["args"][2] in commands, pod.owner
+
+
+# What only our own checks refuse, or refuse as well, and with which of them; the API server sees the rest.
+REFUSED_BY_US = {
+    "missing_limit": "limits",
+    "over_privileged_pod": "least_rights",
+    "scaled_above_partitions": "scaling",
+    "secret_in_a_configmap": "secrets",
+    "topic_of_one_copy": "topics",
+    "unknown_field": None,
+}
+
+
+@pytest.mark.parametrize("fault", sorted(each.name for each in PLANTED.iterdir()))
+def test_a_planted_fault_is_refused_by_the_check_that_is_for_it(
+    overlays: Mapping[str, Sequence[Object]], fault: str
+) -> None:
+    """And by no other: without that check it would pass unnoticed."""
+    checks = {said.partition(":")[0] for said in findings(rendered(PLANTED / fault))}
+    assert checks == ({REFUSED_BY_US[fault]} - {None})
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def _pod(objects: Sequence[Object], name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = next(pod.spec for pod in pod_templates(objects) if pod.owner == name)
+    return spec
+
+
+def _drop(key: str) -> Change:
+    return lambda pod: pod.pop(key)
+
+
+def _in_container(key: str) -> Change:
+    return lambda pod: pod["containers"][0].pop(key)
+
+
+def _another_map(pod: dict[str, Any]) -> None:
+    pod["containers"][0]["envFrom"][0]["configMapRef"]["name"] = "inspector-environment-old"
+
+
+def _password_variable(pod: dict[str, Any]) -> None:
+    pod["containers"][0]["env"].append({"name": "INSPECTOR_REDIS__PASSWORD", "value": "plant-7-summer"})
+
+
+def _password_in_url(pod: dict[str, Any]) -> None:
+    pod["containers"][0]["env"].append({"name": "INSPECTOR_REDIS__URL", "value": "redis://inspector:plant-7@redis/0"})
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("least_rights", _drop("automountServiceAccountToken")),
+        ("least_rights", _drop("enableServiceLinks")),
+        ("least_rights", _drop("securityContext")),
+        ("limits", _in_container("resources")),
+        ("probes", _in_container("startupProbe")),
+        ("probes", _in_container("livenessProbe")),
+        ("probes", _in_container("ports")),
+        ("time_to_leave", _drop("terminationGracePeriodSeconds")),
+        ("references", _another_map),
+        ("secrets", _password_variable),
+        ("secrets", _password_in_url),
+    ],
+)
+def test_a_pod_that_is_wrong_in_one_thing_is_told(
+    overlays: Mapping[str, Sequence[Object]], check: str, change: Change
+) -> None:
+    objects = copy.deepcopy(list(overlays["cpu"]))
+    change(_pod(objects, "StatefulSet/inspector"))
+    assert {said.partition(":")[0] for said in findings(objects)} == {check}
+
+
+@pytest.mark.parametrize(
+    ("gone", "check"),
+    [
+        ("NetworkPolicy/default-deny", "closed_doors"),
+        ("PriorityClass/inspection-line", "references"),
+        ("PersistentVolumeClaim/trainer", "references"),
+        ("Deployment/serve", "references"),
+        ("StatefulSet/inspector", "scaling"),
+    ],
+)
+def test_an_object_that_is_gone_is_missed(overlays: Mapping[str, Sequence[Object]], gone: str, check: str) -> None:
+    kind, name = gone.split("/")
+    left = [each for each in overlays["cpu"] if (each["kind"], each["metadata"]["name"]) != (kind, name)]
+    assert check in {said.partition(":")[0] for said in findings(left)}
+
+
+def test_servers_elsewhere_take_the_place_of_ours(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One component for two: no Kafka and no Redis is left, and inspectors and KEDA are told the same addresses."""
+    if kustomize() is None:
+        pytest.skip("neither kubectl nor kustomize is here")
+    objects = rendered(Path(__file__).parent / "elsewhere")
+    assert not list(of_kind(objects, "Kafka", "KafkaTopic", "KafkaNodePool"))
+    assert findings(objects) == []
+    told = next(each["data"] for each in of_kind(objects, "ConfigMap") if "environment" in each["metadata"]["name"])
+    assert told["INSPECTOR_KAFKA__BOOTSTRAP_SERVERS"] == "kafka.plant.example:9092"
+    trigger = next(of_kind(objects, "ScaledObject"))["spec"]["triggers"][0]["metadata"]
+    assert trigger["bootstrapServersFromEnv"] in told
+
+
+def test_generating_refuses_words_that_it_does_not_know() -> None:
+    done = subprocess.run([sys.executable, str(K8S / "generate.py"), "--chek"], capture_output=True, check=False)
+    assert done.returncode == 2
