@@ -86,7 +86,7 @@ def watched(line: Line, taken: int) -> None:
     """The watch finds that nothing is behind, that all fits, and when each camera's last result was stored."""
     settings = settings_of.load(line.config)
     made = Instruments(metrics_of(Part.WATCH), with_process=False)
-    for look in (watch.look_at_line, watch.look_at_outcomes, watch.look_at_drift):
+    for look in (watch.look_at_line, watch.look_at_outcomes):
         look(settings, made)
     samples = [s for family in text_string_to_metric_families(made.text().decode()) for s in family.samples]
     told = {(s.name, *s.labels.values()): s.value for s in samples}
@@ -96,7 +96,7 @@ def watched(line: Line, taken: int) -> None:
     for camera in range(4):
         age_s = time.time() - told["inspector_camera_newest_result_timestamp_seconds", f"cam{camera}"]
         assert -5 < age_s < 300
-    assert told["inspector_drift_timestamp_seconds",] > told["inspector_reconcile_timestamp_seconds",]
+    assert time.time() - told["inspector_reconcile_timestamp_seconds",] < 300
 
 
 def test_counts_are_those_of_results_alerts_and_dead_letters(line: Line) -> None:
@@ -108,7 +108,7 @@ def test_counts_are_those_of_results_alerts_and_dead_letters(line: Line) -> None
     wait_for(lambda: pod.probe("/readyz") == 200, 120, line.logs)
     assert pod.probe("/startupz") == 200
 
-    taken = publish(line, cameras=4, each=10)
+    taken = publish(line, cameras=4, each=6)
     wait_for(lambda: pod.total("inspector_frames_total") >= taken, 120, line.logs)
     line.wait_drained()
     results = list(line.results().values())
@@ -165,7 +165,25 @@ def test_a_producer_tells_what_waits_on_its_disk_while_kafka_is_away(
         age_s = time.time() - pod.total("inspector_last_acknowledged_timestamp_seconds")
         assert age_s < 30
         line.stop()
-        wait_for(lambda: (line.lag() or 0) >= 40, 60, line.logs)  # nobody inspects: what was published waits
+        published = sum(placed.offset for placed in line.publish([{"key": b"cam7", "value": b"the last"}]))
+        with (tmp_path / "watch.log").open("wb") as watch_log:
+            command = ["watch", "-c", str(line.config)]
+            often = {f"INSPECTOR_WATCH__{name}_EVERY_S": "10" for name in ("LOOK", "RECONCILE", "DRIFT")}
+            line.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "inspector", *command],
+                    stdout=watch_log,
+                    stderr=watch_log,
+                    env={**os.environ, **often},
+                )
+            )
+        overseer = Pod(line, "watch")
+        wait_for(lambda: overseer.probe("/readyz") == 200, 120, line.logs)
+        wait_for(lambda: overseer.total("inspector_group_lag_frames") == published + 1, 60, line.logs)
+        wait_for(lambda: overseer.total("inspector_drift_timestamp_seconds") > 0, 60, line.logs)
+        # Nothing was ever committed, so that there is nothing to reconcile: told, and tried again.
+        wait_for(lambda: overseer.total("inspector_watch_failures_total") >= 1, 60, line.logs)
+        assert overseer.probe("/livez") == 200
 
 
 @pytest.mark.long

@@ -72,11 +72,11 @@ def test_a_collector_that_is_away_costs_no_time_and_is_not_waited_for(caplog: py
         sink = otlp_sink(f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces", None, "camera", "c")
         context = TraceContext(1, 2)
         started_s = time.perf_counter()
-        for _ in range(10_000):
+        for _ in range(2_000):
             sink.emit(Span("publish frame", context, None, time.time(), time.time()))
         took_s = time.perf_counter() - started_s
         began_s = time.monotonic()
         sink.close()
         assert time.monotonic() - began_s < 10
-    print(f"{100 * took_s:.0f} us a span")
+    print(f"{500 * took_s:.0f} us a span")
     assert took_s < 10

@@ -18,6 +18,7 @@ from inspector.adapters.kafka.weights_feed import PublishedWeights
 from inspector.adapters.memory.rollout_store import MemoryRolloutStore
 from inspector.apps import wiring
 from inspector.apps.trainer.attempt import NothingToDo
+from inspector.apps.trainer.telemetry import TrainerTelemetry
 from inspector.apps.trainer.world import World
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.weights_file import weights_bytes
@@ -49,7 +50,7 @@ def keep_training(
 
     monkeypatch.setattr(run.Attempts, "attempt", attempt)
     made = run.Attempts(world.settings, replace(world.world(), **more), world.lock, stop.is_set, print)  # type: ignore[arg-type]
-    run._Keeper(world.settings, made, stop).until_stopped()
+    run._Keeper(world.settings, made, stop, TrainerTelemetry(world.settings)).until_stopped()
     assert not attempts
 
 
