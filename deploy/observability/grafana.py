@@ -126,19 +126,61 @@ class Panel:
         ]
 
     def _options(self) -> dict[str, Any]:
-        now = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-        if self.kind == "stat":
-            return {"reduceOptions": now, "colorMode": "value", "graphMode": "none", "textMode": "auto"}
-        if self.kind == "bargauge":
-            return {"reduceOptions": now, "orientation": "horizontal", "displayMode": "basic"}
-        if self.kind == "heatmap":
-            return {"calculate": False, "color": {"mode": "scheme", "scheme": "Blues"}, "yAxis": {"unit": self.unit}}
-        if self.kind == "state-timeline":
-            return {"mergeValues": True, "showValue": "never", "legend": {"displayMode": "list", "showLegend": True}}
-        return {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
+        return {**_OPTIONS[self.kind], "yAxis": {"unit": self.unit}} if self.kind == "heatmap" else _OPTIONS[self.kind]
+
+
+_NOW = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+_OPTIONS: Mapping[Kind, dict[str, Any]] = {
+    "timeseries": {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}},
+    "stat": {
+        "reduceOptions": _NOW,
+        "colorMode": "value",
+        "graphMode": "none",
+        "textMode": "auto",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
+    },
+    "bargauge": {
+        "reduceOptions": _NOW,
+        "orientation": "horizontal",
+        "displayMode": "basic",
+        "valueMode": "color",
+        "namePlacement": "auto",
+        "showUnfilled": True,
+        "sizing": "auto",
+        "minVizWidth": 8,
+        "minVizHeight": 16,
+        "maxVizHeight": 300,
+        "legend": {**_LEGEND, "showLegend": False},
+    },
+    "heatmap": {
+        "calculate": False,
+        "color": {
+            "mode": "scheme",
+            "scheme": "Blues",
+            "fill": "dark-blue",
+            "exponent": 0.5,
+            "steps": 64,
+            "reverse": False,
+        },
+        "showValue": "never",
+        "legend": {"show": True},
+        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
+    },
+    "state-timeline": {
+        "mergeValues": True,
+        "showValue": "never",
+        "rowHeight": 0.9,
+        "legend": _LEGEND,
+        "tooltip": {"mode": "single", "sort": "none"},
+    },
+}
+"""Grafana's own defaults, written out: its published schema asks for each of them."""
 
 
 def number(
@@ -220,6 +262,11 @@ class Dashboard:
                     "tags": ["inspection"],
                     "asDropdown": True,
                     "keepTime": True,
+                    "includeVars": False,
+                    "targetBlank": False,
+                    "icon": "external link",
+                    "tooltip": "",
+                    "url": "",
                 }
             ],
             "annotations": {"list": [_alerts_as_annotations()]},
