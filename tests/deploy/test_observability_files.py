@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
@@ -189,3 +190,24 @@ def test_the_object_for_the_operator_holds_all_rules_and_whole_addresses() -> No
     for rule in (rule for group in made["spec"]["groups"] for rule in group["rules"] if "alert" in rule):
         page = f"https://git.example/inspector/deploy/observability/runbooks/{rule['alert']}.md"
         assert rule["annotations"]["runbook_url"] == page
+
+
+def against_the_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
+    folder = ROOT / "tests" / "deploy" / "grafana_schema"
+    return subprocess.run(["go", "run", ".", *map(str, paths)], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_the_dashboards_are_what_grafana_publishes_as_its_schema(tmp_path: Path) -> None:
+    """By Go, which builds the types: about a minute the first time."""
+    done = against_the_schema(*dashboards())
+    assert done.returncode == 0, done.stdout + done.stderr
+    faulty = copy.deepcopy(VIEWS["line"])
+    faulty["panels"][1]["options"]["colourMode"] = "value"
+    del faulty["panels"][1]["targets"][0]["expr"]
+    (tmp_path / "faulty.json").write_text(json.dumps(faulty))
+    refused = against_the_schema(tmp_path / "faulty.json")
+    assert refused.returncode == 1
+    assert "unexpected field 'colourMode'" in refused.stdout
+    assert "expr: required field" in refused.stdout
