@@ -19,8 +19,9 @@ class GateLimits:
     ``confidence``: of the gain's two-sided interval and of each one-sided bound; the interval is made of ``resamples``.
     ``least_improved``: so many frames must be judged better than before, as fewer may be chance whatever the interval.
     ``frozen_margin``: the interval of the gain on the frozen set must end above minus this. ``group_margin``: the most
-    that a camera or a type may lose; where there are fewer than ``group_least_frames``, only a loss beyond chance
-    counts. ``false_alarm_target``: what the upper bound of the false-alarm rate on frozen normal frames must be within.
+    that a camera or a type may lose; where there are fewer than ``group_least_frames``, one frame alone is no loss.
+    ``false_alarm_target``: what the upper bound of the false-alarm rate on frozen normal frames must be within.
+    ``doubtful_alarms``: the share of the frozen normal frames in doubt on which the candidate alone may alarm.
     ``latency_ratio``: time a frame, candidate over current. ``type_weight``: a defect found under a wrong name, as a
     share of a missed one.
 
@@ -40,6 +41,7 @@ class GateLimits:
     group_margin: float = 0.08
     group_least_frames: int = 20
     false_alarm_target: float = 0.05
+    doubtful_alarms: float = 0.2
     latency_ratio: float = 1.2
     type_weight: float = 0.5
     person_error_rate: float = 0.1
@@ -56,6 +58,7 @@ class GateLimits:
         check_number("gate.frozen_margin", self.frozen_margin, 0, 1)
         check_number("gate.group_margin", self.group_margin, 0, 1)
         check_number("gate.false_alarm_target", self.false_alarm_target, 0, 1, low_excluded=True)
+        check_number("gate.doubtful_alarms", self.doubtful_alarms, 0, 1)
         check_number("gate.latency_ratio", self.latency_ratio, 0, low_excluded=True)
         check_number("gate.type_weight", self.type_weight, 0, 1)
         check_number("gate.person_significance", self.person_significance, 0, 0.5, low_excluded=True)
@@ -117,8 +120,8 @@ class PersonFigure:
 
     ``checked`` verdicts are of frames whose truth is known or that others judged too; ``disagreed`` of them differ,
     which somebody who errs no more than ``person_error_rate`` would with a chance of ``chance``. ``error_upper``:
-    upper bound of the person's error rate, 1 where nothing was checked. ``corrected`` frames hang on this person alone;
-    the candidate contradicts ``contradicted`` of these. ``set_aside``: what this person says must not be trained on.
+    upper bound of the person's error rate, 1 where nothing was checked. ``corrected`` frames, on which the service was
+    wrong, hang on this person alone; the candidate contradicts ``contradicted`` of these. ``set_aside``: what this person says must not be trained on.
     ``gain_without`` and ``corrected_gain_without``: the gains on all and on corrected frames without these, None where
     there are none left.
     """
@@ -140,7 +143,9 @@ class GateDecision:
     """Whether a candidate may be published, every reason why not, and the numbers; what was not measured is None.
 
     ``remarks``: what could not be told, such as of a camera with too few frames. ``set_aside``: whose verdicts must not
-    be trained on. The balanced errors are of all frames.
+    be trained on. The balanced errors are of all frames. ``doubtful``: of so many frozen normal frames the truth was in
+    doubt; ``without_doubtful``: the figures are those without them. ``to_look_at``: frozen normal frames on which only
+    the candidate alarms, by id, those in doubt first; a person can say what they show.
     """
 
     accepted: bool
@@ -160,4 +165,7 @@ class GateDecision:
     latency_ratio: float | None = None
     persons: tuple[PersonFigure, ...] = ()
     set_aside: tuple[str, ...] = ()
+    doubtful: int = 0
+    without_doubtful: bool = False
+    to_look_at: tuple[str, ...] = ()
     schema: str = GATE_SCHEMA

@@ -15,6 +15,7 @@ from typing import TypeGuard
 from inspector.domain.errors import BadInputError
 from inspector.domain.gate import FalseAlarmFigure, GainFigure, GateDecision, GateLimits, GroupFigure, PersonFigure
 from inspector.pipeline.exact_tests import trials_needed
+from inspector.pipeline.gate_doubt import doubtful, to_look_at, too_many_alarms, without_doubtful
 from inspector.pipeline.gate_evidence import FrameEvidence, GateEvidence, PersonVerdict
 from inspector.pipeline.gate_measures import Losses
 from inspector.pipeline.gate_persons import all_verdicts, judge_persons, known_truth, vouched_for, with_contradictions
@@ -38,8 +39,13 @@ def decide(evidence: GateEvidence, limits: GateLimits, seed: int) -> GateDecisio
         BadInputError: a frame is there twice, or a frozen frame was trained on.
     """
     _check(evidence.frames)
-    measured = _measure(evidence, limits, seed)
-    reasons = (*_unsound(evidence, limits), *_unmeasured(evidence.frames), *_worse(measured, limits))
+    measured = _measure(evidence.frames, evidence.verdicts, limits, seed)
+    worse = tuple(_worse(measured, limits))
+    certain = without_doubtful(evidence.frames, limits) if worse else None
+    if certain is not None:  # the frames in doubt can only have spoken against it
+        measured = _measure(certain, evidence.verdicts, limits, seed)
+        worse = (*_worse(measured, limits), *too_many_alarms(evidence.frames, limits))
+    reasons = (*_unsound(evidence, limits), *_unmeasured(evidence.frames), *worse)
     doubts, remarks = tuple(_doubts(measured, limits)), tuple(_remarks(measured, limits))
     errors = measured.errors or (None, None)
     ratio = evidence.candidate_latency_ratio
@@ -61,6 +67,9 @@ def decide(evidence: GateEvidence, limits: GateLimits, seed: int) -> GateDecisio
         latency_ratio=ratio if _is_number(ratio) else None,
         persons=tuple(figure for figure, _ in measured.persons),
         set_aside=tuple(figure.person for figure, _ in measured.persons if figure.set_aside),
+        doubtful=len(doubtful(evidence.frames)),
+        without_doubtful=certain is not None,
+        to_look_at=to_look_at(evidence.frames),
     )
 
 
@@ -92,12 +101,13 @@ def _check(frames: Sequence[FrameEvidence]) -> None:
         )
 
 
-def _measure(evidence: GateEvidence, limits: GateLimits, seed: int) -> _Measured:
-    frames = evidence.frames
+def _measure(
+    frames: Sequence[FrameEvidence], verdicts: Sequence[PersonVerdict], limits: GateLimits, seed: int
+) -> _Measured:
     losses = Losses(frames, limits)
     frozen = losses.where(lambda f: not f.corrected)
     gain = losses.gain(seed)
-    judged = judge_persons(all_verdicts(frames, evidence.verdicts), known_truth(frames), limits)
+    judged = judge_persons(all_verdicts(frames, verdicts), known_truth(frames), limits)
     persons = tuple(
         (_with_gains_without(figure, losses, seed), chance) for figure, chance in with_contradictions(judged, frames)
     )
@@ -138,6 +148,9 @@ def _unsound(evidence: GateEvidence, limits: GateLimits) -> Iterator[str]:
         yield f"the candidate's score is no finite number on {len(broken)} frames, {broken[0]!r} among them"
     if not evidence.golden_ok:
         yield "the candidate fails the golden batch"
+    if evidence.failure:
+        yield f"the candidate fails: {evidence.failure}"
+    yield from evidence.lost
     ratio = evidence.candidate_latency_ratio
     if not _is_number(ratio):
         yield "how long the candidate takes was not measured"

@@ -12,7 +12,9 @@ class FrameEvidence:
 
     ``anomalous`` and ``defect_type`` are the truth; an anomalous frame without a type is of one that nobody knows, and
     no name is wrong for it. ``corrected``: the truth is what ``persons`` said, who agree; otherwise the frame is of the
-    frozen set, whose truth hangs on nobody. ``trained_on``: the candidate's training saw it; never so of a frozen one.
+    frozen set, whose truth hangs on nobody. ``confirmed``: they only said that the service was right. ``in_doubt``: a
+    frozen normal frame that weights judged so which are known to have missed defects by then; it may show another.
+    ``trained_on``: the candidate's training saw it; never so of a frozen one.
     The scores are 0..1, on each weights' own scale, the candidate's None (in JSON) or NaN where it gave no number; the
     types are those named first, where there is an alarm.
     """
@@ -30,6 +32,13 @@ class FrameEvidence:
     candidate_type: str | None = None
     persons: tuple[str, ...] = ()
     trained_on: bool = False
+    confirmed: bool = False
+    in_doubt: bool = False
+
+    @property
+    def only_candidate_alarms(self) -> bool:
+        """Whether the candidate alarms, and the current weights do not."""
+        return self.candidate_alarm and not self.current_alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,9 @@ class GateEvidence:
     ``candidate_latency_ratio``: time a frame, candidate over current; None: not measured. ``finite``: all outputs of
     the candidate are numbers. ``golden_ok``: it gives scores on the golden batch. ``verdicts``: every verdict that
     people gave and that is not already in a frame's ``persons``: on frozen frames, and those in conflict with others',
-    from which no frame here takes its truth.
+    from which no frame here takes its truth. ``failure``: what the candidate ended with in the midst of the frames, in
+    words; nothing, where it judged them all. ``lost``: in a line each, the cameras that have a bank or thresholds of
+    their own with the current weights and would have none with the candidate.
     """
 
     frames: Sequence[FrameEvidence] = field(repr=False)
@@ -59,3 +70,5 @@ class GateEvidence:
     current_version: str
     candidate_version: str
     verdicts: Sequence[PersonVerdict] = field(default=(), repr=False)
+    failure: str = ""
+    lost: Sequence[str] = ()

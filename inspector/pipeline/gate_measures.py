@@ -21,6 +21,8 @@ from inspector.pipeline.gate_evidence import FrameEvidence
 
 # Cameras with fewer frames of a kind are resampled together: one frame drawn from itself has no spread.
 _LEAST_STRATUM = 5
+# Of a camera or type with too few frames for a margin, one lost is noise; so many, and none gained, are not.
+_LOST_OF_FEW = 2
 
 
 def loss(frame: FrameEvidence, *, alarm: bool, named: str | None, limits: GateLimits) -> float:
@@ -122,6 +124,8 @@ class Losses:
         beyond_margin = bool(candidate.mean() - current.mean() > self._limits.group_margin)
         too_few = len(places) < self._limits.group_least_frames
         by_chance = binomial_tail(worsened, improved + worsened, 0.5)
+        # No test would see a camera of four defects lose all four, and there is no chance in losing alone.
+        only_lost = improved == 0 and worsened >= _LOST_OF_FEW
         return GroupFigure(
             kind,
             name,
@@ -132,5 +136,5 @@ class Losses:
             improved,
             worsened,
             too_few,
-            beyond_margin and (not too_few or by_chance <= 1 - self._limits.confidence),
+            beyond_margin and (not too_few or only_lost or by_chance <= 1 - self._limits.confidence),
         )

@@ -71,10 +71,11 @@ def with_contradictions(
     """Return each figure with how often the candidate contradicts this person, and the chance of so often.
 
     The chance is that of somebody whom it contradicts no more often than the others; it is multiplied by their number.
+    Only corrections count: who says that the service was right asks for no change.
     """
     alone: dict[str, list[bool]] = defaultdict(list)
     for frame in frames:
-        if frame.corrected and len(frame.persons) == 1:
+        if frame.corrected and not frame.confirmed and len(frame.persons) == 1:
             alone[frame.persons[0]].append(contradicts(frame))
     everyone = [contradicted for each in alone.values() for contradicted in each]
     found = []
@@ -89,7 +90,8 @@ def with_contradictions(
 
 def vouched_for(figure: PersonFigure, limits: GateLimits) -> bool:
     """Tell whether a gain may hang on a person: trusted, or checked often enough to rule out many errors."""
-    return figure.person in limits.trusted_persons or figure.error_upper < limits.person_error_bound
+    trusted = {person.casefold() for person in limits.trusted_persons}
+    return figure.person.casefold() in trusted or figure.error_upper < limits.person_error_bound
 
 
 def contradicts(frame: FrameEvidence) -> bool:

@@ -22,11 +22,19 @@ NORMAL, KNOWN, UNKNOWN, SPREAD = 0.24, 0.63, 0.35, 0.1
 
 @dataclass(frozen=True)
 class Line:
-    """How many frames: ``frozen`` good and defective ones a camera, ``corrected`` of the new type in all."""
+    """How many frames: ``frozen`` good and defective ones a camera, ``corrected`` of the new type in all.
+
+    ``doubtful`` normal ones a camera come on top, kept after the new type appeared: a share of ``missed`` of them shows
+    it. ``selected``: as on the line, a frame is among the normal ones only if the current weights did not alarm on it;
+    those in doubt always are.
+    """
 
     frozen_normal: int = 50
     frozen_anomalous: int = 40
     corrected: int = 40
+    doubtful: int = 0
+    missed: float = 0.0
+    selected: bool = False
 
     def frames(self, seed: int, changes: float = 0.02) -> list[FrameEvidence]:
         """Return frames on which the candidate is better by the new type alone.
@@ -37,8 +45,26 @@ class Line:
         random = np.random.default_rng(seed)
         kinds = [(camera, False, None) for camera in CAMERAS for _ in range(self.frozen_normal)]
         kinds += [(camera, True, TYPES[i % len(TYPES)]) for camera in CAMERAS for i in range(self.frozen_anomalous)]
-        frames = [self._frozen(i, kind, random, changes) for i, kind in enumerate(kinds)]
-        return frames + [self._corrected(i, random) for i in range(self.corrected)]
+        frames = [self._drawn(i, kind, random, changes) for i, kind in enumerate(kinds)]
+        frames += [self._corrected(i, random) for i in range(self.corrected)]
+        places = [camera for camera in CAMERAS for _ in range(self.doubtful)]
+        return frames + [self._doubtful(i, camera, random, changes) for i, camera in enumerate(places)]
+
+    def _doubtful(self, number: int, camera: str, random: np.random.Generator, changes: float) -> FrameEvidence:
+        while True:
+            frame = self._frozen(number, (camera, False, None), random, changes)
+            if random.random() < self.missed:
+                frame = judged(frame, random.normal(UNKNOWN, SPREAD), random.normal(KNOWN, SPREAD))
+            if not frame.current_alarm:
+                return replace(frame, frame_id=f"doubtful-{number}", in_doubt=True)
+
+    def _drawn(
+        self, number: int, kind: tuple[str, bool, str | None], random: np.random.Generator, changes: float
+    ) -> FrameEvidence:
+        frame = self._frozen(number, kind, random, changes)
+        while self.selected and not kind[1] and frame.current_alarm:
+            frame = self._frozen(number, kind, random, changes)
+        return frame
 
     def _frozen(
         self, number: int, kind: tuple[str, bool, str | None], random: np.random.Generator, changes: float

@@ -262,3 +262,80 @@ def test_no_verdict_made_worse_opens_the_gate(seed: int, place: int) -> None:
     ]
     if not decide(evidence(frames), LIMITS, 2).accepted:
         assert not decide(evidence(worse), LIMITS, 2).accepted
+
+
+@pytest.mark.parametrize("lost", [2, 4])
+def test_two_of_a_few_lost_and_none_gained_are_refused_as_is_a_camera_lost_whole(lost: int) -> None:
+    frames = Line().frames(0)
+    few = [
+        replace(frames[-1], frame_id=f"few-{i}", camera_id="cam9", defect_type=None, corrected=False, persons=(),
+                current_alarm=True, candidate_alarm=i >= lost, trained_on=False)
+        for i in range(4)
+    ]  # fmt: skip
+    decision = decide(evidence([*frames, *few]), LIMITS, 0)
+    assert any("anomalous frames of camera 'cam9' are judged worse" in reason for reason in decision.reasons)
+
+
+def test_a_candidate_that_failed_or_that_would_take_a_camera_s_thresholds_away_is_refused() -> None:
+    failed = decide(evidence(Line().frames(0), failure="after 8 frames: RuntimeError: no"), LIMITS, 0)
+    assert failed.reasons == ("the candidate fails: after 8 frames: RuntimeError: no",)
+    assert decide(evidence(Line().frames(0), lost=("camera cam9 would have none",)), LIMITS, 0).reasons == (
+        "camera cam9 would have none",
+    )
+
+
+DOUBTFUL = Line(50, 60, 40, doubtful=50, missed=0.1, selected=True)
+
+
+@pytest.mark.parametrize("trials", [8, pytest.param(200, marks=pytest.mark.long)])
+def test_missed_defects_among_the_good_frames_keep_no_better_candidate_back_and_let_no_worse_one_through(
+    trials: int,
+) -> None:
+    """As on a line where a new type has been about for a while: a tenth of the later good frames show it."""
+
+    def no_better(frame: FrameEvidence) -> float:
+        return frame.current_score + random.normal(0, 0.05)
+
+    better = worse = equal = 0
+    for seed in range(trials):
+        frames, random = DOUBTFUL.frames(seed), np.random.default_rng(seed + 10_000)
+        better += decide(evidence(frames), LIMITS, seed).accepted
+        worse += any(decide(evidence(spoil(frames)), LIMITS, seed).accepted for spoil in (noisy, alarming, memorises))
+        equal += decide(evidence(rescored(frames, no_better)), LIMITS, seed).accepted
+    print(f"of {trials}: {better} better ones accepted, {worse} worse ones, {equal} that are no better")
+    assert better >= 0.85 * trials
+    assert worse == 0
+    assert equal <= 0.025 * trials
+
+
+def test_frames_in_doubt_on_which_only_the_candidate_alarms_are_named_to_be_looked_at() -> None:
+    frames = DOUBTFUL.frames(0)
+    decision = decide(evidence(frames), LIMITS, 0)
+    alone = {f.frame_id for f in frames if not f.anomalous and f.candidate_alarm and not f.current_alarm}
+    assert decision.accepted
+    assert (decision.doubtful, decision.without_doubtful) == (200, True)
+    assert set(decision.to_look_at) == alone
+    assert decision.to_look_at[0].startswith("doubtful-")
+    assert from_json(GateDecision, to_json(decision)) == decision
+
+
+def test_who_passes_with_the_frames_in_doubt_is_judged_by_all() -> None:
+    decision = decide(evidence(replace(DOUBTFUL, missed=0.0).frames(0)), LIMITS, 0)
+    assert decision.accepted
+    assert not decision.without_doubtful
+    assert decision.false_alarms is not None
+    assert decision.false_alarms.normal_frames == 400
+
+
+def test_alarms_on_many_frames_in_doubt_are_for_a_person_to_look_at_first() -> None:
+    frames = rescored(DOUBTFUL.frames(0), lambda f: f.candidate_score + (0.25 if f.in_doubt else 0))
+    (reason,) = decide(evidence(frames), LIMITS, 0).reasons
+    assert "good frames in doubt" in reason
+    assert "look at them" in reason
+
+
+def test_too_few_frames_without_doubt_open_no_second_look() -> None:
+    decision = decide(evidence(replace(DOUBTFUL, frozen_normal=14).frames(0)), LIMITS, 0)
+    assert not decision.accepted
+    assert not decision.without_doubtful
+    assert decision.to_look_at

@@ -184,6 +184,22 @@ def test_trust_is_no_shield_against_being_found_out() -> None:
     assert not decision.accepted
 
 
+def test_saying_that_the_service_was_right_is_no_correction_that_hangs_on_somebody() -> None:
+    frames = Line(corrected=12).frames(0)
+    confirmed = [
+        replace(f, frame_id=f"right-{i}", persons=("anna",), corrected=True, confirmed=True, candidate_alarm=i > 2)
+        for i, f in enumerate(f for f in Line().frames(0) if not f.corrected and f.anomalous and f.current_alarm)
+    ]
+    figures = {figure.person: figure for figure in decide(evidence([*frames, *confirmed]), LIMITS, 0).persons}
+    alone = sum(f.persons == ("anna",) for f in frames)
+    assert (figures["anna"].corrected, figures["anna"].contradicted) == (alone, 0)
+
+
+def test_a_trusted_name_counts_however_it_is_written() -> None:
+    frames = [replace(f, persons=("anna",)) if f.corrected else f for f in Line().frames(0)]
+    assert decide(evidence(frames), replace(LIMITS, trusted_persons=("Anna",)), 0).accepted
+
+
 @pytest.mark.parametrize(("successes", "trials"), [(0, 1), (0, 59), (3, 10), (30, 200), (9, 9), (600, 5000)])
 def test_bounds_and_tails_are_those_of_a_library(successes: int, trials: int) -> None:
     upper = rate_upper_bound(successes, trials, 0.95)
