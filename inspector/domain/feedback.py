@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from inspector.domain.checks import check_word
@@ -19,8 +20,15 @@ FEEDBACK_SCHEMA = "inspection.feedback/1"
 MAX_NOTE_CHARS = 2_000
 MAX_BOXES = 100
 _MAX_ID_CHARS = 128
+# No camera has so many pixels in a row, and every sum and product of them is a number that anything can take.
+_MOST_PX = 1_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAMESPACE = uuid.UUID("3f1f6c1e-8d0b-5c7b-9a52-6c1d3e8b7a40")
+
+
+def person_key(name: str) -> str:
+    """Return the same for all ways to write a name: "Anna" and "anna" are one person, not two who agree."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 class FeedbackVerdict(StrEnum):
@@ -69,6 +77,7 @@ class Feedback:
                 check_word(name, word)
         if self.given_at.utcoffset() is None:
             raise BadInputError("given_at with a time zone", str(self.given_at), "write it in UTC, ending in Z")
+        _check_given_at(self.given_at)
         _check_note(self.note)
         if self.mask_version is not None and not _SHA256.fullmatch(self.mask_version):
             raise BadInputError("mask_version as a SHA-256 in hex", repr(self.mask_version[:100]), "correct it")
@@ -119,6 +128,16 @@ def _check_id(name: str, value: str) -> None:
         )
 
 
+def _check_given_at(moment: datetime) -> None:
+    # At the ends of the calendar a moment of one time zone is none of another.
+    try:
+        year = moment.astimezone(UTC).year
+    except OverflowError:
+        year = 0
+    if not 1970 <= year < 9999:
+        raise BadInputError("given_at from 1970 on, before the year 9999", moment.isoformat(), "correct the clock")
+
+
 def _check_note(note: str) -> None:
     if len(note) > MAX_NOTE_CHARS:
         raise BadInputError(f"a note of at most {MAX_NOTE_CHARS} characters", f"{len(note)}", "shorten it")
@@ -130,9 +149,14 @@ def _check_boxes(boxes: tuple[Box, ...]) -> None:
     if len(boxes) > MAX_BOXES:
         raise BadInputError(f"at most {MAX_BOXES} boxes", f"{len(boxes)}", "draw a mask instead")
     for box in boxes:
-        if box.x < 0 or box.y < 0 or box.w < 1 or box.h < 1:
+        if box.x < 0 or box.y < 0 or box.w < 1 or box.h < 1 or max(box) > _MOST_PX:
             raise BadInputError(
-                "a box as left, top, width, height in pixels of the frame, of at least 1 x 1",
-                ",".join(map(str, box)),
+                f"a box as left, top, width, height in pixels of the frame, of at least 1 x 1, none above {_MOST_PX}",
+                ",".join(_short(value) for value in box),
                 "correct the box",
             )
+
+
+def _short(value: int) -> str:
+    # Python refuses to write out a number of thousands of digits.
+    return str(value) if abs(value) <= _MOST_PX else "a huge number" if value > 0 else "a huge negative number"

@@ -19,6 +19,9 @@ from inspector.pipeline.ports import DecodedFrame
 from inspector.training.refresh.inputs import KnownFrame
 from inspector.vision.engine import InspectionEngine
 
+# As many as a camera is set up with.
+_ENOUGH = 64
+
 
 @dataclass(frozen=True, slots=True)
 class MadeCompanion:
@@ -83,16 +86,19 @@ def calibrate_for_judging(
 def normals_by_camera(frames: Iterable[KnownFrame], most: int) -> Mapping[str, tuple[KnownFrame, ...]]:
     """Return at most ``most`` normal frames of each camera, of the product that it sees most, those people saw first.
 
-    The others follow in the order of their hashes, so that the choice is the same whenever it is made.
+    The others follow in the order of their hashes, so that the choice is the same whenever it is made. Frames in doubt
+    come last, and only until there are 64: thresholds that are made of missed defects miss them for ever.
     """
     by_camera: dict[str, list[KnownFrame]] = {}
-    for frame in sorted(frames, key=lambda each: (not each.persons, each.image_sha256)):
+    for frame in sorted(frames, key=lambda each: (not each.persons, each.in_doubt, each.image_sha256)):
         if not frame.anomalous:
             by_camera.setdefault(frame.camera_id, []).append(frame)
     chosen = {}
     for camera_id, found in sorted(by_camera.items()):
         product = Counter(frame.product for frame in found).most_common(1)[0][0]
-        chosen[camera_id] = tuple(frame for frame in found if frame.product == product)[:most]
+        usual = [frame for frame in found if frame.product == product]
+        certain = sum(not frame.in_doubt for frame in usual)
+        chosen[camera_id] = tuple(usual[: min(most, max(certain, _ENOUGH))])
     return chosen
 
 
@@ -115,4 +121,7 @@ def as_frame(known: KnownFrame, image: bytes) -> Frame:
 
 def too_few(camera_id: str, error: BadInputError) -> str:
     """Say in a line why a camera has no companions."""
-    return f"camera {camera_id}: no bank and no thresholds for the new weights: {error.got} of {error.expected}"
+    return (
+        f"camera {camera_id} has a bank or thresholds of its own and would have none with the new weights: "
+        f"{error.got} of {error.expected}; gather more of its frames, or name it in gate.cameras_out_of_use"
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
 from inspector.domain.errors import BadInputError
-from inspector.domain.feedback import Feedback, FeedbackVerdict
+from inspector.domain.feedback import Feedback, FeedbackVerdict, person_key
 from inspector.domain.product import ProductSettings, Vocabulary
 from inspector.domain.result import PredLabel
 from inspector.domain.sample import Sample, SampleKind, mask_part
@@ -21,7 +22,6 @@ from inspector.training.refresh.inputs import Inputs, KnownFrame, Recipe
 
 # In words of a record that people read; the count says how many there are.
 _MOST_TOLD = 50
-# A mask file is known by its bytes' hash, as an image is.
 _MOST_TYPES = UNKNOWN_TYPE - 1
 
 
@@ -48,34 +48,40 @@ class _Gathered:
             self.frames.append(frame)
 
 
-def gather(book: FeedbackBook, store: SampleStore, wanted: Wanted, folder: Path) -> Inputs:
+def gather(book: FeedbackBook, store: SampleStore, wanted: Wanted, folder: Path | None) -> Inputs:
     """Copy what is learnt from and judged by into ``folder``, each image and mask under its SHA-256.
 
     Frames on which people differ are left out, as are those of people set aside; what they said of them is kept for the
-    gate. A frame that was spoken of and is not in the store, or is damaged there, is left out and told.
+    gate. A frame that was spoken of and is not in the store, or is damaged there, is left out and told. Without a
+    ``folder`` only the samples' metadata are read, and what is returned is what would be if none is damaged.
+
+    A normal frame is *in doubt* where the weights that judged it so had, by the time it was captured, missed a defect
+    of its product that people told of: others of that kind may lie unseen among such frames.
 
     Raises:
         ServiceUnavailableError: the store is away.
         CredentialsError: it refuses us.
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     samples = {sample.frame_id: sample for sample in store.samples()}
-    vocabularies, offered = _vocabularies(book, wanted)
     gathered = _Gathered()
-    told = _Told(book, frozenset(wanted.set_aside))
+    told = _Told(book, wanted.set_aside)
+    vocabularies, offered = _vocabularies(told.settled, wanted)
     for feedback, persons in told.trusted():
         sample = samples.get(feedback.frame_id)
-        if sample is None:
+        if sample is None or not _is_of(sample, feedback):
             gathered.left_out.append(f"frame {feedback.frame_id}: spoken of by {persons[0]}, and not kept")
             continue
         try:
             gathered.add(_spoken_of(store, sample, feedback, persons, vocabularies, folder))
         except BadInputError as error:
             gathered.left_out.append(f"frame {feedback.frame_id}: {error.got}")
-    for sample in _normals(samples.values(), told.spoken_of, wanted.normals_per_camera):
+    doubts = told.first_misses(samples)
+    for sample, in_doubt in _normals(samples.values(), told.spoken_of, wanted.normals_per_camera, doubts):
         try:
-            gathered.add(_normal(store, sample, folder))
+            gathered.add(_normal(store, sample, folder, in_doubt))
         except BadInputError as error:
             gathered.left_out.append(f"frame {sample.frame_id}: {error.got}")
     return Inputs(
@@ -84,8 +90,8 @@ def gather(book: FeedbackBook, store: SampleStore, wanted: Wanted, folder: Path)
         vocabularies=vocabularies,
         offered_types=offered,
         recipe=wanted.recipe,
-        feedback_ids=tuple(sorted(said.feedback_id for said in book.settled().values())),
-        conflicts=len(book.conflicts()),
+        feedback_ids=tuple(sorted(told.feedback_ids)),
+        conflicts=told.conflicts,
         set_aside=tuple(sorted(wanted.set_aside)),
         verdicts=told.verdicts(),
         left_out=_shortened(gathered.left_out),
@@ -100,37 +106,58 @@ def corrections(book: FeedbackBook) -> frozenset[str]:
 class _Told:
     """What people said, less those whose word does not count."""
 
-    def __init__(self, book: FeedbackBook, set_aside: frozenset[str]) -> None:
-        self._book = book
-        self._set_aside = set_aside
-        self._settled = book.settled()
-        self.spoken_of = frozenset(chain(self._settled, book.conflicts()))
+    def __init__(self, book: FeedbackBook, set_aside: Collection[str]) -> None:
+        self._all = book
+        self._trusted = book.without(set_aside)
+        self._set_aside = frozenset(person_key(person) for person in set_aside)
+        self.settled = self._trusted.settled()
+        self.conflicts = len(self._trusted.conflicts())
+        # By whomever: a frame that was once learnt from must not come to judge when its teacher is set aside.
+        self.spoken_of = frozenset(chain(book.settled(), book.conflicts()))
+        self.feedback_ids = {said.feedback_id for said in chain(book.settled().values(), self.settled.values())}
 
     def trusted(self) -> Iterator[tuple[Feedback, tuple[str, ...]]]:
         """Yield one word for each frame on which people agree, and who they are, by frame id."""
-        for frame_id, settled in sorted(self._settled.items()):
-            said = [each for each in self._book.of_frame(frame_id) if each.person not in self._set_aside]
-            if said:
-                most_exact = settled if settled.person not in self._set_aside else said[-1]
-                yield most_exact, tuple(sorted({each.person for each in said}))
+        for frame_id, most_exact in sorted(self.settled.items()):
+            yield most_exact, tuple(sorted({self._all.name(each) for each in self._trusted.of_frame(frame_id)}))
 
     def verdicts(self) -> tuple[PersonVerdict, ...]:
         """Return what people said of frames that nothing is learnt from, because they differ or by whom it was said."""
-        of_nobody = [each for said in self._book.conflicts().values() for each in said]
-        for frame_id in self._settled:
-            of_nobody += [each for each in self._book.of_frame(frame_id) if each.person in self._set_aside]
+        said = [each for words in self._trusted.conflicts().values() for each in words]
+        for frame_id in self.spoken_of:
+            said += [each for each in self._all.of_frame(frame_id) if person_key(each.person) in self._set_aside]
         found = (
-            PersonVerdict(each.person, each.frame_id, each.true_label is PredLabel.ANOMALOUS, each.true_type)
-            for each in of_nobody
+            PersonVerdict(self._all.name(each), each.frame_id, each.true_label is PredLabel.ANOMALOUS, each.true_type)
+            for each in said
         )
         return tuple(sorted(found, key=lambda verdict: (verdict.frame_id, verdict.person)))
 
+    def first_misses(self, samples: Mapping[str, Sample]) -> Mapping[tuple[str, str], datetime]:
+        """Return, by product and weights version, when the first defect was captured that people say those missed."""
+        first: dict[tuple[str, str], datetime] = {}
+        for frame_id in self.settled:
+            sample = samples.get(frame_id)
+            for said in self._trusted.of_frame(frame_id):
+                if said.verdict is FeedbackVerdict.WRONG and said.pred_label is PredLabel.NORMAL:
+                    kept = sample is not None and _is_of(sample, said)
+                    moment = sample.captured_at if sample is not None and kept else said.given_at
+                    key = (said.product, said.weights_version)
+                    first[key] = min(moment, first.get(key, moment))
+        return first
 
-def _vocabularies(book: FeedbackBook, wanted: Wanted) -> tuple[dict[str, Vocabulary], dict[str, tuple[str, ...]]]:
+
+def _is_of(sample: Sample, feedback: Feedback) -> bool:
+    """Tell whether a sample is the frame that was spoken of, and not another under the same id."""
+    return sample.kind is SampleKind.FEEDBACK and sample.camera_id == feedback.camera_id
+
+
+def _vocabularies(
+    settled: Mapping[str, Feedback], wanted: Wanted
+) -> tuple[dict[str, Vocabulary], dict[str, tuple[str, ...]]]:
     """Return the words of each product with those that people added, and the latter by themselves."""
     added: dict[str, dict[str, None]] = {}
-    for _, said in sorted(book.settled().items()):
-        if said.person not in wanted.set_aside and said.true_type is not None:
+    for _, said in sorted(settled.items()):
+        if said.true_type is not None:
             product = said.product if said.product in wanted.products else "default"
             known = {word.casefold() for word in wanted.products[product].vocabulary.defect_types}
             known |= {word.casefold() for word in added.get(product, {})}
@@ -150,13 +177,15 @@ def _spoken_of(
     feedback: Feedback,
     persons: tuple[str, ...],
     vocabularies: Mapping[str, Vocabulary],
-    folder: Path,
+    folder: Path | None,
 ) -> KnownFrame:
-    image = store.image(sample)
-    mask = None if feedback.mask_version is None else store.part(sample, mask_part(feedback.feedback_id))
-    write_whole(folder / sample.sha256, image, alone=True)
-    if mask is not None and feedback.mask_version is not None:
-        write_whole(folder / feedback.mask_version, mask, alone=True)
+    drawn = mask_part(feedback.feedback_id) if feedback.mask_version is not None else ""
+    drawn = drawn if drawn in {part.name for part in sample.parts} else ""
+    if folder is not None:
+        image, mask = store.image(sample), store.part(sample, drawn) if drawn else None
+        write_whole(folder / sample.sha256, image, alone=True)
+        if mask is not None and feedback.mask_version is not None:
+            write_whole(folder / feedback.mask_version, mask, alone=True)
     words = vocabularies.get(sample.product) or vocabularies["default"]
     return KnownFrame(
         frame_id=sample.frame_id,
@@ -168,7 +197,7 @@ def _spoken_of(
         anomalous=feedback.true_label is PredLabel.ANOMALOUS,
         defect_type=_spelt_as(feedback.true_type, words),
         boxes=feedback.boxes,
-        mask_sha256=None if mask is None else feedback.mask_version,
+        mask_sha256=feedback.mask_version if drawn else None,
         corrected=feedback.verdict is FeedbackVerdict.WRONG,
         persons=persons,
     )
@@ -181,21 +210,41 @@ def _spelt_as(word: str | None, words: Vocabulary) -> str | None:
     return next((known for known in words.defect_types if known.casefold() == word.casefold()), word)
 
 
-def _normal(store: SampleStore, sample: Sample, folder: Path) -> KnownFrame:
-    write_whole(folder / sample.sha256, store.image(sample), alone=True)
+def _normal(store: SampleStore, sample: Sample, folder: Path | None, in_doubt: bool) -> KnownFrame:
+    if folder is not None:
+        write_whole(folder / sample.sha256, store.image(sample), alone=True)
     return KnownFrame(
-        sample.frame_id, sample.camera_id, sample.product, sample.captured_at, sample.content_type, sample.sha256
+        sample.frame_id,
+        sample.camera_id,
+        sample.product,
+        sample.captured_at,
+        sample.content_type,
+        sample.sha256,
+        in_doubt=in_doubt,
     )
 
 
-def _normals(samples: Collection[Sample], spoken_of: Collection[str], most: int) -> Iterator[Sample]:
-    """Yield frames judged normal that nobody spoke of: at most ``most`` of each camera, chosen by their hashes."""
+def _normals(
+    samples: Collection[Sample],
+    spoken_of: Collection[str],
+    most: int,
+    first_misses: Mapping[tuple[str, str], datetime],
+) -> Iterator[tuple[Sample, bool]]:
+    """Yield frames judged normal that nobody spoke of, and whether they are in doubt.
+
+    At most ``most`` of each camera: first those without doubt, then by their hashes.
+    """
+
+    def in_doubt(sample: Sample) -> bool:
+        missed = first_misses.get((sample.product, sample.weights_version))
+        return missed is not None and sample.captured_at >= missed
+
     taken: dict[str, int] = {}
-    for sample in sorted(samples, key=lambda each: each.sha256):
+    for doubtful, sample in sorted(((in_doubt(each), each) for each in samples), key=lambda p: (p[0], p[1].sha256)):
         usual = sample.kind is SampleKind.NORMAL and sample.pred_label is PredLabel.NORMAL
         if usual and sample.frame_id not in spoken_of and taken.get(sample.camera_id, 0) < most:
             taken[sample.camera_id] = taken.get(sample.camera_id, 0) + 1
-            yield sample
+            yield sample, doubtful
 
 
 def _shortened(told: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ class KnownFrame:
     """A frame whose truth is known, and where its image lies: in the run's folder, under ``image_sha256``.
 
     ``persons`` said what it shows, and agree; without any it was judged normal by the service, and nobody objected.
+    ``in_doubt``: the weights that judged it so are known to have missed defects by then (see ``gathering``).
     ``corrected``: one of them said that the service was wrong. ``defect_type`` None on an anomalous frame: nobody named
     it. ``boxes`` are pixels of the frame as captured; ``mask_sha256`` names the PNG of that size beside the image.
     """
@@ -38,6 +39,7 @@ class KnownFrame:
     mask_sha256: str | None = None
     corrected: bool = False
     persons: tuple[str, ...] = ()
+    in_doubt: bool = False
 
     @property
     def held_out(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import numpy as np
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import Vocabulary
+from inspector.rendering.synthetic import undrawable
 from inspector.training.examples import UNKNOWN_TYPE, ExampleSource, TrainingExample, UnreadableExampleError
 from inspector.training.refresh.companions import as_frame
 from inspector.training.refresh.core_scenes import CoreScenes
@@ -23,6 +25,8 @@ from inspector.vision.opencv import cv2
 CORE_CAMERA = "core scenes"
 """Stands for a camera where rendered scenes are judged; no camera's id, as it has a blank in it."""
 
+# How often a normal frame is painted on at most; some types cannot be seen on some parts, however often.
+_MOST_TURNS = 8
 # Nobody captured what was rendered.
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,7 +35,8 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 class JudgedFrame:
     """A frame and its truth: ``defect_type`` None on an anomalous one is a type that nobody knows.
 
-    ``persons`` said so; without any it belongs to the frozen set. ``trained_on``: the candidate has seen it.
+    ``persons`` said so; without any it belongs to the frozen set. ``confirmed``: they said that the service was right.
+    ``in_doubt``: see ``KnownFrame``. ``trained_on``: the candidate has seen it.
     """
 
     frame: Frame = field(repr=False)
@@ -39,6 +44,8 @@ class JudgedFrame:
     defect_type: str | None
     persons: tuple[str, ...] = ()
     trained_on: bool = False
+    confirmed: bool = False
+    in_doubt: bool = False
 
 
 def known(inputs: Inputs, folder: Path) -> Iterator[JudgedFrame]:
@@ -49,8 +56,15 @@ def known(inputs: Inputs, folder: Path) -> Iterator[JudgedFrame]:
                 image = (folder / frame.image_sha256).read_bytes()
             except OSError:
                 continue
-            truth = (frame.anomalous, frame.defect_type, frame.persons)
-            yield JudgedFrame(as_frame(frame, image), *truth, trained_on=not frame.held_out)
+            yield JudgedFrame(
+                as_frame(frame, image),
+                frame.anomalous,
+                frame.defect_type,
+                frame.persons,
+                trained_on=not frame.held_out,
+                confirmed=bool(frame.persons) and not frame.corrected,
+                in_doubt=frame.in_doubt,
+            )
 
 
 def painted(
@@ -59,30 +73,53 @@ def painted(
     folder: Path,
     sides_px: Mapping[str, int],
     limits: DecodeLimits,
+    least: int = 0,
 ) -> Iterator[JudgedFrame]:
     """Yield defects painted on held-out normal frames, one for each; ``sides_px``: at what side, by camera.
 
-    They do not change while the frame is there: each is drawn by a seed of its own.
+    More are painted on the same frames until there are ``least`` of each camera and of each type that can be drawn: of
+    fewer nobody could say whether they are judged worse. They do not change while the frame is there: each is drawn by
+    a seed of its own.
     """
-    for camera_id, frames in normals.items():
-        for frame in frames:
-            words = inputs.vocabulary(frame.product)
-            seed = int(frame.image_sha256[:8], 16)
-            try:
-                made = SyntheticExamples(
-                    [folder / frame.image_sha256],
-                    words.defect_types,
-                    1,
-                    seed,
-                    sides_px[camera_id],
-                    words.object_word,
-                    defective=1.0,
-                    limits=limits,
-                )
-                example = made[0]
-            except (BadInputError, UnreadableExampleError, RuntimeError):  # nothing that is painted can be seen on it
-                continue
-            yield _rendered(f"painted-{frame.frame_id}", camera_id, frame.product, example, words)
+    seen: Counter[tuple[str, str]] = Counter()
+    for turn in range(_MOST_TURNS):
+        for camera_id, frames in normals.items():
+            for frame in frames:
+                words = inputs.vocabulary(frame.product)
+                if turn:
+                    drawable = set(words.defect_types) - set(undrawable(words.defect_types))
+                    rare = min(drawable, key=lambda word: (seen["type", word], word), default="")
+                    if rare and seen["type", rare] < least:
+                        words = Vocabulary((rare,), words.object_word)
+                    elif seen["camera", camera_id] >= least:
+                        break
+                judged = _painted_on(frame, turn, words, folder, sides_px[camera_id], limits)
+                if judged is not None:
+                    seen["camera", camera_id] += 1
+                    seen["type", judged.defect_type or ""] += 1
+                    yield judged
+
+
+def _painted_on(
+    frame: KnownFrame, turn: int, words: Vocabulary, folder: Path, side_px: int, limits: DecodeLimits
+) -> JudgedFrame | None:
+    """Return a frame with painted defects; None where nothing that is painted can be seen on it."""
+    try:
+        made = SyntheticExamples(
+            [folder / frame.image_sha256],
+            words.defect_types,
+            1,
+            int(frame.image_sha256[:8], 16) + turn,
+            side_px,
+            words.object_word,
+            defective=1.0,
+            limits=limits,
+        )
+        example = made[0]
+    except (BadInputError, UnreadableExampleError, RuntimeError):
+        return None
+    frame_id = f"painted-{frame.frame_id}" if turn == 0 else f"painted-{turn}-{frame.frame_id}"
+    return _rendered(frame_id, frame.camera_id, frame.product, example, words)
 
 
 def core(scenes: ExampleSource, words: Vocabulary) -> Iterator[JudgedFrame]:

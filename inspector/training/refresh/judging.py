@@ -13,6 +13,7 @@ import numpy as np
 
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.result import PredLabel
+from inspector.domain.text import shortened
 from inspector.pipeline.gate_evidence import FrameEvidence, GateEvidence, PersonVerdict
 from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.training.refresh.judged_frames import JudgedFrame
@@ -48,8 +49,8 @@ def judge_both(
 ) -> GateEvidence:
     """Score and judge each frame by both engines, as they would on the line, batch by batch in turn.
 
-    A candidate that fails, or gives what is no number, is no error here: the evidence says so, and the gate refuses it.
-    A frame that cannot be decoded is left out.
+    A candidate that fails, or gives what is no number, is no error here: the evidence says so, and the gate refuses it;
+    what it fails at once, it would fail on the line. A frame that cannot be decoded is left out.
 
     Raises:
         JudgingStoppedError: ``stop`` said so.
@@ -66,7 +67,11 @@ def judge_both(
         began = time.perf_counter()
         by_current = current.inspect_with_raw(pixels)
         between = time.perf_counter()
-        by_candidate = candidate.inspect_with_raw(pixels)
+        try:
+            by_candidate = candidate.inspect_with_raw(pixels)
+        except Exception as error:  # whatever it is, the weights that serve did not do it
+            failure = f"after {len(evidence)} frames: {type(error).__name__}: {shortened(str(error))}"
+            return GateEvidence(evidence, taken.ratio, finite, True, *versions, verdicts, failure)
         taken.add(between - began, time.perf_counter() - between)
         for (_, judged), (now, _), (then, raw) in zip(some, by_current, by_candidate, strict=True):
             numbers = math.isfinite(then.anomaly_score) and math.isfinite(raw.image_score)
@@ -91,6 +96,8 @@ def _evidence(judged: JudgedFrame, current: Verdict, candidate: Verdict) -> Fram
         candidate_type=_type(candidate),
         persons=judged.persons,
         trained_on=judged.trained_on,
+        confirmed=judged.confirmed,
+        in_doubt=judged.in_doubt,
     )
 
 

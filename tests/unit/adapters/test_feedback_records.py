@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -69,3 +70,22 @@ def test_the_largest_feedback_fits_into_a_record() -> None:
         defect_type=wide * 80, pred_type=wide * 80, note=wide * MAX_NOTE_CHARS, boxes=boxes, mask_version="a" * 64,
     )  # fmt: skip
     assert len(to_json(largest)) < MAX_RECORD_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("boxes", "[[0, 0, 1" + "0" * 400 + ", 4]]"),
+        ("boxes", "[[1000001, 0, 4, 4]]"),
+        ("given_at", '"0001-01-01T00:00:00+14:00"'),
+        ("given_at", '"9999-12-31T23:59:59-14:00"'),
+        ("given_at", '"1969-12-31T00:00:00Z"'),
+    ],
+)
+def test_numbers_and_moments_that_nothing_can_reckon_with_are_no_feedback(name: str, value: str) -> None:
+    """A box of 10^400 pixels ended the trainer, a moment before the calendar the list of feedback: for ever."""
+    whole = json.loads(to_json(SAID))
+    text = json.dumps(whole | {name: "HERE"}).replace('"HERE"', value)
+    with pytest.raises(BadInputError) as caught:
+        decode_feedback(record(text.encode()))
+    assert len(str(caught.value)) < 600

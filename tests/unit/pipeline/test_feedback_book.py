@@ -117,3 +117,23 @@ def test_of_those_who_agree_the_most_exact_word_is_the_settled_one() -> None:
 def test_words_of_the_same_moment_are_told_apart_without_regard_to_order() -> None:
     one, other = replace(DENT, note="a"), replace(DENT, note="b")
     assert told(one, other).settled() == told(other, one).settled()
+
+
+def test_a_name_in_other_letters_is_the_same_person_whose_later_word_counts() -> None:
+    again = replace(RIGHT, person="ANNA", given_at=LATER)
+    book = told(DENT, again)
+    assert book.conflicts() == {}
+    assert book.of_frame("f1") == (again,)
+    assert book.name(again) == "anna"
+    assert len(told(DENT, replace(RIGHT, person="bert")).without({"Bert"})) == 1
+
+
+def test_asking_for_frame_after_frame_does_not_sort_the_whole_book_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorts: list[int] = []
+    real = FeedbackBook._in_order
+    monkeypatch.setattr(FeedbackBook, "_in_order", lambda book: (sorts.append(1), real(book))[1])
+    book = told(*(replace(FALSE_ALARM, frame_id=f"f{i}") for i in range(30)))
+    assert len([word for i in range(30) for word in book.of_frame(f"f{i}")]) == 30
+    assert len(sorts) == 1
+    book.add(replace(FALSE_ALARM, frame_id="late"))
+    assert book.of_frame("late")

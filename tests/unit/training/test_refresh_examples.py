@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,17 @@ def test_painted_frames_and_scenes_are_anomalous_of_a_known_or_unknown_type(tmp_
     assert all(each.anomalous and not each.persons and not each.trained_on for each in (*drawn, *scenes))
     again = list(painted(normals, inputs, tmp_path, {"cam1": SIDE}, DecodeLimits()))
     assert [each.frame.image for each in again] == [each.frame.image for each in drawn]
+
+
+def test_more_is_painted_where_a_camera_or_a_type_would_be_too_few_to_be_judged(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, 16)
+    few = [each for each in inputs.judging if not each.persons][:3]
+    normals = {"cam1": few[:2], "cam2": [replace(few[2], camera_id="cam2")]}
+    sides = dict.fromkeys(normals, SIDE)
+    drawn = list(painted(normals, inputs, tmp_path, sides, DecodeLimits(), least=6))
+    types = Counter(each.defect_type for each in drawn)
+    cameras = Counter(each.frame.meta.camera_id for each in drawn)
+    assert min(types["scratch"], types["dent"], cameras["cam1"], cameras["cam2"]) >= 6
+    assert len({each.frame.meta.frame_id for each in drawn}) == len({each.frame.image for each in drawn}) == len(drawn)
+    first = list(painted(normals, inputs, tmp_path, sides, DecodeLimits()))
+    assert [each.frame.image for each in drawn[: len(first)]] == [each.frame.image for each in first]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from refresh_kit import WANTED, MemorySamples, false_alarm, missed, png, put
+from refresh_kit import NOW, WANTED, MemorySamples, false_alarm, missed, png, put
 
 from inspector.domain.defect import Box
 from inspector.domain.feedback import Feedback
 from inspector.domain.records import from_json, to_json
 from inspector.domain.sample import SampleKind, mask_part
 from inspector.pipeline.feedback_book import FeedbackBook
+from inspector.training.refresh.companions import normals_by_camera
 from inspector.training.refresh.gathering import Wanted, corrections, gather
-from inspector.training.refresh.inputs import Inputs
+from inspector.training.refresh.inputs import Inputs, KnownFrame
 from inspector.training.refresh.split import held_out
 
 
@@ -96,6 +99,83 @@ def test_a_mask_comes_along(tmp_path: Path) -> None:
     put(store, "f1", 1, SampleKind.FEEDBACK, **{mask_part(said.feedback_id): mask})
     inputs = gather(book(said), store, WANTED, tmp_path)
     assert (tmp_path / str(inputs.frames[0].mask_sha256)).read_bytes() == mask
+
+
+def at(store: MemorySamples, frame_id: str, minutes: int, **changes: object) -> None:
+    """Say when a kept frame was captured, and by which weights it was judged."""
+    captured = NOW + timedelta(minutes=minutes)
+    store.kept[frame_id] = replace(store.kept[frame_id], captured_at=captured, **changes)  # type: ignore[arg-type]
+
+
+def test_good_frames_are_in_doubt_once_their_weights_have_missed_a_defect(tmp_path: Path) -> None:
+    store = MemorySamples()
+    for number, (frame_id, minutes, version) in enumerate(
+        [("before", 0, "w1"), ("after", 20, "w1"), ("others", 20, "w2"), ("product", 20, "w1")]
+    ):
+        put(store, frame_id, number)
+        at(store, frame_id, minutes, weights_version=version)
+    at(store, "product", 20, product="bottle")
+    put(store, "f1", 10, SampleKind.FEEDBACK)
+    at(store, "f1", 10)
+    said = [missed("f1", minutes=60), missed("never kept", person="mallory", minutes=-60)]
+    inputs = gather(book(*said), store, replace(WANTED, set_aside=("mallory",)), tmp_path)
+    assert {frame.frame_id for frame in inputs.frames if frame.in_doubt} == {"after"}
+
+
+def test_thresholds_are_made_of_frames_without_doubt_first() -> None:
+    def frame(number: int, in_doubt: bool) -> KnownFrame:
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        return KnownFrame(f"n{number}", "cam1", "plate", NOW, "image/png", digest, in_doubt=in_doubt)
+
+    def chosen(certain: int, doubtful: int, most: int = 300) -> tuple[int, int]:
+        frames = [frame(i, i >= certain) for i in range(certain + doubtful)]
+        found = normals_by_camera(frames, most)["cam1"]
+        return sum(not each.in_doubt for each in found), sum(each.in_doubt for each in found)
+
+    assert chosen(100, 100) == (100, 0)
+    assert chosen(10, 100) == (10, 54)
+    assert chosen(100, 0, most=40) == (40, 0)
+
+
+def test_who_was_set_aside_takes_no_frame_away_from_others_by_contradicting_them(tmp_path: Path) -> None:
+    store = MemorySamples()
+    put(store, "f1", 1, SampleKind.FEEDBACK)
+    said = book(missed("f1", "scratch"), missed("f1", "dent", person="Mallory", minutes=1))
+    inputs = gather(said, store, replace(WANTED, set_aside=("mallory",)), tmp_path)
+    assert [(frame.frame_id, frame.defect_type, frame.persons) for frame in inputs.frames] == [
+        ("f1", "scratch", ("anna",))
+    ]
+    assert inputs.conflicts == 0
+    assert [(verdict.person, verdict.frame_id) for verdict in inputs.verdicts] == [("Mallory", "f1")]
+
+
+def test_one_person_under_two_spellings_does_not_agree_with_herself(tmp_path: Path) -> None:
+    store = MemorySamples()
+    put(store, "f1", 1, SampleKind.FEEDBACK)
+    inputs = gather(book(missed("f1", person="Anna"), missed("f1", person="anna", minutes=1)), store, WANTED, tmp_path)
+    assert [frame.persons for frame in inputs.frames] == [("Anna",)]
+
+
+def test_what_was_said_of_another_frame_under_the_same_id_labels_none(tmp_path: Path) -> None:
+    store = MemorySamples()
+    put(store, "f1", 1, SampleKind.FEEDBACK)
+    put(store, "f2", 2)  # kept as a normal frame: what was spoken of could not be kept
+    store.kept["f1"] = replace(store.kept["f1"], camera_id="cam2")
+    inputs = gather(book(missed("f1"), missed("f2")), store, WANTED, tmp_path)
+    assert inputs.frames == ()
+    assert len(inputs.left_out) == 2
+
+
+def test_without_a_folder_nothing_is_read_and_the_same_is_told(tmp_path: Path) -> None:
+    store = MemorySamples()
+    put(store, "n1", 1)
+    mask = png(7)
+    said = missed("f1", mask_version=hashlib.sha256(mask).hexdigest())
+    put(store, "f1", 2, SampleKind.FEEDBACK, **{mask_part(said.feedback_id): mask})
+    copied = gather(book(said), store, WANTED, tmp_path)
+    store.images.clear()
+    store.parts.clear()
+    assert gather(book(said), store, WANTED, None) == copied
 
 
 @pytest.mark.parametrize(

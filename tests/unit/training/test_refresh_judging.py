@@ -98,3 +98,21 @@ def test_told_to_stop_it_stops_between_two_batches() -> None:
     with pytest.raises(JudgingStoppedError):
         by(Scripted("w1", ""), candidate, [judged("a"), judged("b")], batch=1, stop=lambda: bool(candidate.batches))
     assert candidate.batches == [1]
+
+
+def test_a_candidate_that_raises_is_told_and_no_error_of_the_run() -> None:
+    class Failing(Scripted):
+        def inspect_with_raw(self, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
+            if self.batches:
+                raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+            return super().inspect_with_raw(frames)
+
+    found = by(Scripted("w1", ""), Failing("w2", ""), [judged("a"), judged("b"), judged("c")], batch=1)
+    assert found.failure == "after 1 frames: RuntimeError: mat1 and mat2 shapes cannot be multiplied"
+    assert [frame.frame_id for frame in found.frames] == ["a"]
+
+
+def test_doubts_and_confirmations_come_along() -> None:
+    frames = [judged("a", in_doubt=True), judged("b", persons=("anna",), confirmed=True)]
+    first, second = by(Scripted("w1", ""), Scripted("w2", ""), frames).frames
+    assert (first.in_doubt, first.confirmed, second.in_doubt, second.confirmed) == (True, False, False, True)
