@@ -21,11 +21,11 @@ def apply(cluster: Cluster, objects: Sequence[Object]) -> list[str]:
     refused = [said for each in objects for said in _applied(cluster, each)]
     for each in of_kind(objects, "Namespace"):
         name = each["metadata"]["name"]
-        cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
+        cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=300s")
     return refused + [said for pod in _as_pods(objects) for said in _tried(cluster, pod)]
 
 
-def rolled_out(cluster: Cluster, objects: Sequence[Object], timeout_s: int = 120) -> list[str]:
+def rolled_out(cluster: Cluster, objects: Sequence[Object], timeout_s: int = 300) -> list[str]:
     """Wait for every workload to be as its object wants it; return those that are not, and why."""
     failed = []
     for each in of_kind(objects, *_ROLLED_OUT):
@@ -41,7 +41,7 @@ def rolled_out(cluster: Cluster, objects: Sequence[Object], timeout_s: int = 120
 
 def remove(cluster: Cluster, objects: Sequence[Object]) -> None:
     """Take an overlay away again."""
-    cluster.kubectl("delete", "--ignore-not-found", "--timeout=100s", "-f", "-", told=_text(objects))
+    cluster.kubectl("delete", "--ignore-not-found", "--timeout=300s", "-f", "-", told=_text(objects))
 
 
 def _applied(cluster: Cluster, each: Object) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Cluster:
         """Return kubectl's exit code, output and words; a warning is among the words."""
         command = [str(self.built / "bin" / "kubectl"), f"--kubeconfig={self.run / 'kubeconfig'}", *arguments]
         stdin = {"input": told} if told is not None else {"stdin": subprocess.DEVNULL}
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **stdin)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=400, **stdin)
 
     def get(self, *arguments: str) -> dict[str, object]:
         """Return what ``kubectl get`` knows, as its JSON."""
@@ -107,8 +107,8 @@ def _start_all(cluster: Cluster, until_it_ends: contextlib.ExitStack) -> None:
     # Without leases of the nodes' own they turn NotReady after about a minute.
     start("kwok", kubeconfig, f"--config={stages}", "--manage-all-nodes", "--node-lease-duration-seconds=40")
     cluster.kubectl("create", "-f", str(NODES))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=100s")
-    cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=100s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
+    cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=300s")
 
 
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ def _daemon(cluster: Cluster, program: str, options: tuple[str, ...]) -> Iterato
 
 
 def _wait_until_ready(cluster: Cluster) -> None:
-    deadline_s = time.monotonic() + 180
+    deadline_s = time.monotonic() + 600
     while (said := cluster.ask("get", "--raw", "/readyz")).returncode != 0:
         if time.monotonic() > deadline_s:
             log = (cluster.run / "kube-apiserver.log").read_text()

@@ -20,7 +20,7 @@ INSPECTORS = "app.kubernetes.io/component=inspector"
 # What only the API server sees, and its words for it.
 REFUSED_BY_THE_SERVER = {
     "over_privileged_pod": 'violates PodSecurity "restricted',
-    "unknown_field": 'unknown field "spec.template.spec.topologySpreadConstraint"',
+    "unknown_field": ".spec.template.spec.topologySpreadConstraint",
 }
 
 
@@ -61,8 +61,8 @@ def test_a_planted_fault_is_refused(cluster: Cluster, fault: str) -> None:
     finally:
         kube_check.remove(cluster, objects)
     if fault in REFUSED_BY_THE_SERVER:
-        assert len(refused) == 1
-        assert REFUSED_BY_THE_SERVER[fault] in refused[0]
+        assert any(REFUSED_BY_THE_SERVER[fault] in said for said in refused), refused
+        assert all("inspector" in said for said in refused)  # and nothing else of the overlay
     else:
         assert refused == []
         assert len(findings(objects)) == 1
@@ -109,7 +109,7 @@ def test_a_rolling_restart_never_takes_two_inspectors(cluster: Cluster, line: Se
     before = _uids(cluster)
     least_ready = 3
     cluster.kubectl("rollout", "restart", "statefulset/inspector", *IN)
-    deadline_s = time.monotonic() + 120
+    deadline_s = time.monotonic() + 3000
     while set(_uids(cluster)) & set(before) or len(_uids(cluster)) < 3:
         assert time.monotonic() < deadline_s, "the restart does not end"
         least_ready = min(least_ready, len(_ready(cluster)))
@@ -149,7 +149,7 @@ def _evict(cluster: Cluster, pod: str) -> str | None:
 
 
 def _wait_for_budget(cluster: Cluster, allowed: int) -> None:
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 300
     while (now := cluster.kubectl("get", "pdb/inspector", *IN, "-o", "jsonpath={.status.disruptionsAllowed}")) != str(
         allowed
     ):
