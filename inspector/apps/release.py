@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.weights_feed import PublishedWeights, announce_release, change_rollout, read_weights
 from inspector.apps import wiring
+from inspector.apps.release_companions import announcements
 from inspector.apps.release_loader import release_engine
 from inspector.domain.artefact import ArtefactKind
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.records import from_json
 from inspector.domain.release import Companion, Rollout, WeightsRelease
-from inspector.pipeline.rollout import Decision, first_rollout, offered
+from inspector.pipeline.rollout import Decision, confirmed, first_rollout, heeding, offered, serves_otherwise
 from inspector.settings import Settings
 
 if TYPE_CHECKING:
     from inspector.domain.weights import WeightsManifest
     from inspector.pipeline.ports import ArtefactStore
+    from inspector.pipeline.rollout_ports import RolloutStore
 
 _log = structlog.get_logger()
 
@@ -76,23 +76,24 @@ def publish(
         raise BadInputError(
             "weights that were not vetoed", f"{version[:12]}: {veto}", f"`inspector weights promote {version} --force`"
         )
-    now = datetime.now(UTC)
+    now = store.now()
     decision = Decision(by or settings.replica, reason, now)
     if standing.rollout is None:
         own = _own(settings, artefacts)
         stable = own.manifest.version
         announce_release(connection, topic, _put(artefacts, own, now))
     else:
-        stable = standing.rollout.stable_version
+        stable = _heeded(store, standing.rollout).stable_version
     parent = None if stable == version else stable
     release = _put(artefacts, weights, now, parent, tuple(companions), gate_report)
     if version != stable or standing.rollout is not None:
         announce_release(connection, topic, release)
 
     def offer(found: PublishedWeights) -> Rollout:
-        rollout = found.rollout or first_rollout(stable, decision)
+        standing = found.rollout or first_rollout(stable, decision)
+        rollout = _heeded(store, standing)
         if version in (rollout.stable_version, rollout.candidate_version):
-            return rollout
+            return confirmed(rollout, decision) if serves_otherwise(standing, rollout) else standing
         if rollout.pinned:
             _log.warning("published, not offered: pinned", version=version[:12], pinned=rollout.stable_version[:12])
             return rollout
@@ -101,6 +102,11 @@ def publish(
     if standing.rollout is None or offer(standing) != standing.rollout:
         change_rollout(connection, topic, offer)
     return release
+
+
+def _heeded(store: RolloutStore, standing: Rollout) -> Rollout:
+    """Return the rollout as inspectors serve it: a version that was vetoed is no parent, and nobody goes back to it."""
+    return heeding(standing, store.vetoes(standing.versions).keys())
 
 
 def _verified(settings: Settings, artefacts: ArtefactStore, data: bytes, where: str) -> _Weights:
@@ -147,8 +153,7 @@ def _put(
 
 
 def _announced_products(settings: Settings, artefacts: ArtefactStore) -> Mapping[str, ProductSettings]:
-    with closing(KafkaConfigFeed(wiring.kafka_connection(settings), settings.kafka.config_topic)) as feed:
-        found = [each for each in feed.poll() if each.kind is ArtefactKind.PRODUCT]
+    found = [each for each in announcements(settings) if each.kind is ArtefactKind.PRODUCT]
     return {each.subject: from_json(ProductSettings, artefacts.get(each.version)) for each in found}
 
 

@@ -67,8 +67,7 @@ def engines(settings: Settings, artefacts: ArtefactStore, *, second: bool) -> li
         return [ServingEngine(wiring.engine(settings))]
     store = wiring.rollout_store(settings)
     rollout = found.rollout
-    named = [v for v in (rollout.stable_version, rollout.candidate_version, rollout.previous_version) if v is not None]
-    rollout = heeding(rollout, store.vetoes(named).keys())
+    rollout = heeding(rollout, store.vetoes(rollout.versions).keys())
     loader = ReleaseLoader(settings, artefacts)
     stable, *others = wanted_versions(rollout)
     made = [_engine(loader, found, stable)]

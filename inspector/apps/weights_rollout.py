@@ -1,43 +1,53 @@
-"""``inspector weights list, promote, rollback, pin, unpin, advance``: which published weights serve the line."""
+"""``inspector weights promote, rollback, pin, unpin, advance``: which published weights serve the line.
+
+Every change begins from what inspectors serve, which is what stands on the topic less what was vetoed, and is dated by
+the clock of Redis, which all who read it share.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from inspector.adapters.kafka.feedback_log import read_book
 from inspector.adapters.kafka.weights_feed import PublishedWeights, change_rollout, read_weights
 from inspector.apps import console, wiring
+from inspector.apps.rollout_desk import RolloutDesk, desk
 from inspector.apps.rollout_wiring import guard_limits
+from inspector.apps.weights_list import canaries_in_words
 from inspector.domain.errors import BadInputError
-from inspector.domain.records import to_json
 from inspector.domain.release import Rollout, RolloutStage
 from inspector.pipeline.comparison import Comparison
 from inspector.pipeline.rollout import (
     Decision,
+    confirmed,
     heeding,
     offered,
     pinned_to,
     promoted,
     rolled_back,
+    serves_otherwise,
+    share_with_a_canary,
     unpinned,
-    wanted_versions,
     watched,
 )
-from inspector.pipeline.rollout_advice import Advice, Evidence, Move, Needed, advise, wrong_by_version
-from inspector.pipeline.rollout_ports import Standing
+from inspector.pipeline.rollout_advice import (
+    Advice,
+    Evidence,
+    Move,
+    Needed,
+    advise,
+    given_way,
+    living,
+    wrong_by_version,
+)
 from inspector.settings import Settings
-
-if TYPE_CHECKING:
-    from inspector.adapters.redis.rollout_store import RedisRolloutStore
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who changes the rollout and why; ``force`` goes over vetoes and refusals, and lifts them."""
+    """Who changes the rollout and why; ``force`` goes over vetoes, refusals and missing banks, and lifts vetoes."""
 
     by: str | None = None
     reason: str = ""
@@ -50,56 +60,93 @@ def promote(
 ) -> None:
     """Take the candidate a stage on, or offer a version; ``to`` a stage at once.
 
+    A version that was vetoed, and is forced, begins anew: what was found of it before counts no more.
+
     Raises:
-        BadInputError: no such version, none on trial, pinned, or something speaks against it and ``force`` is not set.
+        BadInputError: no such version, none on trial, pinned, something speaks against it, or cameras would lose their
+            banks or thresholds, and ``force`` is not set.
         InspectorError: Kafka or Redis cannot be used.
     """
-    store = wiring.rollout_store(settings)
-    decision = _decision(settings, request, "promoted by hand")
+    at = desk(settings)
+    decision = _decision(at, request, "promoted by hand")
     share = settings.rollout.canary_share if share is None else share
+    chosen: list[str] = []
 
     def change(found: PublishedWeights) -> Rollout:
-        rollout = _rollout(found)
-        wanted = rollout.candidate_version if version is None else _known(found, version)
+        rollout = at.heeded(found)
+        wanted = at.standing(found).candidate_version if version is None else _known(found, version)
         if wanted is None:
             raise BadInputError("a candidate on trial", "none", "name a version: inspector weights promote VERSION")
-        _refuse_spoken_against(store, wanted, request.force)
-        if wanted != rollout.candidate_version:
-            offer = offered(rollout, wanted, decision)
-            return offer if to in (None, RolloutStage.SHADOW) else promoted(offer, to, share, decision)
-        return promoted(rollout, to or _after(rollout.stage), share, decision)
+        vetoes = at.store.vetoes([wanted])
+        if not request.force:
+            at.refuse_spoken_against(wanted, vetoes)
+        chosen[:] = [wanted]
+        if vetoes and wanted == rollout.stable_version:
+            return confirmed(rollout, decision)  # there was no other to give way to
+        is_new = wanted != rollout.candidate_version
+        next_stage = to or (RolloutStage.SHADOW if is_new else _after(rollout.stage))
+        after = offered(rollout, wanted, decision) if is_new else rollout
+        if next_stage is RolloutStage.SHADOW and is_new:
+            return after
+        if not request.force:
+            at.refuse_lacking(found, rollout.stable_version, wanted)
+        return promoted(after, next_stage, share_with_a_canary(share, at.sending()), decision)
 
-    _change(settings, change, request.as_json)
+    _change(at, change, request.as_json, lambda: _lift(at, request, chosen))
 
 
 def rollback(settings: Settings, version: str | None, request: Request) -> None:
-    """Take the candidate off, or go back to the version before or to a named one. Raises as ``promote``."""
-    decision = _decision(settings, request, "rolled back by hand")
+    """Take the candidate off, or go back to the version before or to a named one. Raises as ``promote``.
+
+    What is taken off is vetoed too. So it is off in every inspector at once, whatever becomes of the record, also where
+    somebody else writes one at the same time; ``promote VERSION --force`` brings it back.
+    """
+    at = desk(settings)
+    decision = _decision(at, request, "rolled back by hand")
 
     def change(found: PublishedWeights) -> Rollout:
-        return rolled_back(_rollout(found), None if version is None else _known(found, version), decision)
+        standing, rollout = at.standing(found), at.heeded(found)
+        to = None if version is None else _known(found, version)
+        if to is not None and (veto := at.store.vetoes([to]).get(to)) is not None:
+            raise BadInputError(
+                "a version that was not vetoed",
+                f"{to[:12]}: {veto}",
+                f"`inspector weights promote {to[:12]} --to full --force`, if it has to serve all the same",
+            )
+        if to is None and serves_otherwise(standing, rollout):
+            return confirmed(rollout, decision)  # inspectors have gone back already
+        back = rolled_back(_usable(at, rollout), to, decision)
+        for gone in (standing.stable_version, standing.candidate_version):
+            if gone not in (None, back.stable_version):
+                at.store.veto(gone, f"rolled back by {decision.by}: {decision.reason}", settings.replica)
+        return back
 
-    _change(settings, change, request.as_json)
+    _change(at, change, request.as_json)
 
 
 def pin(settings: Settings, version: str | None, request: Request) -> None:
     """Let one version serve all cameras until a person says otherwise; None: the stable one. Raises as ``promote``."""
-    store = wiring.rollout_store(settings)
-    decision = _decision(settings, request, "pinned by hand")
+    at = desk(settings)
+    decision = _decision(at, request, "pinned by hand")
+    chosen: list[str] = []
 
     def change(found: PublishedWeights) -> Rollout:
-        rollout = _rollout(found)
+        rollout = at.heeded(found)
         wanted = rollout.stable_version if version is None else _known(found, version)
-        _refuse_spoken_against(store, wanted, request.force)
+        if not request.force:
+            at.refuse_spoken_against(wanted, at.store.vetoes([wanted]))
+            at.refuse_lacking(found, rollout.stable_version, wanted)
+        chosen[:] = [wanted]
         return pinned_to(rollout, wanted, decision)
 
-    _change(settings, change, request.as_json)
+    _change(at, change, request.as_json, lambda: _lift(at, request, chosen))
 
 
 def unpin(settings: Settings, request: Request) -> None:
     """Let rollouts go on from the pinned version. Raises as ``promote``."""
-    decision = _decision(settings, request, "unpinned by hand")
-    _change(settings, lambda found: unpinned(_rollout(found), decision), request.as_json)
+    at = desk(settings)
+    decision = _decision(at, request, "unpinned by hand")
+    _change(at, lambda found: unpinned(at.heeded(found), decision), request.as_json)
 
 
 def advance(settings: Settings, by: str | None = None) -> Advice:
@@ -112,124 +159,86 @@ def advance(settings: Settings, by: str | None = None) -> Advice:
         InspectorError: Kafka or Redis cannot be used.
     """
     connection, topic = wiring.kafka_connection(settings), settings.kafka.weights_topic
-    rollout = read_weights(connection, topic).rollout
-    if rollout is None:
+    found = read_weights(connection, topic)
+    standing = found.rollout
+    if standing is None:
         return Advice(Move.WAIT, "nothing was published")
-    now, watch = datetime.now(UTC), timedelta(hours=settings.rollout.watch_hours)
-    on_trial = watched(rollout, now, watch)
-    if on_trial is None:
-        return advise(rollout, None, Evidence({}, {}, Comparison(), {}), guard_limits(settings), Needed())
-    store = wiring.rollout_store(settings)
-    seen = Evidence(
-        store.vetoes([on_trial.subject]),
-        store.standings(on_trial.subject),
-        store.found(on_trial.subject),
-        _wrong(settings),
-    )
-    needed = Needed(settings.rollout.shadow_frames, settings.rollout.canary_frames)
-    advice = advise(rollout, on_trial, seen, guard_limits(settings), needed)
+    at = desk(settings)
+    vetoes = at.store.vetoes(standing.versions)
+    rollout = heeding(standing, vetoes.keys())
+    gone_back = given_way(standing, vetoes)
+    advice = _advice(at, found, rollout) if gone_back is None else Advice(Move.ROLL_BACK, gone_back)
     if advice.move is Move.WAIT:
         return advice
-    if advice.move is Move.ROLL_BACK:
+    decision = Decision(by or settings.replica, advice.reason, at.store.now())
+    if gone_back is not None:
+        after = confirmed(rollout, decision)
+    elif advice.move is Move.ROLL_BACK:
         # First the veto, which every inspector heeds whatever becomes of the topic.
-        store.veto(on_trial.subject, advice.reason, settings.replica)
-    decision = Decision(by or settings.replica, advice.reason, now)
+        at.store.veto(rollout.candidate_version or rollout.stable_version, advice.reason, settings.replica)
+        after = rolled_back(rollout, None, decision)
+    else:
+        share = share_with_a_canary(settings.rollout.canary_share, at.sending())
+        after = promoted(rollout, _after(rollout.stage), share, decision)
 
-    def change(found: PublishedWeights) -> Rollout:
-        if found.rollout is None or found.rollout.revision != rollout.revision:
+    def change(now: PublishedWeights) -> Rollout:
+        if now.rollout is None or now.rollout.revision != standing.revision:
             raise BadInputError("the rollout as it was looked at", "a newer one", "look again")
-        if advice.move is Move.ROLL_BACK:
-            return rolled_back(rollout, None, decision)
-        return promoted(rollout, _after(rollout.stage), settings.rollout.canary_share, decision)
+        return after
 
     change_rollout(connection, topic, change)
     return advice
 
 
-def show(settings: Settings, as_json: bool) -> None:
-    """Print every published version, what it does, how it fares, and what was found of the one on trial.
-
-    Raises:
-        InspectorError: Kafka or Redis cannot be used.
-    """
-    found = read_weights(wiring.kafka_connection(settings), settings.kafka.weights_topic)
-    store = wiring.rollout_store(settings)
-    vetoes = store.vetoes(list(found.releases))
-    if as_json:
-        console.print_json(_facts(found, store, vetoes))
-        return
-    if found.rollout is None:
-        console.lines(["nothing was published: inspectors serve the weights of their settings"])
-        return
-    made = console.table("version", "role", "published", "ready on", "vetoed or refused")
-    for version, release in found.releases.items():
-        standings = store.standings(version)
-        ready = [f"{replica}{_memory(each)}" for replica, each in standings.items() if each.refused is None]
-        refused = [f"{replica}: {each.refused}" for replica, each in standings.items() if each.refused is not None]
-        made.add_row(
-            console.cell(version[:12]),
-            console.cell(_role(found.rollout, version)),
-            console.local_time(release.created_at),
-            console.cell(", ".join(ready) or "-"),
-            console.cell("; ".join([*([vetoes[version]] if version in vetoes else []), *refused]) or "-"),
-        )
-    console.print_table(made)
-    console.lines(_lines(found.rollout, store, vetoes, settings))
-
-
-def _lines(rollout: Rollout, store: RedisRolloutStore, vetoes: Mapping[str, str], settings: Settings) -> list[str]:
-    lines = [f"revision {rollout.revision} by {rollout.decided_by}: {rollout.reason}"]
-    on_trial = watched(heeding(rollout, vetoes), datetime.now(UTC), timedelta(hours=settings.rollout.watch_hours))
+def _advice(at: RolloutDesk, found: PublishedWeights, rollout: Rollout) -> Advice:
+    """Return what is to be done with a rollout that inspectors serve as it says."""
+    settings, now = at.settings, at.store.now()
+    limits, needed = guard_limits(settings), Needed(settings.rollout.shadow_frames, settings.rollout.canary_frames)
+    on_trial = watched(rollout, now, timedelta(hours=settings.rollout.watch_hours))
     if on_trial is None:
-        return lines
-    found = store.found(on_trial.subject)
-    agreement = "-" if found.agreement is None else f"{found.agreement:.1%}"
-    lines.append(
-        f"on trial {on_trial.subject[:12]} against {on_trial.reference[:12]}: {found.pairs} frames compared, agreement "
-        f"{agreement}, alarms of it alone {found.alarms_subject_only}, of the other alone "
-        f"{found.alarms_reference_only}; {found.served} served, {found.failures} failed"
+        return advise(rollout, None, Evidence({}, Comparison(), {}), limits, needed)
+    seen = Evidence(
+        living(at.store.standings(on_trial.subject), now, on_trial.since),
+        at.store.found(on_trial),
+        _wrong(settings),
+        at.hindrances(found, rollout),
     )
-    if rollout.stage is RolloutStage.CANARY:
-        lines.append(f"canaries: {rollout.canary_share:.0%} of the cameras")
-    return lines
+    return advise(rollout, on_trial, seen, limits, needed)
 
 
-def _facts(found: PublishedWeights, store: RedisRolloutStore, vetoes: Mapping[str, str]) -> dict[str, object]:
-    rollout = found.rollout
-    compared = {} if rollout is None else {v: _plain(store.found(v)) for v in wanted_versions(rollout)}
-    return {
-        "rollout": None if rollout is None else _plain(rollout),
-        "releases": [_plain(release) for release in found.releases.values()],
-        "vetoes": dict(vetoes),
-        "standings": {
-            version: {replica: _plain(standing) for replica, standing in store.standings(version).items()}
-            for version in found.releases
-        },
-        "found": compared,
-    }
-
-
-def _plain(record: object) -> object:
-    return json.loads(to_json(record))
-
-
-def _change(settings: Settings, change: Callable[[PublishedWeights], Rollout], as_json: bool) -> None:
+def _change(
+    at: RolloutDesk,
+    change: Callable[[PublishedWeights], Rollout],
+    as_json: bool,
+    afterwards: Callable[[], None] = lambda: None,
+) -> None:
+    settings = at.settings
     rollout = change_rollout(wiring.kafka_connection(settings), settings.kafka.weights_topic, change)
+    afterwards()
     if as_json:
         console.print_record(rollout)
         return
     pinned = ", pinned" if rollout.pinned else ""
     lines = [f"revision {rollout.revision}: {rollout.stable_version[:12]} serves{pinned}"]
     if rollout.candidate_version is not None:
-        share = f" on {rollout.canary_share:.0%} of the cameras" if rollout.stage is RolloutStage.CANARY else ""
-        lines.append(f"on trial: {rollout.candidate_version[:12]}, {rollout.stage.value}{share}")
+        lines.append(f"on trial: {rollout.candidate_version[:12]}, {rollout.stage.value}")
+    if rollout.stage is RolloutStage.CANARY:
+        lines.append(canaries_in_words(at, rollout))
     console.lines(lines)
 
 
-def _rollout(found: PublishedWeights) -> Rollout:
-    if found.rollout is None:
-        raise BadInputError("published weights", "none", "`inspector weights publish FILE` first")
-    return found.rollout
+def _lift(at: RolloutDesk, request: Request, versions: list[str]) -> None:
+    """Lift what speaks against weights, when what a person wants of them stands: a change may be refused until then."""
+    if request.force:
+        for version in versions:
+            at.store.lift(version)
+
+
+def _usable(at: RolloutDesk, rollout: Rollout) -> Rollout:
+    """Return a rollout without a version before that was vetoed: a pin keeps one, and takes no notice of vetoes."""
+    previous = rollout.previous_version
+    vetoed = previous is not None and previous in at.store.vetoes([previous])
+    return replace(rollout, previous_version=None) if vetoed else rollout
 
 
 def _known(found: PublishedWeights, version: str) -> str:
@@ -241,37 +250,12 @@ def _known(found: PublishedWeights, version: str) -> str:
     return matching[0]
 
 
-def _refuse_spoken_against(store: RedisRolloutStore, version: str, force: bool) -> None:
-    if force:
-        store.lift(version)
-        return
-    against = [f"vetoed: {why}" for why in store.vetoes([version]).values()]
-    against += [
-        f"refused by {replica}: {each.refused}" for replica, each in store.standings(version).items() if each.refused
-    ]
-    if against:
-        raise BadInputError("weights that nothing speaks against", "; ".join(against), "add --force to lift it")
-
-
 def _after(stage: RolloutStage) -> RolloutStage:
     return RolloutStage.CANARY if stage is RolloutStage.SHADOW else RolloutStage.FULL
 
 
-def _memory(standing: Standing) -> str:
-    """Return what a version takes beside the first one, where it was measured."""
-    return f" ({standing.memory_bytes / 2**20:.0f} MiB)" if standing.memory_bytes else ""
-
-
-def _role(rollout: Rollout, version: str) -> str:
-    if version == rollout.stable_version:
-        return "serves, pinned" if rollout.pinned else "serves"
-    if version == rollout.candidate_version:
-        return f"candidate, {rollout.stage.value}"
-    return "before" if version == rollout.previous_version else "-"
-
-
-def _decision(settings: Settings, request: Request, reason: str) -> Decision:
-    return Decision(request.by or settings.replica, request.reason or reason, datetime.now(UTC))
+def _decision(at: RolloutDesk, request: Request, reason: str) -> Decision:
+    return Decision(request.by or at.settings.replica, request.reason or reason, at.store.now())
 
 
 def _wrong(settings: Settings) -> Mapping[str, tuple[int, int]]:

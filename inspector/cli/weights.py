@@ -26,7 +26,7 @@ Version = Annotated[
 ]
 By = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; default: `replica` of the settings.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who read it later.")]
-Force = Annotated[bool, typer.Option("--force", help="Lift vetoes and refusals of the version.")]
+Force = Annotated[bool, typer.Option("--force", help="Whatever speaks against it or is lacking; lifts vetoes of it.")]
 
 
 @weights.command("init", epilog="Example: inspector weights init untrained.safetensors")
@@ -86,7 +86,7 @@ def weights_publish(
 def weights_list(as_json: Json = False, config: Config = None) -> None:
     """List the published weights: which serve, which are on trial, and what was found of these."""
     settings = load_settings(config)
-    from inspector.apps import weights_rollout as verb
+    from inspector.apps import weights_list as verb
 
     verb.show(settings, as_json)
 
@@ -120,7 +120,10 @@ def weights_promote(
 def weights_rollback(
     version: Version = None, by: By = None, reason: Reason = "", as_json: Json = False, config: Config = None
 ) -> None:
-    """Take the candidate off; without one go back to the version before, or to VERSION, on all cameras."""
+    """Take the candidate off; without one go back to the version before, or to VERSION, on all cameras.
+
+    What is taken off is vetoed too: promote it with --force to bring it back.
+    """
     settings = load_settings(config)
     from inspector.apps import weights_rollout as verb
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from inspector.domain.artefact import Announcement, ArtefactKind
-from inspector.domain.checks import check_number
+from inspector.domain.checks import check_moment, check_number
 from inspector.domain.errors import BadInputError
 
 RELEASE_SCHEMA = "inspection.release/1"
@@ -16,6 +16,9 @@ ROLLOUT_SCHEMA = "inspection.rollout/1"
 
 ROLLOUT_KEY = "rollout"
 """The compaction key of the one live ``Rollout``."""
+
+# What every reader of JSON can tell from its neighbours.
+_LAST_REVISION = 2**53
 
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -52,7 +55,7 @@ class WeightsRelease:
     ``companions`` are banks and calibrations made for these weights; what is announced later for them wins.
 
     Raises:
-        BadInputError: something that cannot be a version.
+        BadInputError: something that cannot be a version, or a moment without a time zone.
     """
 
     weights_version: str
@@ -68,6 +71,7 @@ class WeightsRelease:
     def __post_init__(self) -> None:
         for name in ("weights_version", "artefact_version", "parent_version", "texts_version", "gate_report_version"):
             check_version(name, getattr(self, name))
+        check_moment("created_at", self.created_at)
 
     @property
     def key(self) -> str:
@@ -100,10 +104,12 @@ class Rollout:
 
     ``canary_share`` (0..1) of the cameras are served by the candidate in stage canary. ``pinned``: nobody but a person
     changes it. ``previous_version`` served before ``stable_version``; the line goes back to it when that is vetoed.
-    ``stable_since``: when the stable version was promoted; None where a person chose it.
+    ``stable_since``: when the stable version was promoted; None where a person chose it. ``offered_at``: when
+    what is on trial, or was until it became stable, was offered: what an earlier trial found of it does not count.
 
     Raises:
-        BadInputError: stage and candidate do not fit, the candidate is the stable version, or a share out of 0..1.
+        BadInputError: stage and candidate do not fit, the candidate is the stable version, a number out of range, or a
+            moment without a time zone.
     """
 
     revision: int
@@ -117,12 +123,15 @@ class Rollout:
     reason: str
     decided_at: datetime
     stable_since: datetime | None = None
+    offered_at: datetime | None = None
     schema: str = ROLLOUT_SCHEMA
 
     def __post_init__(self) -> None:
         for name in ("stable_version", "candidate_version", "previous_version"):
             check_version(name, getattr(self, name))
-        check_number("revision", self.revision, 1)
+        for name in ("decided_at", "stable_since", "offered_at"):
+            check_moment(name, getattr(self, name))
+        check_number("revision", self.revision, 1, _LAST_REVISION)
         check_number("canary_share", self.canary_share, 0, 1)
         if (self.candidate_version is None) is not (self.stage is RolloutStage.FULL):
             raise BadInputError(
@@ -137,3 +146,9 @@ class Rollout:
     def key(self) -> str:
         """The compaction key: there is one rollout."""
         return ROLLOUT_KEY
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that it names: stable, then candidate and the one before where there are."""
+        named = (self.stable_version, self.candidate_version, self.previous_version)
+        return tuple(version for version in named if version is not None)

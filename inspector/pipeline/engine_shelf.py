@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +20,9 @@ MAX_TRIES = 3
 """A version is not loaded again where so many loads in a row ended with the process."""
 
 _TRIAL_S = 10.0
+
+SAID_AGAIN_S = 60.0
+"""How often it is repeated how a version fares here: what is not repeated was said by an inspector that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,9 @@ class EngineShelf:
         self._loaded: dict[str, _Loaded] = {}
         self._refused: dict[str, str] = {}
         self._on_trial: set[str] = set()
-        self._unsaid: dict[str, Standing] = {}
+        self._let_go: set[str] = set()
+        self._standings: dict[str, Standing] = {}
+        self._said_s: dict[str, float] = {}
 
     def get(self, version: str) -> Engine | None:
         """Return an engine that is at hand."""
@@ -90,15 +96,18 @@ class EngineShelf:
     def keep_only(self, versions: Collection[str]) -> None:
         """Let all other engines go."""
         with self._lock:
-            self._loaded = {version: each for version, each in self._loaded.items() if version in versions}
+            gone = self._loaded.keys() - set(versions)
+            self._let_go |= gone & self._on_trial
+            for version in gone:
+                del self._loaded[version]
+                self._standings.pop(version, None)
 
     def forgive(self, version: str | None = None) -> None:
         """Let what was refused be tried again: one version, or all."""
         with self._lock:
-            if version is None:
-                self._refused.clear()
-            else:
-                self._refused.pop(version, None)
+            for forgiven in [*self._refused] if version is None else [version]:
+                if self._refused.pop(forgiven, None) is not None:
+                    self._standings.pop(forgiven, None)
 
     def configure(self) -> bool:
         """Apply what was announced to each engine; False: Kafka or Redis is away, and something may be to come."""
@@ -135,6 +144,8 @@ class EngineShelf:
         if release is None:
             self._refuse(version, "no such release on the topic of weights: publish it")
             return
+        if version in self._let_go:  # before it is counted again
+            self._end_trial(version)
         if self._store.begin_trial(version, self._replica) > MAX_TRIES:
             self._refuse(version, f"{MAX_TRIES} loads of it ended with the process")
             return
@@ -152,22 +163,24 @@ class EngineShelf:
             self._end_trial(version)
 
     def tell(self) -> None:
-        """Say how each version fares here, and end the trials of those that stood it.
+        """Say how each version fares here, and end the trials of those that stood it or were let go.
 
         Raises:
             ServiceUnavailableError: the store is away; it is said by the next call.
         """
         now_s = time.monotonic()
         with self._lock:
-            unsaid = dict(self._unsaid)
+            due = {v: s for v, s in self._standings.items() if now_s - self._said_s.get(v, -math.inf) >= SAID_AGAIN_S}
             stood = [v for v in self._on_trial if (at := self._loaded.get(v)) and now_s - at.at_s >= _TRIAL_S]
-        for version, standing in unsaid.items():
+        for version, standing in due.items():
             self._store.report(version, self._replica, standing)
             with self._lock:
-                if self._unsaid.get(version) == standing:
-                    del self._unsaid[version]
+                if self._standings.get(version) == standing:
+                    self._said_s[version] = now_s
         for version in stood:
             self._end_trial(version, passed=True)
+        for version in [*self._let_go]:
+            self._end_trial(version)
 
     def close(self) -> None:
         """End all trials: the process ends for another reason. Raises as ``tell``."""
@@ -180,6 +193,11 @@ class EngineShelf:
         self._store.end_trial(version, self._replica, passed=passed)
         with self._lock:
             self._on_trial.discard(version)
+            self._let_go.discard(version)
+
+    def _stands(self, version: str, standing: Standing) -> None:
+        self._standings[version] = standing
+        self._said_s.pop(version, None)
 
     def _keep(self, engine: Engine, companions: tuple[Announcement, ...], memory_bytes: int, version: str) -> Engine:
         """Configure an engine as the others are, and put it at hand. ``version``: its, or nothing without a rollout."""
@@ -198,12 +216,12 @@ class EngineShelf:
         with self._lock:
             self._loaded[engine.weights_version] = _Loaded(engine, config, time.monotonic())
             if version:
-                self._unsaid[version] = Standing(memory_bytes)
+                self._stands(version, Standing(memory_bytes))
         events.on_loaded(engine.weights_version, memory_bytes)
         return engine
 
     def _refuse(self, version: str, why: str) -> None:
         with self._lock:
             self._refused[version] = why
-            self._unsaid[version] = Standing(refused=why)
+            self._stands(version, Standing(refused=why))
         self._events.on_refused(version, why)

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from inspector.domain.errors import InspectorError, ServiceUnavailableError
 from inspector.domain.release import Rollout, WeightsRelease
 from inspector.pipeline.config_book import ConfigBook
 from inspector.pipeline.engine_shelf import EngineShelf
 from inspector.pipeline.engine_versions import EngineVersions, Observation, Serving
-from inspector.pipeline.rollout import Watched, heeding, wanted_versions, watched
+from inspector.pipeline.rollout import Watched, heeding, supersedes, wanted_versions, watched
 from inspector.pipeline.rollout_guard import GuardLimits, RolloutGuard
 from inspector.pipeline.rollout_notes import RolloutNotes
 from inspector.pipeline.rollout_ports import RolloutStore, WeightsFeed
@@ -63,7 +63,7 @@ class RolloutKeeper:
         notes: RolloutNotes,
         limits: KeeperLimits,
         events: KeeperEvents,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load what serves first; takes seconds.
 
@@ -78,7 +78,8 @@ class RolloutKeeper:
         self._notes = notes
         self._limits = limits
         self._events = events
-        self._now = now
+        self._monotonic_s = monotonic_s
+        self._promoted_s: float | None = None
         self._releases: Mapping[str, WeightsRelease] = {}
         self._rollout: Rollout | None = None
         self._vetoes: Mapping[str, str] = {}
@@ -86,12 +87,13 @@ class RolloutKeeper:
         self._guarded: Watched | None = None
         self._told_failure = ""
         self._is_loading = False
-        self._load_after_s = 0.0
+        self._load_after_s: Mapping[str, float] = {}
         self._stopping = threading.Event()
         self._loads = ThreadPoolExecutor(1, "load-weights")
         self._thread = threading.Thread(target=self._run, name="rollout", daemon=True)
+        self._clock = store.now(), monotonic_s()
         self._read_topic()
-        self._read_vetoes()
+        self._read_store()
         self.engines = EngineVersions(
             shelf.load_first(self._first_choices(), self._releases), limits.shadow_share, self._observed
         )
@@ -105,7 +107,7 @@ class RolloutKeeper:
 
         Runs on the thread that scores. False: Kafka or Redis is away, and something may still be to come.
         """
-        self._swap()
+        self._quietly(self._swap)
         try:
             self._book.read()
         except ServiceUnavailableError:
@@ -127,7 +129,7 @@ class RolloutKeeper:
 
     def look(self) -> None:
         """Read topic and store once, tell what there is to tell, and load what is missing; never raises."""
-        for step in (self._read_topic, self._read_vetoes, self._notes.tell, self._shelf.tell, self._load_next):
+        for step in (self._read_topic, self._read_store, self._notes.tell, self._shelf.tell, self._load_next):
             self._quietly(step)
 
     def close(self) -> None:
@@ -167,14 +169,23 @@ class RolloutKeeper:
         second = self._shelf.get(wanted[1]) if len(wanted) > 1 else None
         if second is None:
             return Serving(main)
-        return Serving(main, second, rollout, watched(rollout, self._now(), self._limits.watch))
+        return Serving(main, second, rollout, self._watched(rollout))
+
+    def _watched(self, rollout: Rollout) -> Watched | None:
+        (then, then_s), now_s, watch = self._clock, self._monotonic_s(), self._limits.watch
+        found = watched(rollout, then + timedelta(seconds=now_s - then_s), watch)
+        since, seen_s = rollout.stable_since, self._promoted_s
+        if found is None and since is not None and seen_s is not None and now_s - seen_s < watch.total_seconds():
+            return watched(rollout, since, watch)
+        return found
 
     def _observed(self, seen: Observation) -> None:
         self._guard.saw_frames(seen.asked, seen.failures)
         self._guard.saw_pairs(seen.pairs)
         if seen.pairs:
             self._guard.saw_times(seen.subject_s, seen.reference_s)
-        self._notes.observed(seen)
+        if self._guarded is not None:
+            self._notes.observed(self._guarded, seen)
         if seen.failure and seen.failure != self._told_failure:  # once, not with every batch
             self._told_failure = seen.failure
             self._events.on_trouble("the version on trial failed", f"{seen.version[:12]}: {seen.failure}")
@@ -211,15 +222,25 @@ class RolloutKeeper:
                 self._releases = {**self._releases, record.weights_version: record}
                 self._shelf.forgive(record.weights_version)  # published anew, so perhaps mended
             else:
-                if self._rollout is None or record.revision != self._rollout.revision:
-                    self._shelf.forgive()
-                self._rollout = record
+                self._take(record)
 
-    def _read_vetoes(self) -> None:
+    def _take(self, record: Rollout) -> None:
+        held = self._rollout
+        if held is not None and not supersedes(record, held):
+            if record != held:
+                said = f"revision {record.revision} by {record.decided_by}, and {held.revision} holds"
+                self._events.on_trouble("left out a rollout that is no later one", said)
+            return
+        if held is not None and record.stable_since not in (None, held.stable_since):
+            self._promoted_s = self._monotonic_s()
+        self._shelf.forgive()  # a person may have mended what could not be loaded
+        self._rollout = record
+
+    def _read_store(self) -> None:
+        self._clock = self._store.now(), self._monotonic_s()
         if (rollout := self._rollout) is None:
             return
-        named = (rollout.stable_version, rollout.candidate_version, rollout.previous_version)
-        found = self._store.vetoes([version for version in named if version is not None])
+        found = self._store.vetoes(rollout.versions)
         self._vetoes = found
         self._notes.confirm(found)  # after it: a veto must not be missing in both for a moment
 
@@ -235,11 +256,16 @@ class RolloutKeeper:
 
     def _load_next(self) -> None:
         rollout = self._effective()
-        if rollout is None or self._is_loading or time.monotonic() < self._load_after_s or self._stopping.is_set():
+        if rollout is None or self._is_loading or self._stopping.is_set():
             return
         known = self._shelf.known()
         missing = [version for version in wanted_versions(rollout) if version not in known]
-        if missing and not self._shelf.is_full():
+        if not missing or self._monotonic_s() < self._load_after_s.get(missing[0], 0.0):
+            return
+        if missing[0] == rollout.stable_version:
+            # Beside what serves until then there is room for it, and for no other.
+            self._shelf.keep_only({self.engines.serving.main.weights_version})
+        if not self._shelf.is_full():
             self._is_loading = True
             self._loads.submit(self._load, missing[0])
 
@@ -247,7 +273,7 @@ class RolloutKeeper:
         try:
             self._shelf.load(version, self._releases)
         except Exception as error:
-            self._load_after_s = time.monotonic() + _LOAD_AGAIN_AFTER_S
+            self._load_after_s = {**self._load_after_s, version: self._monotonic_s() + _LOAD_AGAIN_AFTER_S}
             self._told(error)
         finally:
             self._is_loading = False

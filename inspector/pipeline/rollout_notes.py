@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from inspector.pipeline.comparison import Comparison, Difference, of_pairs
 from inspector.pipeline.engine_versions import Observation
+from inspector.pipeline.rollout import Watched
 from inspector.pipeline.rollout_ports import RolloutStore
 
 _MOST_DIFFERENCES = 200
@@ -20,7 +21,7 @@ class RolloutNotes:
         self._replica = replica
         self._lock = threading.Lock()
         self._vetoes: dict[str, str] = {}
-        self._found: dict[str, tuple[Comparison, list[Difference]]] = {}
+        self._found: dict[Watched, tuple[Comparison, list[Difference]]] = {}
 
     @property
     def vetoes(self) -> Mapping[str, str]:
@@ -38,8 +39,8 @@ class RolloutNotes:
         with self._lock:
             self._vetoes = {version: why for version, why in self._vetoes.items() if version not in versions}
 
-    def observed(self, seen: Observation) -> None:
-        """Note what a batch showed."""
+    def observed(self, trial: Watched, seen: Observation) -> None:
+        """Note what a batch showed of the version on trial."""
         sums = of_pairs(seen.pairs) + Comparison(served=seen.served, failures=seen.failures)
         told = [
             Difference(p.frame_id, p.camera_id, p.subject_score, p.reference_score, p.subject_alarm)
@@ -47,7 +48,7 @@ class RolloutNotes:
             if p.comparable and p.differs
         ]
         with self._lock:
-            self._add(seen.version, sums, told)
+            self._add(trial, sums, told)
 
     def tell(self) -> None:
         """Tell the store all of it.
@@ -60,15 +61,15 @@ class RolloutNotes:
         with self._lock:
             found, self._found = self._found, {}
         while found:
-            version, (sums, differences) = found.popitem()
+            trial, (sums, differences) = found.popitem()
             try:
-                self._store.add(version, sums, differences)
+                self._store.add(trial, sums, differences)
             except BaseException:
                 with self._lock:
-                    for each, (its_sums, its_differences) in (*found.items(), (version, (sums, differences))):
+                    for each, (its_sums, its_differences) in (*found.items(), (trial, (sums, differences))):
                         self._add(each, its_sums, its_differences)
                 raise
 
-    def _add(self, version: str, sums: Comparison, differences: list[Difference]) -> None:
-        so_far, earlier = self._found.get(version, (Comparison(), []))
-        self._found[version] = (so_far + sums, [*earlier, *differences][-_MOST_DIFFERENCES:])
+    def _add(self, trial: Watched, sums: Comparison, differences: list[Difference]) -> None:
+        so_far, earlier = self._found.get(trial, (Comparison(), []))
+        self._found[trial] = (so_far + sums, [*earlier, *differences][-_MOST_DIFFERENCES:])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from inspector.domain.release import Rollout, WeightsRelease
 from inspector.pipeline.comparison import Comparison, Difference
 from inspector.pipeline.ports import Engine
+from inspector.pipeline.rollout import Watched
 
 
 class WeightsFeed(Protocol):
@@ -57,10 +59,15 @@ class EngineLoader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a release fares in one inspector: ``refused`` says why it does not serve there; None: it is ready."""
+    """How a release fares in one inspector: ``refused`` says why it does not serve there; None: it is ready.
+
+    ``said_at``, by the store's clock, is the store's to fill in: an inspector repeats what holds, and is gone where it
+    does not.
+    """
 
     memory_bytes: int = 0
     refused: str | None = None
+    said_at: datetime | None = None
 
 
 class RolloutStore(Protocol):
@@ -69,6 +76,10 @@ class RolloutStore(Protocol):
     Every method raises ServiceUnavailableError when the store is away; repeating the call is safe, though figures that
     were added may then count twice.
     """
+
+    def now(self) -> datetime:
+        """Return the time (UTC) by the clock that everybody who uses the store shares; rollouts are dated by it."""
+        ...
 
     def vetoes(self, versions: Collection[str]) -> Mapping[str, str]:
         """Return the reason of each of these versions that is vetoed."""
@@ -91,9 +102,9 @@ class RolloutStore(Protocol):
         ...
 
     def report(self, version: str, replica: str, standing: Standing) -> None:
-        """Say how a version fares here."""
+        """Say how a version fares here, now."""
         ...
 
-    def add(self, version: str, comparison: Comparison, differences: Sequence[Difference]) -> None:
-        """Add what was found of a version since the last call."""
+    def add(self, trial: Watched, comparison: Comparison, differences: Sequence[Difference]) -> None:
+        """Add what was found in a trial since the last call."""
         ...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +13,7 @@ from inspector.adapters.memory.rollout_store import MemoryRolloutStore
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.rollout_store import RedisRolloutStore
 from inspector.pipeline.comparison import Comparison, Difference
+from inspector.pipeline.rollout import Watched
 from inspector.pipeline.rollout_ports import Standing
 
 Store = MemoryRolloutStore | RedisRolloutStore
@@ -59,17 +62,33 @@ def test_how_a_version_fares_is_kept_for_each_inspector(store: Store, version: s
     store.report(version, "b", Standing(refused="not finite"))
     store.report(version, "a", Standing(refused="no memory"))
     store.report(version, "a", Standing(5_000_000))
-    assert store.standings(version) == {"a": Standing(5_000_000), "b": Standing(refused="not finite")}
+    found = store.standings(version)
+    assert {replica: replace(each, said_at=None) for replica, each in found.items()} == {
+        "a": Standing(5_000_000),
+        "b": Standing(refused="not finite"),
+    }
+    moments = [each.said_at for each in found.values()]
+    assert all(said is not None and timedelta(0) <= store.now() - said < timedelta(minutes=1) for said in moments)
     store.lift(version)
     assert store.standings(version) == {}
 
 
 def test_figures_add_up_and_differences_come_latest_first(store: Store, version: str) -> None:
-    assert store.found(version) == Comparison()
+    trial = Watched(version, "v0", datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC))
+    assert store.found(trial) == Comparison()
     one = Comparison(10, 1, 0, 8, 2, 1, 0, 0.25, 0.5)
     seen = [Difference(f"f{n}", "cam1", 0.9, 0.25, True) for n in range(3)]
-    store.add(version, one, seen[:2])
-    store.add(version, one, seen[2:])
-    assert store.found(version) == one + one
-    assert store.found(version).agreement == 1 - 2 / 16
-    assert store.differences(version, 2) == [seen[2], seen[1]]
+    store.add(trial, one, seen[:2])
+    store.add(trial, one, seen[2:])
+    assert store.found(trial) == one + one
+    assert store.found(trial).agreement == 1 - 2 / 16
+    assert store.differences(trial, 2) == [seen[2], seen[1]]
+
+
+def test_figures_of_an_earlier_trial_do_not_count(store: Store, version: str) -> None:
+    first = Watched(version, "v0", datetime(2026, 5, 1, tzinfo=UTC))
+    store.add(first, Comparison(pairs=600, alarms_subject_only=300), [Difference("f1", "cam1", 0.9, 0.25, True)])
+    again = replace(first, since=datetime(2026, 5, 8, tzinfo=UTC))
+    assert store.found(again) == Comparison()
+    assert store.differences(again, 5) == []
+    assert store.found(replace(first, since=None)) == Comparison()

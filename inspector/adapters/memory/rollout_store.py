@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from inspector.adapters.memory.faults import Outage
 from inspector.pipeline.comparison import Comparison, Difference
+from inspector.pipeline.rollout import Watched
 from inspector.pipeline.rollout_ports import Standing
 
 
 class MemoryRolloutStore:
     """``rollout_ports.RolloutStore`` in memory; it can be away for a number of calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.outage = Outage()
+        self._clock = clock
         self._lock = threading.Lock()
         self._vetoes: dict[str, str] = {}
         self._trials: dict[tuple[str, str], int | None] = {}
         self._standings: dict[str, dict[str, Standing]] = {}
-        self._found: dict[str, Comparison] = {}
-        self._differences: dict[str, list[Difference]] = {}
+        self._found: dict[Watched, Comparison] = {}
+        self._differences: dict[Watched, list[Difference]] = {}
+
+    def now(self) -> datetime:
+        """See ``rollout_ports.RolloutStore``."""
+        self.outage.check()
+        return self._clock()
 
     def vetoes(self, versions: Collection[str]) -> Mapping[str, str]:
         """See ``rollout_ports.RolloutStore``."""
@@ -65,7 +74,7 @@ class MemoryRolloutStore:
         """See ``rollout_ports.RolloutStore``."""
         self.outage.check()
         with self._lock:
-            self._standings.setdefault(version, {})[replica] = standing
+            self._standings.setdefault(version, {})[replica] = replace(standing, said_at=self._clock())
 
     def standings(self, version: str) -> Mapping[str, Standing]:
         """Return how a version fares in each inspector that has loaded or refused it."""
@@ -73,21 +82,21 @@ class MemoryRolloutStore:
         with self._lock:
             return dict(sorted(self._standings.get(version, {}).items()))
 
-    def add(self, version: str, comparison: Comparison, differences: Sequence[Difference]) -> None:
+    def add(self, trial: Watched, comparison: Comparison, differences: Sequence[Difference]) -> None:
         """See ``rollout_ports.RolloutStore``."""
         self.outage.check()
         with self._lock:
-            self._found[version] = self._found.get(version, Comparison()) + comparison
-            self._differences.setdefault(version, []).extend(differences)
+            self._found[trial] = self._found.get(trial, Comparison()) + comparison
+            self._differences.setdefault(trial, []).extend(differences)
 
-    def found(self, version: str) -> Comparison:
-        """Return what all inspectors together found of a version."""
+    def found(self, trial: Watched) -> Comparison:
+        """Return what all inspectors together found in a trial."""
         self.outage.check()
         with self._lock:
-            return self._found.get(version, Comparison())
+            return self._found.get(trial, Comparison())
 
-    def differences(self, version: str, last: int) -> list[Difference]:
-        """Return the last frames that a version judged otherwise than the one before it, the latest first."""
+    def differences(self, trial: Watched, last: int) -> list[Difference]:
+        """Return the last frames that the version on trial judged otherwise than the one before it, latest first."""
         self.outage.check()
         with self._lock:
-            return self._differences.get(version, [])[::-1][:last]
+            return self._differences.get(trial, [])[::-1][:last]

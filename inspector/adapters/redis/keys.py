@@ -106,11 +106,11 @@ def rollout_standing(version: str) -> str:
     return f"inspection:rollout:standing:{version}"
 
 
-def rollout_found(version: str) -> str:
-    """Hash: sums over the frames on which these weights were compared with those before them."""
-    return f"inspection:rollout:found:{version}"
+def rollout_found(subject: str, trial: str) -> str:
+    """Hash: sums over the frames on which weights were compared with those before them, in one trial of them."""
+    return f"inspection:rollout:found:{subject}:{trial}"
 
 
-def rollout_differences(version: str) -> str:
-    """Stream: the last frames that these weights judged otherwise (JSON)."""
-    return f"inspection:rollout:differences:{version}"
+def rollout_differences(subject: str, trial: str) -> str:
+    """Stream: the last frames that weights judged otherwise in one trial of them (JSON)."""
+    return f"inspection:rollout:differences:{subject}:{trial}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -15,6 +15,7 @@ from inspector.adapters.redis.connection import translated
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.pipeline.comparison import Comparison, Difference
+from inspector.pipeline.rollout import Watched
 from inspector.pipeline.rollout_ports import Standing
 
 KEPT_S = 90 * 24 * 3600
@@ -43,6 +44,12 @@ class RedisRolloutStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
+    def now(self) -> datetime:
+        """See ``rollout_ports.RolloutStore``."""
+        with translated(self._client):
+            seconds, microseconds = self._client.time()
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
     def vetoes(self, versions: Collection[str]) -> Mapping[str, str]:
         """See ``rollout_ports.RolloutStore``."""
         return {version: veto.reason for version, veto in self.vetoed(versions).items()}
@@ -60,7 +67,7 @@ class RedisRolloutStore:
     def veto(self, version: str, reason: str, replica: str) -> None:
         """See ``rollout_ports.RolloutStore``."""
         with translated(self._client):
-            self._client.set(keys.rollout_veto(version), to_json(Veto(reason, replica, datetime.now(UTC))), nx=True)
+            self._client.set(keys.rollout_veto(version), to_json(Veto(reason, replica, self.now())), nx=True)
 
     def lift(self, version: str) -> None:
         """Forget what speaks against a version: a person wants it tried again."""
@@ -90,8 +97,9 @@ class RedisRolloutStore:
     def report(self, version: str, replica: str, standing: Standing) -> None:
         """See ``rollout_ports.RolloutStore``."""
         key = keys.rollout_standing(version)
+        said = replace(standing, said_at=self.now())
         with translated(self._client):
-            self._client.hset(key, replica, to_json(standing))
+            self._client.hset(key, replica, to_json(said))
             self._client.expire(key, KEPT_S)
 
     def standings(self, version: str) -> Mapping[str, Standing]:
@@ -100,9 +108,9 @@ class RedisRolloutStore:
             found = cast(dict[bytes, bytes], self._client.hgetall(keys.rollout_standing(version)))
         return {replica.decode(errors="replace"): _standing(data) for replica, data in sorted(found.items())}
 
-    def add(self, version: str, comparison: Comparison, differences: Sequence[Difference]) -> None:
+    def add(self, trial: Watched, comparison: Comparison, differences: Sequence[Difference]) -> None:
         """See ``rollout_ports.RolloutStore``."""
-        found, told = keys.rollout_found(version), keys.rollout_differences(version)
+        found, told = keys.rollout_found(*_named(trial)), keys.rollout_differences(*_named(trial))
         with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
             for name, value in asdict(comparison).items():
                 if isinstance(value, float):
@@ -116,10 +124,11 @@ class RedisRolloutStore:
             pipeline.expire(told, KEPT_S)
             pipeline.execute()
 
-    def found(self, version: str) -> Comparison:
-        """Return what all inspectors together found of a version."""
+    def found(self, trial: Watched) -> Comparison:
+        """Return what all inspectors together found in a trial."""
+        key = keys.rollout_found(*_named(trial))
         with translated(self._client):
-            kept = cast(dict[bytes, bytes], self._client.hgetall(keys.rollout_found(version)))
+            kept = cast(dict[bytes, bytes], self._client.hgetall(key))
         try:
             values: dict[str, Any] = {
                 name: float(text) if isinstance(getattr(Comparison(), name), float) else int(text)
@@ -128,15 +137,18 @@ class RedisRolloutStore:
             }
             return Comparison(**values)
         except ValueError as error:
-            raise BadInputError(
-                "numbers of what was compared", str(error), f"delete {keys.rollout_found(version)}"
-            ) from error
+            raise BadInputError("numbers of what was compared", str(error), f"delete {key}") from error
 
-    def differences(self, version: str, last: int) -> list[Difference]:
-        """Return the last frames that a version judged otherwise than the one before it, the latest first."""
+    def differences(self, trial: Watched, last: int) -> list[Difference]:
+        """Return the last frames that the version on trial judged otherwise than the one before it, latest first."""
         with translated(self._client):
-            entries = cast(Any, self._client.xrevrange(keys.rollout_differences(version), count=last))
+            entries = cast(Any, self._client.xrevrange(keys.rollout_differences(*_named(trial)), count=last))
         return [from_json(Difference, entry[b"difference"]) for _, entry in entries]
+
+
+def _named(trial: Watched) -> tuple[str, str]:
+    """Return a trial as parts of a key: the version, and when it was offered in microseconds."""
+    return trial.subject, "-" if trial.since is None else f"{trial.since.timestamp() * 1e6:.0f}"
 
 
 def _veto(data: bytes) -> Veto:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loop_kit import DEFECT, FakeEngine, World
@@ -16,12 +16,13 @@ from inspector.adapters.memory.rollout_store import MemoryRolloutStore
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.release import Companion, Rollout, WeightsRelease
 from inspector.domain.result import PredLabel, ScoreMode
+from inspector.pipeline.comparison import Comparison
 from inspector.pipeline.config_book import ConfigBook
 from inspector.pipeline.engine_shelf import EngineShelf, ShelfEvents
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.ports import DecodedFrame, Engine, Verdict
-from inspector.pipeline.rollout import Decision, first_rollout
+from inspector.pipeline.rollout import Decision, first_rollout, watched
 from inspector.pipeline.rollout_guard import GuardLimits
 from inspector.pipeline.rollout_keeper import KeeperEvents, KeeperLimits, RolloutKeeper
 from inspector.pipeline.rollout_notes import RolloutNotes
@@ -98,16 +99,18 @@ class RolloutWorld(World):
     """A ``World`` whose loops have keepers."""
 
     loader: FakeLoader = field(default_factory=FakeLoader)
-    notes_store: MemoryRolloutStore = field(default_factory=MemoryRolloutStore)
+    notes_store: MemoryRolloutStore = field(init=False)
     keepers: list[RolloutKeeper] = field(default_factory=list)
     rollout: Rollout = field(default_factory=lambda: first_rollout("v0", WHY))
     refused_weights: list[tuple[str, str]] = field(default_factory=list)
     vetoed: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     now: datetime = NOW
+    passed_s: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.notes_store = MemoryRolloutStore(lambda: self.now)
         self.broker.create_topic("weights")
 
     def release(self, version: str, companions: tuple[Companion, ...] = ()) -> None:
@@ -116,6 +119,12 @@ class RolloutWorld(World):
     def roll_out(self, rollout: Rollout) -> None:
         self.rollout = replace(rollout, revision=self.rollout.revision + 1)
         announce(self.broker, "weights", self.rollout)
+
+    def found(self) -> Comparison:
+        """Return what was found in the trial that the rollout asks for."""
+        on_trial = watched(self.rollout, self.now, timedelta(hours=24))
+        assert on_trial is not None
+        return self.notes_store.found(on_trial)
 
     def keeper(self, replica: str = "r1", **limits: Any) -> RolloutKeeper:
         book = ConfigBook(MemoryConfigFeed(self.broker, "config"))
@@ -143,7 +152,7 @@ class RolloutWorld(World):
                 on_veto=lambda version, why: self.vetoed.append((version, why)),
                 on_trouble=lambda what, detail: self.troubles.append(f"{what}: {detail}"),
             ),
-            lambda: self.now,
+            lambda: time.monotonic() + self.passed_s,
         )
         self.keepers.append(keeper)
         return keeper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,16 @@ from inspector.adapters.memory.log import announce
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.outcome import Inspected
 from inspector.domain.release import Companion, Rollout, RolloutStage
-from inspector.pipeline.rollout import first_rollout, offered, pinned_to, promoted, rolled_back, version_for
+from inspector.pipeline.rollout import (
+    Decision,
+    Watched,
+    first_rollout,
+    offered,
+    pinned_to,
+    promoted,
+    rolled_back,
+    version_for,
+)
 from inspector.pipeline.rollout_keeper import RolloutKeeper
 
 
@@ -118,10 +128,10 @@ def test_a_candidate_in_shadow_is_compared_and_nothing_follows_from_it(world: Ro
 
     assert {o.result.weights_version for batch in inspected(world) for o in batch} == {"v0"}
     assert len(world.alerts()) == 12
-    found = world.notes_store.found("v1")
+    found = world.found()
     assert found.pairs > 0
     assert found.alarms_both + found.alarms_subject_only == found.pairs
-    assert world.notes_store.differences("v1", 1)[0].subject_alarm
+    assert world.notes_store.differences(Watched("v1", "v0", NOW), 1)[0].subject_alarm
 
 
 @pytest.mark.parametrize("stage", [RolloutStage.SHADOW, RolloutStage.CANARY, RolloutStage.FULL])
@@ -364,10 +374,119 @@ def test_a_watch_ends_and_a_pin_ends_it_at_once(world: RolloutWorld) -> None:
     keeper = world.keeper()
     until(lambda: ready(keeper, "v1", "v0"), "both")
     assert on_trial(keeper)
-    world.now = NOW + timedelta(hours=25)
+    world.passed_s = 25 * 3600
     keeper.apply_pending()
     assert not on_trial(keeper)
-    world.now = NOW
+    world.passed_s = 0
     world.roll_out(pinned_to(world.rollout, "v0", WHY))
     assert ready(keeper, "v0", "v1")
     assert not on_trial(keeper)
+
+
+def test_a_watch_goes_by_the_stores_clock_and_not_by_the_inspectors(world: RolloutWorld) -> None:
+    world.release("v1")
+    world.roll_out(full("v0", "v1"))
+    world.now = NOW + timedelta(hours=23)
+    keeper = world.keeper()
+    until(lambda: ready(keeper, "v1", "v0"), "both")
+    assert on_trial(keeper)  # whatever the clock of this machine says, which is years away from the test's
+    world.passed_s = 2 * 3600  # the store away for two hours: time goes on by a clock that nobody sets
+    keeper.apply_pending()
+    assert not on_trial(keeper)
+
+
+def test_who_saw_a_version_promoted_watches_it_however_the_clock_jumps(world: RolloutWorld) -> None:
+    world.release("v1")
+    world.roll_out(shadow("v0", "v1"))
+    keeper = world.keeper()
+    until(lambda: ready(keeper, "v0", "v1"), "the candidate")
+    world.roll_out(promoted(world.rollout, RolloutStage.FULL, 1.0, WHY))
+    world.now = NOW + timedelta(days=400)
+    assert ready(keeper, "v1", "v0")
+    assert on_trial(keeper)
+    world.passed_s = 25 * 3600
+    assert ready(keeper, "v1", "v0")
+    assert not on_trial(keeper)
+
+
+def test_a_record_that_is_no_later_one_is_left_out_and_told(world: RolloutWorld) -> None:
+    world.release("v1")
+    world.roll_out(full("v0", "v1"))
+    keeper = world.keeper()
+    until(lambda: ready(keeper, "v1", "v0"), "both")
+    world.roll_out(rolled_back(world.rollout, None, WHY))
+    assert ready(keeper, "v0")
+    # Another writer that began from the same record, and died before it could see that it was not the only one.
+    announce(world.broker, "weights", replace(full("v0", "v1"), revision=world.rollout.revision))
+    assert ready(keeper, "v0")
+    assert any("no later one" in told for told in world.troubles)
+    # A topic that was lost and made anew begins at 1 again.
+    later = Decision("me", "the topic was lost", NOW + timedelta(hours=1))
+    announce(world.broker, "weights", first_rollout("v1", later))
+    until(lambda: ready(keeper, "v1"), "the new topic's version")
+
+
+def test_a_version_that_is_dropped_before_its_trial_ends_is_not_counted_as_a_death(world: RolloutWorld) -> None:
+    world.release("v1")
+    world.roll_out(first_rollout("v0", WHY))
+    keeper = world.keeper()
+    for _ in range(5):
+        world.roll_out(offered(first_rollout("v0", WHY), "v1", WHY))
+        until(lambda: ready(keeper, "v0", "v1"), "the candidate to be ready")
+        world.roll_out(first_rollout("v0", WHY))
+        until(lambda: ready(keeper, "v0"), "the candidate to be dropped")
+    keeper.look()
+    assert world.refused_weights == []
+    assert world.notes_store.begin_trial("v1", "r1") == 1
+
+
+def test_a_stable_version_that_was_mended_is_loaded_though_a_candidate_took_its_place(world: RolloutWorld) -> None:
+    world.loader.bad["v1"] = "NaN"
+    for version in ("v1", "v2"):
+        world.release(version)
+    world.roll_out(offered(first_rollout("v1", WHY), "v2", WHY))
+    keeper = world.keeper()  # the settings' v0 serves, v1 is refused
+    until(lambda: ready(keeper, "v0") and keeper._shelf.is_full(), "the candidate to be at hand")
+    del world.loader.bad["v1"]
+    world.release("v1")
+    until(lambda: _two_at_most(keeper) and ready(keeper, "v1", "v2"), "the mended version to serve")
+
+
+def test_a_rollback_does_not_wait_for_the_retry_of_another_load(world: RolloutWorld) -> None:
+    for version in ("v1", "v2"):
+        world.release(version)
+    world.roll_out(shadow("v0", "v1"))
+    keeper = world.keeper()
+    world.loader.away = 1
+    until(lambda: not ready(keeper, "v0") or world.loader.away == 0, "a load to fail")
+    world.roll_out(rolled_back(world.rollout, "v2", WHY))
+    until(lambda: ready(keeper, "v2"), "the version named, at once", timeout_s=3)
+
+
+def test_how_a_version_fares_is_repeated_and_forgotten_with_the_version(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.pipeline.engine_shelf.SAID_AGAIN_S", 0.0)
+    world.release("v1")
+    world.roll_out(shadow("v0", "v1"))
+    keeper = world.keeper()
+    until(lambda: ready(keeper, "v0", "v1"), "the candidate to be ready")
+    keeper.look()
+    world.now = NOW + timedelta(hours=1)
+    keeper.look()
+    assert world.notes_store.standings("v1")["r1"].said_at == world.now
+    world.roll_out(rolled_back(world.rollout, None, WHY))
+    until(lambda: ready(keeper, "v0"), "the candidate to go")
+    world.now = NOW + timedelta(hours=2)
+    keeper.look()
+    assert world.notes_store.standings("v1")["r1"].said_at == NOW + timedelta(hours=1)
+
+
+def test_a_bug_where_engines_are_swapped_ends_no_line(world: RolloutWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.release("v1")
+    world.roll_out(shadow("v0", "v1"))
+    keeper = world.keeper()
+    monkeypatch.setattr("inspector.pipeline.rollout_keeper.watched", lambda *_: 1 / 0)
+    until(lambda: keeper.apply_pending() and (keeper.look() or bool(world.troubles)), "the bug to be told")
+    assert keeper.engines.weights_version == "v0"
+    assert "a bug beside the line: ZeroDivisionError" in world.troubles[0]

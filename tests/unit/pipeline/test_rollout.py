@@ -15,6 +15,7 @@ from inspector.domain.records import from_json, to_json
 from inspector.domain.release import Rollout, RolloutStage
 from inspector.pipeline.rollout import (
     Decision,
+    canaries,
     canary_place,
     first_rollout,
     heeding,
@@ -22,6 +23,9 @@ from inspector.pipeline.rollout import (
     pinned_to,
     promoted,
     rolled_back,
+    serves_otherwise,
+    share_with_a_canary,
+    supersedes,
     unpinned,
     version_for,
     wanted_versions,
@@ -117,6 +121,7 @@ def test_a_vetoed_version_serves_nobody_unless_a_person_pinned_it_or_there_is_no
         assert found == rollout
         return
     assert found.candidate_version not in vetoed
+    assert found.previous_version not in vetoed
     if found.stable_version in vetoed:
         assert rollout.previous_version is None or rollout.previous_version in vetoed
     assert heeding(found, vetoed) == found
@@ -147,7 +152,7 @@ def test_a_pin_keeps_trainers_out_and_a_person_takes_it_off() -> None:
 def test_what_is_on_trial_is_the_candidate_and_for_a_while_what_was_promoted() -> None:
     on_trial = watched(CANARY, NOW, DAY)
     assert on_trial is not None
-    assert (on_trial.subject, on_trial.reference) == ("v2", "v1")
+    assert (on_trial.subject, on_trial.reference, on_trial.since) == ("v2", "v1", NOW)
     assert watched(FULL, NOW + timedelta(hours=23), DAY) == on_trial
     assert watched(FULL, NOW + timedelta(hours=25), DAY) is None
     # A clock that was set back by a year must not end the watch.
@@ -171,8 +176,62 @@ def test_what_is_on_trial_is_the_candidate_and_for_a_while_what_was_promoted() -
         {"canary_share": 1.5},
         {"stable_version": "../../etc"},
         {"revision": 0},
+        {"revision": 10**400},
+        {"decided_at": NOW.replace(tzinfo=None)},
+        {"stable_since": NOW.replace(tzinfo=None)},
+        {"offered_at": NOW.replace(tzinfo=None)},
+        {"decided_at": datetime.max.replace(tzinfo=UTC)},
     ],
 )
 def test_a_rollout_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(BadInputError):
         replace(CANARY, **change)  # type: ignore[arg-type]
+
+
+def test_an_old_veto_never_comes_back_to_serve_whatever_was_published_since() -> None:
+    # v2 served and was vetoed; v3 is offered, promoted, and vetoed as well: v1 is the last good one, not v2.
+    v3 = offered(heeding(FULL, {"v2"}), "v3", WHY)
+    assert (v3.stable_version, v3.candidate_version) == ("v1", "v3")
+    served = promoted(v3, RolloutStage.FULL, 1.0, WHY)
+    assert heeding(served, {"v2", "v3"}).stable_version == "v1"
+    # Nor does a record that still names it as the one before.
+    stale = promoted(offered(FULL, "v3", WHY), RolloutStage.FULL, 1.0, WHY)
+    assert heeding(stale, {"v2"}).previous_version is None
+    with pytest.raises(BadInputError, match="weights rollback VERSION"):
+        rolled_back(heeding(stale, {"v2"}), None, WHY)
+
+
+def test_a_version_that_is_offered_again_is_another_trial_and_one_that_goes_on_is_the_same() -> None:
+    def trial(rollout: Rollout, at: datetime = NOW) -> object:
+        return watched(rollout, at, DAY)
+
+    assert trial(SHADOW) == trial(CANARY) == trial(FULL)
+    later = Decision("someone", "again", NOW + timedelta(days=7))
+    again = offered(rolled_back(CANARY, None, WHY), "v2", later)
+    assert trial(again, later.at) != trial(CANARY)
+
+
+@settings(deadline=None)
+@given(st.floats(0.001, 1), st.sets(cameras, max_size=12))
+def test_a_share_is_raised_no_further_than_to_the_first_camera(share: float, names: set[str]) -> None:
+    enough = share_with_a_canary(share, names)
+    chosen = canaries(enough, names)
+    if not names or canaries(share, names):
+        assert enough == share
+    else:
+        assert chosen == [min(names, key=canary_place)]
+    assert replace(CANARY, canary_share=enough).canary_share == enough
+
+
+def test_the_first_of_two_records_of_one_number_holds_and_a_topic_made_anew_is_followed() -> None:
+    assert supersedes(CANARY, SHADOW)
+    assert not supersedes(SHADOW, CANARY)
+    rival = replace(promoted(SHADOW, RolloutStage.FULL, 1.0, WHY), revision=CANARY.revision)
+    assert not supersedes(rival, CANARY)
+    anew = first_rollout("v1", Decision("someone", "the topic was lost", NOW + timedelta(hours=1)))
+    assert supersedes(anew, CANARY)
+
+
+def test_what_serves_is_told_apart_from_what_is_kept_behind_it() -> None:
+    assert serves_otherwise(FULL, heeding(FULL, {"v2"}))
+    assert not serves_otherwise(FULL, heeding(FULL, {"v1"}))
