@@ -178,8 +178,8 @@ _CAMERAS = Row(
         Panel(
             "Drift",
             "Whether a camera is what it was when its oldest kept results were made; a camera with too little to tell "
-            "is not listed.",
-            (Query(f"max by (camera_id) (inspector_camera_drift{{{_CAMERA}}})", "{{camera_id}}"),),
+            "is not listed. 20 at most, those that drifted first.",
+            (Query(f"topk(20, max by (camera_id) (inspector_camera_drift{{{_CAMERA}}}))", "{{camera_id}}"),),
             "short",
             "state-timeline",
             words=_DRIFT_WORDS,
