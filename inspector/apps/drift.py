@@ -65,6 +65,8 @@ def run(settings: Settings, request: Request) -> None:
         return
     for drift in drifts:
         _print(drift)
+    if drifted := [drift.camera_id for drift in drifts if drift.drifted]:
+        console.remark(f"a reason to retrain, for the trainer takes drift up by itself: {', '.join(drifted)}", "yellow")
     if not drifts:
         console.remark("no camera has results; is `inspector inspect` running?")
 

@@ -8,6 +8,7 @@ import pwd
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from inspector.adapters.kafka.feedback_log import read_book
@@ -16,8 +17,9 @@ from inspector.apps.feedback_desk import FeedbackDesk
 from inspector.domain.defect import Box
 from inspector.domain.errors import BadInputError
 from inspector.domain.feedback import Feedback, FeedbackVerdict
-from inspector.domain.records import to_json
-from inspector.domain.result import PredLabel
+from inspector.domain.records import from_json, to_json
+from inspector.domain.result import InspectionResult, PredLabel
+from inspector.domain.sample import RESULT_PART
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.feedback_rules import FeedbackRequest
 from inspector.settings import Settings
@@ -53,7 +55,7 @@ def give(settings: Settings, request: Request) -> None:
         mask=None if request.mask is None else _read(request.mask, settings.limits.max_frame_bytes),
         note=request.note,
     )
-    with closing(FeedbackDesk(settings)) as desk:
+    with closing(FeedbackDesk(settings, partial(kept_result, settings))) as desk:
         taken = desk.take(asked)
     for sentence in taken.remarks:
         console.remark(sentence, "yellow")
@@ -110,6 +112,24 @@ def parse_box(text: str) -> Box:
             "a box as LEFT,TOP,WIDTH,HEIGHT in whole pixels of the frame", repr(text[:100]), "as in --box 120,80,40,16"
         ) from error
     return Box(x, y, w, h)
+
+
+def kept_result(settings: Settings, frame_id: str) -> InspectionResult | None:
+    """Return the result of a frame that is kept for training, where there is such a place: the gate asks about those.
+
+    Raises:
+        ServiceUnavailableError: the place is away.
+        CredentialsError: it refuses us.
+    """
+    if not settings.samples.in_s3 and not Path(settings.samples.place).is_dir():
+        return None
+    store = wiring.sample_store(settings)
+    sample = next((each for each in store.samples() if each.frame_id == frame_id), None)
+    try:
+        found = None if sample is None else store.part(sample, RESULT_PART)
+        return None if found is None else from_json(InspectionResult, found)
+    except BadInputError:  # damaged
+        return None
 
 
 def _book(settings: Settings) -> FeedbackBook:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
 
 from inspector.adapters.artefacts import version_of
 from inspector.adapters.kafka.feedback_log import publish_feedback, read_book
 from inspector.apps import wiring
 from inspector.apps.known_products import KnownProducts
+from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.result import InspectionResult
 from inspector.domain.text import is_text
@@ -16,6 +18,8 @@ from inspector.pipeline.feedback_rules import FeedbackRequest, TakenFeedback, Un
 from inspector.settings import Settings
 
 _MAX_ID_CHARS = 128
+# Redis holds it, which the line lives on. What people draw takes some kilobytes, noise on a whole frame a megabyte.
+_MOST_MASK_BYTES = 256 * 1024
 
 
 class FeedbackDesk:
@@ -25,8 +29,12 @@ class FeedbackDesk:
         InspectorError: Redis cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, kept: Callable[[str], InspectionResult | None] = lambda _frame_id: None
+    ) -> None:
+        """``kept`` returns the result of a frame that Redis has let go and that is kept elsewhere."""
         self._settings = settings
+        self._kept = kept
         self._results = wiring.results(settings)
         self._masks = wiring.feedback_masks(settings)
         self._products = KnownProducts(settings)
@@ -63,7 +71,7 @@ class FeedbackDesk:
     def _result(self, frame_id: str) -> InspectionResult:
         # What is no text, or longer than any id, cannot be asked for.
         askable = is_text(frame_id) and len(frame_id) <= _MAX_ID_CHARS
-        result = self._results.get(frame_id) if askable else None
+        result = (self._results.get(frame_id) or self._kept(frame_id)) if askable else None
         if result is not None:
             return result
         kept = self._settings.retention
@@ -83,4 +91,11 @@ class FeedbackDesk:
     def _plain_mask(self, png: bytes, result: InspectionResult) -> bytes:
         from inspector.vision.feedback_mask import plain_mask  # OpenCV, which few requests need
 
-        return plain_mask(png, result.width_px, result.height_px, wiring.decode_limits(self._settings))
+        mask = plain_mask(png, result.width_px, result.height_px, wiring.decode_limits(self._settings))
+        if len(mask) > _MOST_MASK_BYTES:
+            raise BadInputError(
+                f"a mask that takes at most {_MOST_MASK_BYTES} bytes as black and white PNG",
+                f"{len(mask)}",
+                "draw areas instead of single pixels, or give boxes",
+            )
+        return mask

@@ -101,9 +101,9 @@ class Gatherer:
             kept = None
         if kept is not None and _is_up_to_date(kept, said):
             return True
-        made = self._kept_again(kept) if kept is not None else None
+        result = self._maker.result(frame_id, said[0].camera_id)
+        made = self._kept_again(kept) if kept is not None and _is_spoken_of(kept, result, said) else None
         if made is None:
-            result = self._maker.result(frame_id, said[0].camera_id)
             made = None if result is None else self._made(result, SampleKind.FEEDBACK)
         if made is None:
             return False
@@ -203,6 +203,18 @@ def _is_up_to_date(kept: Sample, said: Sequence[Feedback]) -> bool:
     wanted |= {mask_part(feedback.feedback_id): feedback.mask_version for feedback in said if feedback.mask_version}
     there = {part.name: part.sha256 for part in kept.parts if is_spoken(part.name)}
     return kept.kind is SampleKind.FEEDBACK and there == wanted
+
+
+def _is_spoken_of(kept: Sample, result: InspectionResult | None, said: Sequence[Feedback]) -> bool:
+    """Tell whether people speak of the picture that is kept: a camera may use the ids of its frames again.
+
+    The result tells, while there is one. Without it, words that are new must be of a verdict by the same weights.
+    """
+    if result is not None:
+        return result.captured_at == kept.captured_at
+    heard = {part.name for part in kept.parts}
+    new = [each for each in said if feedback_part(each.feedback_id) not in heard]
+    return all(each.weights_version == kept.weights_version for each in new)
 
 
 def _can_be(kind: SampleKind, result: InspectionResult, weights_version: str) -> bool:

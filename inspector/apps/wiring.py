@@ -48,6 +48,8 @@ UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean 
 _SPOOL_FULL_WAIT_S = 1.0
 _HOUR_MS = 3_600_000
 _HOUR_S = 3_600
+# The trainer gathers every few minutes; what nobody gathers in so long is of no use, and Redis is not without end.
+_MASK_LIFE_S = 30 * 24 * _HOUR_S
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
@@ -221,11 +223,11 @@ def artefacts(settings: Settings) -> RedisArtefactStore:
 
 
 def feedback_masks(settings: Settings) -> RedisArtefactStore:
-    """Return the store of the masks that people drew. Raises as ``redis_client``."""
+    """Return the store of masks that people drew, for the trainer to gather. Raises as ``redis_client``."""
     from inspector.adapters.redis import keys
     from inspector.adapters.redis.artefacts import RedisArtefactStore
 
-    return RedisArtefactStore(redis_client(settings), keys.feedback_mask)
+    return RedisArtefactStore(redis_client(settings), keys.feedback_mask, life_s=_MASK_LIFE_S)
 
 
 def sample_store(settings: Settings) -> ObjectSampleStore:

@@ -2,9 +2,10 @@
 
 Three looks, as one person may have judged what nobody else did:
 
-- verdicts on frames whose truth is known, or that others judged too: whoever differs more often than an honest person
-  would (binomial test) is set aside, the worst first and each time without those before, so that nobody is blamed for
-  differing from them;
+- verdicts on frames that others judged too, or whose truth is known whatever people say (the trainer has none of those:
+  what anybody spoke of is out of the frozen set): whoever differs more often than an honest person would (binomial
+  test) is set aside, the worst first and each time without those before, so that nobody is blamed for differing from
+  them;
 - corrections that the candidate contradicts after training, more often than it contradicts other people's (Fisher's
   exact test): labels flipped at random cannot be learnt from few numbers, and stand out (the idea of confident
   learning, Northcutt, Jiang & Chuang 2021);
@@ -26,8 +27,8 @@ Truth = tuple[bool, str | None]
 
 
 def known_truth(frames: Sequence[FrameEvidence]) -> Mapping[str, Truth]:
-    """Return what is true of the frames whose truth hangs on nobody, by frame id."""
-    return {f.frame_id: _truth(f.anomalous, f.defect_type) for f in frames if not f.corrected}
+    """Return what is true of the frames whose truth hangs on nobody and is not in doubt, by frame id."""
+    return {f.frame_id: _truth(f.anomalous, f.defect_type) for f in frames if not f.corrected and not f.in_doubt}
 
 
 def all_verdicts(frames: Sequence[FrameEvidence], verdicts: Sequence[PersonVerdict]) -> tuple[PersonVerdict, ...]:

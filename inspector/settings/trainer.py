@@ -13,7 +13,8 @@ from inspector.settings.sections import Section
 class TrainerSettings(Section):
     """The periodic trainer. It runs after so many corrections, or so long after its last run, whichever comes first.
 
-    Every ``poll_s`` it looks whether it should, every ``gather_s`` it keeps samples that Redis and Kafka would let go.
+    Every ``poll_s`` it looks whether it should, every ``gather_s`` it keeps samples that Redis and Kafka would let go,
+    and every ``drift_every_s`` it looks whether a camera drifts, which is a reason too.
     ``work`` keeps what a run needs to go on after a kill. ``budget_s`` and ``memory_mb`` (None: as much as it takes)
     bound the tuning, ``cache_mb`` its disk. ``synthetic_per_camera`` examples are painted on at most
     ``normals_per_camera`` normal frames of each camera; each correction counts as ``correction_repeats`` examples.
@@ -26,6 +27,7 @@ class TrainerSettings(Section):
     after_corrections: Annotated[int, Field(ge=1)] = 20
     poll_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
     gather_s: Annotated[float, Field(gt=0)] = 600.0
+    drift_every_s: Annotated[float, Field(gt=0)] = 3600.0
     lock_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     budget_s: Annotated[float, Field(gt=0)] = 3600.0
     memory_mb: Annotated[int, Field(ge=1)] | None = None

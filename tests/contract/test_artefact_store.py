@@ -81,3 +81,18 @@ def test_a_retired_version_stays_for_a_week_and_storing_it_again_takes_it_back(s
     assert store.put(store.get(version)) == version
     assert client.ttl(keys.artefact(version)) == -1
     client.close()
+
+
+@pytest.mark.services
+def test_what_has_a_life_goes_by_itself_and_is_given_it_anew_when_it_is_put_again(
+    request: pytest.FixtureRequest,
+) -> None:
+    client = connect(request.getfixturevalue("services").redis_url)
+    store = RedisArtefactStore(client, keys.feedback_mask, life_s=1000)
+    version = store.put(f"a mask {uuid.uuid4()}".encode())
+    assert 990 <= client.ttl(keys.feedback_mask(version)) <= 1000
+    client.expire(keys.feedback_mask(version), 5)
+    store.put(store.get(version))
+    assert client.ttl(keys.feedback_mask(version)) > 900
+    assert client.ttl(keys.artefact(RedisArtefactStore(client).put(b"stays"))) == -1
+    client.close()

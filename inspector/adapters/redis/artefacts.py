@@ -21,9 +21,13 @@ class RedisArtefactStore:
     while they may not touch a bank.
     """
 
-    def __init__(self, client: redis.Redis, key: Callable[[str], str] = keys.artefact) -> None:
+    def __init__(
+        self, client: redis.Redis, key: Callable[[str], str] = keys.artefact, life_s: int | None = None
+    ) -> None:
+        """``life_s``: how long what is put stays; None: until it is retired."""
         self._client = client
         self._key = key
+        self._life_s = life_s
 
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its version; repeating it changes nothing but to take a retired one back.
@@ -33,7 +37,7 @@ class RedisArtefactStore:
         """
         version = version_of(data)
         with translated(self._client):
-            self._client.set(self._key(version), data)
+            self._client.set(self._key(version), data, ex=self._life_s)
         return version
 
     def retire(self, version: str) -> None:

@@ -12,14 +12,15 @@ from inspector.apps.trainer import engines
 from inspector.apps.trainer.job import Begun, TunedNote
 from inspector.apps.trainer.one_run import OneRun
 from inspector.apps.trainer.world import Serving, World, inputs_of, last_run
+from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.settings import Settings
 from inspector.training.options import TrainingOptions
 from inspector.training.refresh.due import Due, Known, due
 from inspector.training.refresh.gathering import Wanted, corrections, gather
-from inspector.training.refresh.inputs import Inputs, Recipe
-from inspector.training.refresh.run_folder import RunFolder, begin_run, open_run
+from inspector.training.refresh.inputs import Recipe
+from inspector.training.refresh.run_folder import RunFolder, begin_run, note_plan, noted_plan, open_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Attempts:
             folder = self._begun(now_at_once)
             if isinstance(folder, NothingToDo):
                 return folder
-            now = Begun(datetime.now(UTC), holder, lease.token)
+            now = Begun(datetime.now(UTC), holder, lease.token, tuple(self.world.drifted()))
             run = OneRun(self.settings, self.world, folder, held, now, stop=self.stop, tell=self.tell)
             self.on_running(True)
             try:
@@ -100,7 +101,8 @@ class Attempts:
         set_aside = set(last.set_aside if last is not None else ()) - set(
             before.set_aside if before is not None else ()
         )
-        known = Known(last, len(corrections(book) - taken_in), tuple(sorted(set_aside)))
+        drifted = set(self.world.drifted()) - set(last.drifted if last is not None else ())
+        known = Known(last, len(corrections(book) - taken_in), tuple(sorted(set_aside)), tuple(sorted(drifted)))
         trainer = self.settings.trainer
         interval = timedelta(seconds=trainer.interval_s)
         return due(known, trainer.after_corrections, interval, datetime.now(UTC))
@@ -115,25 +117,38 @@ class Attempts:
         found = self._due(book, now_at_once)
         if not found.run:
             return NothingToDo(found.reason)
-        self.world.keep_samples(book)
-        self.tell(f"a run begins: {found.reason}")
+        try:
+            self.world.keep_samples(book)
+        except ServiceUnavailableError as error:  # as for a full disk: what was kept before can be learnt from
+            self.tell(f"nothing is added to the samples: {error}")
         last = last_run(self.world)
-        folder = begin_run(self._work, lambda images: self._gathered(book, images, last))
-        if last is not None and last.run_id == folder.run_id and last.outcome is not TrainerOutcome.ABANDONED:
+        wanted = self._wanted(last)
+        # Asked of the metadata first: to copy all samples at each look, to find nothing new, would wear a disk out.
+        planned = gather(book, self.world.samples, wanted, None).run_id
+        done = last is not None and last.outcome is not TrainerOutcome.ABANDONED
+        if last is not None and done and noted_plan(self._work) == (planned, last.run_id):
+            return _nothing_new(last)
+        self.tell(f"a run begins: {found.reason}")
+        folder = begin_run(self._work, lambda images: gather(book, self.world.samples, wanted, images))
+        note_plan(self._work, planned, folder.run_id)
+        if last is not None and done and last.run_id == folder.run_id:
             folder.discard()
-            return NothingToDo(f"nothing new since run {last.run_id}, which was {last.outcome}")
+            return _nothing_new(last)
         return folder
 
-    def _gathered(self, book: FeedbackBook, images: Path, last: TrainerRun | None) -> Inputs:
+    def _wanted(self, last: TrainerRun | None) -> Wanted:
         world = self.world
-        wanted = Wanted(
+        return Wanted(
             parent_version=world.serving().version,
             products=engines.current_products(self.settings, world.announcements(), world.artefacts),
             recipe=_recipe(self.settings, world.serving()),
             normals_per_camera=self.settings.trainer.normals_per_camera,
             set_aside=() if last is None else last.set_aside,
         )
-        return gather(book, world.samples, wanted, images)
+
+
+def _nothing_new(last: TrainerRun) -> NothingToDo:
+    return NothingToDo(f"nothing new since run {last.run_id}, which was {last.outcome}")
 
 
 def _is_out(folder: RunFolder, serving: Serving) -> bool:

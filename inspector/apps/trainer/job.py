@@ -16,11 +16,12 @@ from inspector.training.refresh.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """When a run began, and by whom."""
+    """When a run began, and by whom; which cameras had drifted by then."""
 
     began_at: datetime
     holder: str
     token: int
+    drifted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

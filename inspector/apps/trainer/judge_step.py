@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from inspector.apps import wiring
@@ -46,7 +47,8 @@ def judge_candidate(job: Job) -> GateEvidence:
         engines.prepare_for_judging(engine, theirs, cameras, job.normals(), good_scenes, job.folder.images, rate, now)
     frames = _frames(job, current.engine, scenes)
     batch = job.settings.batch.max_size
-    return judge_both(current.engine, candidate, frames, job.inputs.verdicts, batch, job.stop)
+    evidence = judge_both(current.engine, candidate, frames, job.inputs.verdicts, batch, job.stop)
+    return replace(evidence, lost=note.left_out)
 
 
 def _scenes(job: Job, engine: InspectionEngine) -> CoreScenes:
@@ -64,8 +66,8 @@ def _frames(job: Job, engine: InspectionEngine, scenes: CoreScenes) -> Iterator[
         if (first := decoded(engine, frames[:1], job.folder.images))
     }
     readable = {camera_id: held_out[camera_id] for camera_id in sides_px}
-    limits = wiring.decode_limits(job.settings)
-    yield from judged_frames.painted(readable, job.inputs, job.folder.images, sides_px, limits)
+    limits, least = wiring.decode_limits(job.settings), job.settings.gate.group_least_frames
+    yield from judged_frames.painted(readable, job.inputs, job.folder.images, sides_px, limits, least)
     yield from judged_frames.core(scenes, job.inputs.vocabulary("default"))
 
 
@@ -90,7 +92,8 @@ def _make_companions(job: Job, candidate: InspectionEngine, current: engines.Ser
     left_out: list[str] = []
     banked, normals = current.cameras(ArtefactKind.BANK), job.normals()
     now, rate = datetime.now(UTC), job.settings.calibration.false_alarm_rate
-    for camera_id in sorted(banked | current.cameras(ArtefactKind.CALIBRATION)):
+    idle = set(job.settings.gate.cameras_out_of_use)
+    for camera_id in sorted((banked | current.cameras(ArtefactKind.CALIBRATION)) - idle):
         frames = decoded(candidate, normals.get(camera_id, ()), job.folder.images)
         try:
             found = make_companions(candidate, camera_id, frames, rate, now, bank=camera_id in banked)

@@ -56,7 +56,7 @@ class OneRun:
         self._folder = folder
         self._held = held
         first = folder.step("begun", Begun, lambda: begun)
-        self._begun = replace(begun, began_at=first.began_at)
+        self._begun = replace(begun, began_at=first.began_at, drifted=first.drifted)
         self._asked_to_stop = stop
         self._tell = tell
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed
 from inspector.adapters.kafka.connection import KafkaConnection
@@ -11,15 +14,19 @@ from inspector.adapters.kafka.feedback_log import read_book
 from inspector.adapters.kafka.weights_feed import read_weights
 from inspector.adapters.redis.trainer_lock import TrainerLock
 from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
-from inspector.apps import release, samples, weights_rollout, wiring
+from inspector.apps import drift, release, samples, weights_rollout, wiring
+from inspector.apps.trainer.old_releases import let_go
 from inspector.apps.trainer.world import Serving, World
 from inspector.domain.artefact import Announcement
-from inspector.domain.errors import BadInputError
+from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.release import Companion, WeightsRelease
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
-from inspector.pipeline.rollout import heeding, wanted_versions
+from inspector.pipeline.rollout import heeding
 from inspector.pipeline.rollout_ports import RolloutStore
 from inspector.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def real_world(settings: Settings) -> World:
@@ -36,19 +43,44 @@ def real_world(settings: Settings) -> World:
     def keep_samples(book: FeedbackBook) -> None:
         samples.gather(settings, book)
 
+    def publish(file: Path, report: bytes, companions: Sequence[Companion]) -> WeightsRelease:
+        made = release.publish(settings, file, report, companions, reason="tuned, and let through by the gate")
+        published = read_weights(connection, settings.kafka.weights_topic)
+        for version in let_go(published.releases, published.rollout, _announcements(settings, connection)):
+            artefacts.retire(version)
+        return made
+
     return World(
         book=lambda: read_book(connection, settings.kafka.feedback_topic),
         keep_samples=keep_samples,
         samples=wiring.sample_store(settings),
         serving=lambda: _serving(settings, connection, artefacts, rollouts),
         announcements=lambda: _announcements(settings, connection),
-        publish=lambda file, report, companions: release.publish(
-            settings, file, report, companions, reason="tuned, and let through by the gate"
-        ),
+        publish=publish,
         advance=lambda: weights_rollout.advance(settings),
+        drifted=_Drifting(settings),
         artefacts=artefacts,
         runs=RedisTrainerRuns(wiring.redis_client(settings)),
     )
+
+
+class _Drifting:
+    """Which cameras have drifted, looked at now and then: it takes reading their results and some pictures."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._looked_s: float | None = None
+        self._found: tuple[str, ...] = ()
+
+    def __call__(self) -> Sequence[str]:
+        now_s = time.monotonic()
+        if self._looked_s is None or now_s - self._looked_s >= self._settings.trainer.drift_every_s:
+            self._looked_s = now_s
+            try:
+                self._found = tuple(each.camera_id for each in drift.look(self._settings) if each.drifted)
+            except InspectorError as error:  # a reason to train early; without it there are others
+                _log.warning("which cameras drift cannot be told: %s", error)
+        return self._found
 
 
 def trainer_lock(settings: Settings) -> TrainerLock:
@@ -67,7 +99,7 @@ def _serving(
     published = read_weights(connection, settings.kafka.weights_topic)
     if published.rollout is None:
         return Serving(wiring.prompt_weights(settings))
-    vetoes = rollouts.vetoes(wanted_versions(published.rollout))
+    vetoes = rollouts.vetoes(published.rollout.versions)
     rollout = heeding(published.rollout, vetoes)
     found = published.releases.get(rollout.stable_version)
     if found is None:

@@ -44,6 +44,8 @@ def record_of(
         offered_types=inputs.offered_types,
         left_out=(*inputs.left_out, *(line for note in (tuned, companions) if note for line in note.left_out)),
         set_aside=inputs.set_aside if decision is None else decision.set_aside,
+        drifted=begun.drifted,
+        to_look_at=() if decision is None else decision.to_look_at,
         inputs_version=artefacts.put(to_json(inputs)),
         gate_version=None if decision is None else artefacts.put(to_json(decision)),
         picture_version=artefacts.put(folder.picture.read_bytes()) if folder.picture.exists() else None,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from inspector.apps import console
 from inspector.apps.process_telemetry import telling
@@ -26,6 +27,7 @@ from inspector.settings import Settings
 
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def once(settings: Settings, *, now_at_once: bool, as_json: bool) -> int:
@@ -39,7 +41,10 @@ def once(settings: Settings, *, now_at_once: bool, as_json: bool) -> int:
         advice = attempts.world.advance()
         if advice.move is not Move.WAIT:
             console.remark(f"rollout: {advice.move}: {advice.reason}")
-        attempts.world.keep_samples(attempts.world.book())
+        try:
+            attempts.world.keep_samples(attempts.world.book())
+        except ServiceUnavailableError as error:  # as for a full disk: an open run can end all the same
+            console.remark(f"nothing is added to the samples: {error}", "yellow")
         try:
             found = attempts.attempt(now_at_once=now_at_once)
             if isinstance(found, TrainerRun) and found.outcome is TrainerOutcome.ABANDONED:
@@ -108,24 +113,36 @@ class _Keeper:
 
     def until_stopped(self) -> None:
         while not self._stop.is_set():
+            # Each by itself: a disk that is full for samples must stop neither a rollout nor a run that is open.
+            self._tried(self._advance)
+            self._tried(self._gather_in_time)
             try:
-                self._advance()
-                self._gather_in_time()
-                found = self._attempts.attempt()
-                self._telemetry.looked()
+                ended = self._tried(self._attempt)
             except StoppedError:
                 return
-            except CredentialsError:
-                raise
-            except (InspectorError, FencedError, OSError) as error:
-                _log.warning("tried again in %.0f s: %s", self._trainer.poll_s, error)
-            else:
-                if isinstance(found, TrainerRun):
-                    self._telemetry.ended(found)
-                    _log.info("run %s was %s: %s", found.run_id, found.outcome, "; ".join(found.reasons) or "-")
-                    continue
-                self._say_once(found.reason)
-            self._stop.wait(self._trainer.poll_s)
+            if not ended:
+                self._stop.wait(self._trainer.poll_s)
+
+    def _tried(self, work: Callable[[], T]) -> T | None:
+        """Return what came of it; None, and told, where it has to be tried again."""
+        try:
+            return work()
+        except CredentialsError:
+            raise
+        except (InspectorError, FencedError, OSError) as error:
+            _log.warning("tried again in %.0f s: %s", self._trainer.poll_s, error)
+            return None
+
+    def _attempt(self) -> bool:
+        """Do what there is to do; tell whether a run ended."""
+        found = self._attempts.attempt()
+        self._telemetry.looked()
+        if isinstance(found, TrainerRun):
+            self._telemetry.ended(found)
+            _log.info("run %s was %s: %s", found.run_id, found.outcome, "; ".join(found.reasons) or "-")
+            return True
+        self._say_once(found.reason)
+        return False
 
     def _advance(self) -> None:
         advice = self._attempts.world.advance()

@@ -62,4 +62,9 @@ def _words(run: TrainerRun) -> Iterator[str]:
         yield f"new types of product {product}, looked for once they are configured: {', '.join(types)}"
     if run.set_aside:
         yield f"set aside from now on, as their words contradict what is known: {', '.join(run.set_aside)}"
+    if run.drifted:
+        yield f"cameras that had drifted when it began: {', '.join(run.drifted)}"
+    if run.to_look_at:
+        yield "only the candidate alarms on these frames, taken for good; look, and say what they show:"
+        yield from (f"  inspector feedback {frame_id}" for frame_id in run.to_look_at)
     yield from (f"left out: {line}" for line in run.left_out)

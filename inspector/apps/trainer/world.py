@@ -11,7 +11,7 @@ from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.domain.release import Companion, Rollout, WeightsRelease
-from inspector.domain.trainer_run import TrainerRun
+from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
 from inspector.pipeline.rollout_advice import Advice
@@ -69,7 +69,10 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The outside, as functions and stores; every one may raise ``ServiceUnavailableError``."""
+    """The outside, as functions and stores; every one may raise ``ServiceUnavailableError``.
+
+    ``drifted`` returns the cameras that are not what they were, as far as that can be told.
+    """
 
     book: Callable[[], FeedbackBook]
     keep_samples: Callable[[FeedbackBook], None]
@@ -78,6 +81,7 @@ class World:
     announcements: Callable[[], Sequence[Announcement]]
     publish: Callable[[Path, bytes, Sequence[Companion]], WeightsRelease]
     advance: Callable[[], Advice]
+    drifted: Callable[[], Sequence[str]]
     artefacts: KeptArtefacts
     runs: RunList
 
@@ -115,6 +119,8 @@ def keep_record(world: World, run: TrainerRun) -> None:
             old = from_json(TrainerRun, world.artefacts.get(version))
         except BadInputError:
             continue
-        for gone in (version, old.inputs_version, old.gate_version, old.picture_version):
+        # The gate's report belongs to the release that names it, where one came of the run.
+        report = None if old.outcome is TrainerOutcome.PUBLISHED else old.gate_version
+        for gone in (version, old.inputs_version, report, old.picture_version):
             if gone is not None:
                 world.artefacts.retire(gone)

@@ -20,16 +20,18 @@ class Due:
 class Known:
     """What a decision hangs on: the last run, if any, and corrections that it had not taken in.
 
-    ``newly_set_aside``: the last gate named people whom that run had still learnt from.
+    ``newly_set_aside``: the last gate named people whom that run had still learnt from. ``newly_drifted``: cameras that
+    are not what they were, and were when the last run began.
     """
 
     last: TrainerRun | None
     new_corrections: int
     newly_set_aside: tuple[str, ...] = ()
+    newly_drifted: tuple[str, ...] = ()
 
 
 def due(known: Known, after_corrections: int, interval: timedelta, now: datetime) -> Due:
-    """Say whether to run: after so many new corrections, or so long after the last run.
+    """Say whether to run: after so many new corrections, once a camera drifts, or so long after the last run.
 
     A last run in the future means that a clock was set back: waiting for it to pass could take for ever, so it runs.
     """
@@ -39,6 +41,8 @@ def due(known: Known, after_corrections: int, interval: timedelta, now: datetime
         return Due(True, f"{known.new_corrections} new corrections")
     if known.newly_set_aside:
         return Due(True, f"the last gate set aside {', '.join(known.newly_set_aside)}")
+    if known.newly_drifted:
+        return Due(True, f"drift of camera {', '.join(known.newly_drifted)}")
     since = now - known.last.ended_at
     if since < timedelta(0):
         return Due(True, f"the last run ended at {known.last.ended_at.isoformat()}, which is to come: a clock jumped")

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _INPUTS = "inputs.json"
 _CLOSED = "closed"
+_PLAN = "plan.json"
 _KEPT = 20  # folders of runs that ended
 MOST_DEATHS = 3
 
@@ -27,6 +28,14 @@ class _Starts:
 
     progress: str = ""
     count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The id that the samples' metadata promised, and the one that the run had after all was copied."""
+
+    planned_id: str
+    run_id: str
 
 
 class RunFolder:
@@ -131,7 +140,9 @@ class RunFolder:
 
 def open_run(work: Path) -> RunFolder | None:
     """Return the run that began and has not ended, the latest of several. What cannot be read is removed."""
-    found = [path for path in work.glob(f"*/{_INPUTS}") if not (path.parent / _CLOSED).exists()]
+    # Not one that is only being gathered: its name comes last, when all of it is there.
+    begun = [path for path in work.glob(f"*/{_INPUTS}") if not path.parent.name.startswith(".")]
+    found = [path for path in begun if not (path.parent / _CLOSED).exists()]
     for path in sorted(found, key=lambda inputs: inputs.stat().st_mtime, reverse=True):
         folder = RunFolder(path.parent)
         try:
@@ -156,3 +167,17 @@ def begin_run(work: Path, gather: Callable[[Path], Inputs]) -> RunFolder:
     shutil.rmtree(place, ignore_errors=True)  # the same inputs again, after a run of them was given up
     fresh.rename(place)
     return RunFolder(place)
+
+
+def note_plan(work: Path, planned_id: str, run_id: str) -> None:
+    """Write down what a run was planned as, so that the same plan can be known without copying anything."""
+    write_whole(work / _PLAN, to_json(_Plan(planned_id, run_id)), alone=True)
+
+
+def noted_plan(work: Path) -> tuple[str, str] | None:
+    """Return the planned and the real id of the last run that was begun here, None where nobody knows."""
+    try:
+        found = from_json(_Plan, (work / _PLAN).read_bytes())
+    except (OSError, BadInputError):
+        return None
+    return found.planned_id, found.run_id

@@ -159,6 +159,26 @@ def test_a_kept_mask_stays_when_others_speak_after_redis_let_it_go(line: Line) -
     assert line.store().part(line.kept()["f1"], mask_part(first.feedback_id)) == MASK
 
 
+@pytest.mark.parametrize("result_kept", [True, False])
+def test_feedback_on_a_frame_id_that_was_used_again_labels_no_older_picture(line: Line, result_kept: bool) -> None:
+    line.inspected("f1", 0.1, image=picture(1))
+    line.gather()
+    line.forgets()
+    line.inspected("f0")  # so that the next is another moment's
+    line.inspected("f1", 0.1, image=picture(2), weights_version="cd" * 32)
+    word = said("f1", weights_version="cd" * 32)
+    if not result_kept:
+        line.forgets()
+    report = line.gather(word)
+    kept = line.kept()["f1"]
+    if result_kept:
+        assert line.store().image(kept) == picture(2)
+        assert kept.kind is SampleKind.FEEDBACK
+    else:
+        assert report.feedback_lost == ("f1",)
+        assert kept.kind is not SampleKind.FEEDBACK
+
+
 def test_what_is_kept_nowhere_any_more_is_told_by_frame(line: Line) -> None:
     line.inspected("here", 0.9)
     report = line.gather(said("here", "right"), said("gone"))

@@ -195,6 +195,14 @@ def test_saying_that_the_service_was_right_is_no_correction_that_hangs_on_somebo
     assert (figures["anna"].corrected, figures["anna"].contradicted) == (alone, 0)
 
 
+def test_nobody_is_blamed_for_seeing_a_defect_on_a_frame_in_doubt() -> None:
+    frames = Line(corrected=12, doubtful=10).frames(0)
+    said = [PersonVerdict("anna", f.frame_id, True, NEW_TYPE) for f in frames if f.in_doubt]
+    assert not suspects(evidence(frames, verdicts=said), LIMITS)
+    certain = [replace(f, in_doubt=False) for f in frames]
+    assert [figure.person for figure in suspects(evidence(certain, verdicts=said), LIMITS)] == ["anna"]
+
+
 def test_a_trusted_name_counts_however_it_is_written() -> None:
     frames = [replace(f, persons=("anna",)) if f.corrected else f for f in Line().frames(0)]
     assert decide(evidence(frames), replace(LIMITS, trusted_persons=("Anna",)), 0).accepted

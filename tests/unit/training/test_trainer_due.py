@@ -26,6 +26,7 @@ def ended(ago: timedelta) -> TrainerRun:
         (Known(ended(timedelta(hours=25)), 0), True, "25.0 h since"),
         (Known(ended(timedelta(hours=-30)), 0), True, "a clock jumped"),
         (Known(ended(timedelta(hours=1)), 0, ("mallory",)), True, "mallory"),
+        (Known(ended(timedelta(hours=1)), 0, newly_drifted=("cam1", "cam2")), True, "drift of camera cam1, cam2"),
     ],
 )
 def test_reasons(known: Known, run: bool, word: str) -> None:

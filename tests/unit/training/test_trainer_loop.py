@@ -80,6 +80,24 @@ def test_samples_are_gathered_at_first_and_then_in_time_and_the_rollout_is_looke
     assert (len(gathered), len(looked)) == (1, 4)
 
 
+def test_samples_that_cannot_be_kept_stop_neither_the_rollout_nor_the_training(
+    world: Outside, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked: list[int] = []
+
+    def advance() -> Advice:
+        looked.append(1)
+        return Advice(Move.WAIT, "-")
+
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    attempts: list[Callable[[], Any]] = [lambda: None, lambda: None]
+    keep_training(monkeypatch, world, attempts, keep_samples=full, advance=advance)
+    assert len(looked) == 3
+    assert "No space left" in caplog.text
+
+
 @pytest.fixture
 def published(world: Outside, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     """Makes the real look at what serves, on a topic that says so."""

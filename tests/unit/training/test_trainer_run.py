@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from refresh_kit import missed, put
+from refresh_kit import NOW, missed, put
 from trainer_world import CORRECTED, Outside, away, outside
 
 import inspector.apps.trainer.judge_step as judge_step
@@ -20,17 +20,20 @@ from inspector.apps import wiring
 from inspector.apps.trainer.attempt import NothingToDo
 from inspector.apps.trainer.job import CompanionsNote, Job, TunedNote
 from inspector.apps.trainer.one_run import StoppedError
-from inspector.apps.trainer.world import Serving
+from inspector.apps.trainer.world import Serving, keep_record
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.weights_file import save_weights
-from inspector.domain.artefact import Announcement, ArtefactKind
+from inspector.domain.artefact import Announcement, ArtefactKind, Calibration, ScoreMap
 from inspector.domain.errors import ServiceUnavailableError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.gate import GateDecision, GateLimits
 from inspector.domain.product import Vocabulary
+from inspector.domain.records import to_json
 from inspector.domain.release import Rollout, RolloutStage
+from inspector.domain.result import ScoreMode
 from inspector.domain.sample import SampleKind
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
+from inspector.pipeline.gate import decide as real_decide
 from inspector.pipeline.gate_evidence import GateEvidence
 from inspector.pipeline.ports import FencedError
 
@@ -307,6 +310,83 @@ def test_it_runs_after_so_many_new_corrections(tmp_path: Path) -> None:
         world.book.add(missed(f"d{number}"))
     run = finished(world.attempt(now_at_once=False))
     assert run.corrections == CORRECTED + 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_camera_that_drifts_is_a_reason_to_run_once_and_recorded(tmp_path: Path) -> None:
+    world = outside(tmp_path)
+    finished(world.attempt())
+    world.end_trial()
+    assert "new corrections" in _reason(world.attempt(now_at_once=False))
+    world.drifted = ("cam1",)
+    put(world.samples, "fresh", 3000)
+    assert finished(world.attempt(now_at_once=False)).drifted == ("cam1",)
+    world.end_trial()
+    assert "new corrections" in _reason(world.attempt(now_at_once=False))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_look_that_finds_nothing_new_copies_nothing(tmp_path: Path) -> None:
+    world = outside(tmp_path)
+    world.samples.images["n3"] = b"damaged"  # what the metadata promise is not what a run has
+    finished(world.attempt())
+    world.end_trial()
+    read: list[str] = []
+    real = world.samples.image
+    world.samples.image = lambda sample: (read.append(sample.frame_id), real(sample))[1]  # type: ignore[method-assign]
+    for _ in range(2):
+        assert "nothing new" in _reason(world.attempt())
+    assert read == []
+    put(world.samples, "fresh", 3000)
+    finished(world.attempt())
+    assert "fresh" in read
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_was_killed_while_it_gathered_is_no_run(tmp_path: Path) -> None:
+    world = outside(tmp_path)
+    first = finished(world.attempt())
+    half = tmp_path / "work" / ".new.begun"
+    half.mkdir()
+    inputs = (tmp_path / "work" / first.run_id / "inputs.json").read_bytes()
+    (half / "inputs.json").write_bytes(inputs)  # killed right before it got its name
+    world.end_trial()
+    assert "nothing new" in _reason(world.attempt())
+
+
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize("out_of_use", [False, True])
+def test_a_camera_that_would_lose_its_thresholds_keeps_the_candidate_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out_of_use: bool
+) -> None:
+    monkeypatch.setattr(one_run, "decide", real_decide)
+    world = outside(tmp_path)
+    if out_of_use:
+        gate = world.settings.gate.model_copy(update={"cameras_out_of_use": ("cam2",)})
+        world.settings = world.settings.model_copy(update={"gate": gate})
+    serving = world.world().serving()
+    made = Calibration(
+        "cam2", ScoreMode.ZERO_SHOT, serving.version, ScoreMap(0.4, 0.1), ScoreMap(0.4, 0.1), 64, 0.01, NOW
+    )
+    version = world.artefacts.put(to_json(made))
+    world.announcements.append(Announcement(ArtefactKind.CALIBRATION, "cam2", version, NOW, serving.version))
+    run = finished(world.attempt())
+    assert any("cam2 has a bank or thresholds of its own" in why for why in run.reasons) is not out_of_use
+
+
+def test_the_gate_s_report_outlives_the_run_that_a_release_came_of(tmp_path: Path) -> None:
+    world = outside(tmp_path)
+    old = TrainerRun(
+        "r1", TrainerOutcome.PUBLISHED, NOW, NOW, "t1", 1, "w1", inputs_version="i" * 64, gate_version="g" * 64
+    )
+    refused = replace(old, run_id="r2", outcome=TrainerOutcome.REFUSED)
+    for run in (old, refused):
+        pushed = world.artefacts.put(to_json(run))
+        world.runs.add = lambda _, pushed=pushed: [pushed]  # type: ignore[method-assign, misc]
+        world.artefacts.retired.clear()
+        keep_record(world.world(), replace(run, run_id="new"))
+        assert ("g" * 64 in world.artefacts.retired) is (run is refused)
+        assert "i" * 64 in world.artefacts.retired
 
 
 def _reason(found: TrainerRun | NothingToDo) -> str:

@@ -93,6 +93,7 @@ class Outside:
     serving: Serving | None = None
     before_publishing: Callable[[], None] = lambda: None
     stop: bool = False
+    drifted: tuple[str, ...] = ()
 
     def attempt(self, *, now_at_once: bool = True) -> TrainerRun | NothingToDo:
         """Do as a new process would."""
@@ -112,6 +113,7 @@ class Outside:
             announcements=lambda: tuple(self.announcements),
             publish=self._publish,
             advance=lambda: Advice(Move.WAIT, "nothing was published"),
+            drifted=lambda: self.drifted,
             artefacts=self.artefacts,
             runs=self.runs,
         )
