@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from inspector import __version__
-from inspector.cli import language, line, method, pretraining, review, samples, tools, trainer, weights
+from inspector.cli import day_two, language, line, method, pretraining, review, samples, tools, trainer, weights
 from inspector.cli.boundary import Verbs
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(samples.app)
 app.add_typer(trainer.app)
 app.add_typer(tools.app)
 app.add_typer(weights.app)
+app.add_typer(day_two.app)
 
 
 def _version(asked: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from inspector.adapters.kafka import clients
 from inspector.adapters.kafka.connection import KafkaConnection, translated_errors
@@ -24,10 +24,17 @@ def log_bad_record(record: LogRecord, error: BadInputError) -> None:
 
 
 def publish(connection: KafkaConnection, topic: str, key: str, value: bytes, *, max_record_bytes: int) -> None:
-    """Publish a record and wait until the brokers have it.
+    """Publish a record and wait until the brokers have it. Raises as ``publish_all``."""
+    publish_all(connection, topic, [(key, value)], max_record_bytes=max_record_bytes)
+
+
+def publish_all(
+    connection: KafkaConnection, topic: str, records: Iterable[tuple[str, bytes]], *, max_record_bytes: int
+) -> None:
+    """Publish records (key, value) in their order and wait until the brokers have them all.
 
     Raises:
-        ServiceUnavailableError: they did not confirm it within 10 s; it may be there nevertheless.
+        ServiceUnavailableError: they did not confirm one within 10 s; it may be there nevertheless.
         CredentialsError: they refuse us.
         BadInputError: there is no such topic.
     """
@@ -40,7 +47,8 @@ def publish(connection: KafkaConnection, topic: str, key: str, value: bytes, *, 
         )
         try:
             clients.require_writable(producer, topic, connection)
-            sent = producer.send(topic, key=key.encode(), value=value)
-            sent.get(timeout=_ACK_TIMEOUT_S)
+            sent = [producer.send(topic, key=key.encode(), value=value) for key, value in records]
+            for future in sent:
+                future.get(timeout=_ACK_TIMEOUT_S)
         finally:
             clients.close_producer(producer, _CLOSE_TIMEOUT_S)
