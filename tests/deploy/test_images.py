@@ -1,0 +1,110 @@
+"""What goes into an image: no more than runs, from hashed archives, without rights; and its bill of materials."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from local_services import ROOT
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+IMAGES = ROOT / "deploy" / "images"
+LOCK = IMAGES / "runtime.lock"
+DOCKERFILES = sorted(IMAGES.glob("Dockerfile*"))
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+
+
+def packages(command: str) -> str:
+    return subprocess.run(
+        [sys.executable, str(IMAGES / "packages.py"), command], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def instructions(dockerfile: Path) -> list[list[str]]:
+    text = re.sub(r"\\\n\s*", "", dockerfile.read_text())
+    return [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_lock_of_the_image_is_what_the_project_needs_to_run(tmp_path: Path) -> None:
+    before = LOCK.read_text()
+    try:
+        packages("lock")
+        assert LOCK.read_text() == before, "run deploy/images/packages.py lock"
+    finally:
+        LOCK.write_text(before)
+    names = {canonicalize_name(name) for name, _ in PIN.findall(before)}
+    assert {"torch", "kafka-python", "redis", "typer"} <= names
+    assert not {"pytest", "mypy", "ruff", "anomalib", "moto", "hypothesis", "pip"} & names
+
+
+def test_every_package_of_the_image_has_hashes_and_one_version_that_is_locked() -> None:
+    text = LOCK.read_text()
+    blocks = [block for block in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if PIN.match(block)]
+    pins = PIN.findall(text)
+    assert len(blocks) == len(pins) == len({name for name, _ in pins})
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert set(pins) <= set(PIN.findall((ROOT / "deploy" / "requirements.lock").read_text()))
+    if sys.version_info[:2] == (3, 11):
+        assert all(importlib.metadata.version(name) == version for name, version in pins)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_is_made_in_stages_from_a_base_that_can_be_pinned(dockerfile: Path) -> None:
+    steps = instructions(dockerfile)
+    verbs = [step[0] for step in steps]
+    arguments = [step[1] for step in steps]
+    assert verbs.count("FROM") == 2
+    assert all(argument.startswith("${BASE}") for verb, argument in steps if verb == "FROM")
+    assert "ADD" not in verbs
+    assert steps[0][0] == "ARG"
+    assert steps[0][1].startswith("BASE=")
+    last_from = len(verbs) - 1 - verbs[::-1].index("FROM")
+    final = list(zip(verbs, arguments, strict=True))[last_from:]
+    assert [argument for verb, argument in final if verb == "USER"] == ["10001:10001"]
+    assert [argument for verb, argument in final if verb == "COPY"] == ["--from=build /opt/inspector /opt/inspector"]
+    assert any("org.opencontainers.image.revision" in argument for verb, argument in final if verb == "LABEL")
+    installs = [part for argument in arguments for part in argument.split("&&") if "pip install" in part]
+    assert all("--no-deps" in part and ("--require-hashes" in part or "wheels/" in part) for part in installs)
+
+
+def test_the_bill_of_materials_lists_what_is_in_the_image() -> None:
+    bom = json.loads(packages("sbom"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    listed = {(each["name"], each["version"]) for each in bom["components"]}
+    assert listed == set(PIN.findall(LOCK.read_text()))
+    torch = next(each for each in bom["components"] if each["name"] == "torch")
+    assert torch["purl"] == f"pkg:pypi/torch@{torch['version']}"
+    assert all(re.fullmatch("[0-9a-f]{64}", digest["content"]) for digest in torch["hashes"])
+    assert packages("sbom") == packages("sbom")
+
+
+@pytest.mark.long
+def test_the_locked_packages_alone_score_a_picture(tmp_path: Path) -> None:
+    """Nothing of what tests need is there, as in the image; the bundled model is inside, so no network is needed."""
+    site = tmp_path / "site"
+    site.mkdir()
+    installed = Path(np.__file__).parents[1]
+    for name, _ in PIN.findall(LOCK.read_text()):
+        for top in {file.parts[0] for file in importlib.metadata.files(name) or []} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(installed / top)
+    (site / "inspector").symlink_to(ROOT / "inspector")
+    code = "import sys; from inspector.cli import main; sys.argv = ['inspector', 'score', *sys.argv[1:]]; main()"
+    picture = tmp_path / "part.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)).save(picture)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, str(picture), "--json"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0 <= json.loads(done.stdout)["results"][0]["anomaly_score"] <= 1
