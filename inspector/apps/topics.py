@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.adapters.kafka.topics import check_topics, create_topics
+from inspector.adapters.kafka.topics import check_topics, create_topics, grow_topics
 from inspector.apps import console, wiring
 from inspector.domain.errors import BadInputError
 from inspector.settings import Settings
@@ -17,6 +17,16 @@ def create(settings: Settings, as_json: bool) -> None:
         console.print_json({"created": created, "existed": existed})
         return
     console.lines([*(f"created {name}" for name in created), *(f"exists  {name}" for name in existed)])
+
+
+def grow(settings: Settings, as_json: bool) -> None:
+    """Give the topics of frames, alerts and dead letters the partitions of the settings. Raises as ``grow_topics``."""
+    with console.status("waiting whether frames come"):
+        grown = grow_topics(wiring.kafka_connection(settings), wiring.topic_plan(settings), settings.kafka.group)
+    if as_json:
+        console.print_json({"grown": grown, "partitions": settings.kafka.partitions})
+        return
+    console.lines([f"grown to {settings.kafka.partitions} partitions: {name}" for name in grown] or ["nothing to do"])
 
 
 def check(settings: Settings, as_json: bool) -> None:

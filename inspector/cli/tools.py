@@ -186,6 +186,15 @@ def topics_create(as_json: Json = False, config: Config = None) -> None:
     verb.create(settings, as_json)
 
 
+@topics.command("grow", epilog="Example: inspector topics grow -c inspector.yaml")
+def topics_grow(as_json: Json = False, config: Config = None) -> None:
+    """Raise the partitions to those of the settings; producers are stopped and nothing waits, or it is refused."""
+    settings = load_settings(config)
+    from inspector.apps import topics as verb
+
+    verb.grow(settings, as_json)
+
+
 @topics.command("check", epilog="Example: inspector topics check --json")
 def topics_check(as_json: Json = False, config: Config = None) -> None:
     """Compare the topics with the settings."""

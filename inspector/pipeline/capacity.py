@@ -16,11 +16,13 @@ FULL_SHARE = 0.7
 """Above this share of what it can do an inspector counts as full: partitions are never spread evenly."""
 PARTITIONS_PER_INSPECTOR = 4
 
-_FRAME_OVERHEAD_BYTES = 350  # of a record: key, headers, its share of a batch
+_FRAME_OVERHEAD_BYTES = 400  # of a record: key, headers, its share of a batch
 _ALERT_BYTES = 1500
 _RESULT_BYTES = 1500  # JSON with one defect, key, and its entries in the camera's stream and indices
 _EVIDENCE_BYTES = 20_000  # overlay, mask and regions of an anomalous frame, beside the frame itself
 _SEEN_BYTES = 150
+# Redis' allocator has four sizes for each doubling, so that large values take up to a fifth more than they are.
+_ALLOCATED = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +128,5 @@ def _results_bytes(plant: Plant) -> float:
     defect_fps = plant.camera_fps * plant.anomalous_share
     good = min(plant.good_per_camera, good_fps * plant.good_s)
     defects = min(plant.defect_per_camera, defect_fps * plant.defect_s)
-    of_defect = _RESULT_BYTES + plant.frame_bytes + _EVIDENCE_BYTES
+    of_defect = _RESULT_BYTES + _ALLOCATED * (plant.frame_bytes + _EVIDENCE_BYTES)
     return plant.cameras * (good * _RESULT_BYTES + defects * of_defect)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.structs import TopicPartition
 
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translate, translated_errors
+from inspector.adapters.kafka.lag import group_lag
+from inspector.domain.errors import BadInputError
 
 DEFAULT_MAX_FRAME_BYTES = 8 * 1024 * 1024
 # Dead letters carry a frame as it came with its headers and ours, so their limit is above the frames topic's.
@@ -103,6 +107,51 @@ def create_topics(connection: KafkaConnection, plan: TopicPlan) -> list[str]:
         existing = set(admin.list_topics())
         missing = [spec for spec in plan.specs() if spec.name not in existing]
         return [spec.name for spec in missing if _create(admin, spec, connection)]
+
+
+def grow_topics(connection: KafkaConnection, plan: TopicPlan, group_id: str, still_s: float = 10.0) -> list[str]:
+    """Give the topics that cameras are keys of as many partitions as planned; return the names of those that grew.
+
+    A camera's key falls on another partition then. Its order holds because nothing of it is left behind: the group has
+    committed every frame, and none came for ``still_s`` seconds, as producers are stopped.
+
+    Raises:
+        BadInputError: frames wait or come, or a topic has more partitions than planned, which Kafka cannot take away.
+        ServiceUnavailableError: the brokers cannot be reached.
+        CredentialsError: they refuse us.
+    """
+    _require_drained(connection, plan.frames, group_id, still_s)
+    keyed = (plan.frames, plan.alerts, plan.dead_letter)
+    with translated_errors(connection), admin_client(connection) as admin:
+        had = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(list(keyed))}
+        if too_many := [name for name in keyed if had[name] > plan.partitions]:
+            raise BadInputError(
+                f"at least {had[too_many[0]]} partitions, as {too_many[0]} has", str(plan.partitions), "plan more"
+            )
+        grown = [name for name in keyed if had[name] < plan.partitions]
+        if grown:
+            admin.create_partitions(dict.fromkeys(grown, plan.partitions))
+    return grown
+
+
+def _require_drained(connection: KafkaConnection, topic: str, group_id: str, still_s: float) -> None:
+    if waiting := sum(group_lag(connection, group_id, topic).values()):
+        raise BadInputError(
+            f"no frame that waits on {topic}",
+            f"{waiting}",
+            "stop the producers, whose frames wait in their spools, and let the inspectors finish; then repeat",
+        )
+    ends = _ends(connection, topic)
+    time.sleep(still_s)
+    if _ends(connection, topic) != ends:
+        raise BadInputError(f"no frame that comes to {topic}", "some", "stop the producers, then repeat")
+
+
+def _ends(connection: KafkaConnection, topic: str) -> list[int]:
+    with translated_errors(connection, topic), admin_client(connection) as admin:
+        described = admin.describe_topics([topic])[0]["partitions"]
+        wanted = {TopicPartition(topic, each["partition_index"]): OffsetSpec.LATEST for each in described}
+        return sorted(found.offset for found in admin.list_partition_offsets(wanted).values())
 
 
 def check_topics(connection: KafkaConnection, plan: TopicPlan) -> list[TopicFinding]:
