@@ -18,7 +18,7 @@ from inspector.domain.artefact import ArtefactKind
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.records import from_json
-from inspector.domain.release import Companion, Rollout, WeightsRelease
+from inspector.domain.release import Companion, GoldenScores, Rollout, WeightsRelease
 from inspector.pipeline.rollout import Decision, confirmed, first_rollout, heeding, offered, serves_otherwise
 from inspector.settings import Settings
 
@@ -39,6 +39,7 @@ class _Weights:
     data: bytes
     manifest: WeightsManifest
     texts: bytes
+    golden: GoldenScores
 
 
 def publish(
@@ -117,8 +118,8 @@ def _verified(settings: Settings, artefacts: ArtefactStore, data: bytes, where: 
     engine = release_engine(settings, weights, manifest, {})
     for name, product in _announced_products(settings, artefacts).items():
         engine.set_product(name, product)
-    engine.check_golden_batch()
-    return _Weights(data, manifest, dump_texts(engine.texts(), manifest.version))
+    golden = engine.check_golden_batch()
+    return _Weights(data, manifest, dump_texts(engine.texts(), manifest.version), golden)
 
 
 def _own(settings: Settings, artefacts: ArtefactStore) -> _Weights:
@@ -149,6 +150,7 @@ def _put(
         texts_version=artefacts.put(weights.texts),
         companions=companions,
         gate_report_version=None if gate_report is None else artefacts.put(gate_report),
+        golden=weights.golden,
     )
 
 

@@ -41,7 +41,8 @@ def announcements(settings: Settings) -> Sequence[Announcement]:
 def lacking(settings: Settings, releases: Mapping[str, WeightsRelease], stable: str, candidate: str) -> list[Lack]:
     """Return the cameras that have banks or calibrations for the one version and none for the other.
 
-    A camera that has sent nothing for a week, while others have, is gone and lacks nothing.
+    A camera that has sent nothing for a week, while others have, is gone and lacks nothing; nor does one that
+    ``gate.cameras_out_of_use`` names.
 
     Raises:
         InspectorError: Kafka or Redis cannot be used.
@@ -52,7 +53,7 @@ def lacking(settings: Settings, releases: Mapping[str, WeightsRelease], stable: 
     artefacts = wiring.artefacts(settings)
     has = _has(stable, releases, announced, artefacts) - _has(candidate, releases, announced, artefacts)
     gone = _gone(wiring.results(settings).cameras()) if has else ()
-    cameras = sorted({camera_id for _, camera_id in has} - set(gone))
+    cameras = sorted({camera_id for _, camera_id in has} - {*gone, *settings.gate.cameras_out_of_use})
     return [Lack(each, tuple(kind for kind in _OF_WEIGHTS if (kind, each) in has)) for each in cameras]
 
 

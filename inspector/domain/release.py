@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from enum import StrEnum
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.checks import check_moment, check_number
 from inspector.domain.errors import BadInputError
+from inspector.domain.product import Vocabulary
 
 RELEASE_SCHEMA = "inspection.release/1"
 ROLLOUT_SCHEMA = "inspection.rollout/1"
@@ -46,13 +48,30 @@ class Companion:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenScores:
+    """What weights scored the golden batch with, as logits, looking for the words of a vocabulary.
+
+    Raises:
+        BadInputError: something that is no number.
+    """
+
+    vocabulary: Vocabulary
+    logits: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for value in self.logits:
+            check_number("a golden score", value, -math.inf)
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsRelease:
     """Record of ``inspection.weights`` (key ``version/WEIGHTS_VERSION``): weights that may be served.
 
     ``weights_version`` is the manifest's (hash of its tensors and of what it says); ``artefact_version`` is the SHA-256
     of the file's bytes, under which the artefact store holds them. ``texts_version``: T of the vocabularies that were
     configured when it was published. ``gate_report_version``: why it was published; None where a person did it.
-    ``companions`` are banks and calibrations made for these weights; what is announced later for them wins.
+    ``companions`` are banks and calibrations made for these weights; what is announced later for them wins. ``golden``:
+    what they scored where they were published, which they have to score wherever they serve; None in older records.
 
     Raises:
         BadInputError: something that cannot be a version, or a moment without a time zone.
@@ -66,6 +85,7 @@ class WeightsRelease:
     texts_version: str | None = None
     companions: tuple[Companion, ...] = ()
     gate_report_version: str | None = None
+    golden: GoldenScores | None = None
     schema: str = RELEASE_SCHEMA
 
     def __post_init__(self) -> None:

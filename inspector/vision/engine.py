@@ -16,6 +16,7 @@ from inspector.domain.artefact import Calibration
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta
 from inspector.domain.product import CameraSettings, ProductSettings, Vocabulary
+from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
@@ -24,7 +25,7 @@ from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodeLimits, decode
-from inspector.vision.golden_batch import check_scores, golden_batch
+from inspector.vision.golden_batch import check_as_expected, check_scores, golden_batch
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.plan import Plan
 from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
@@ -146,15 +147,22 @@ class InspectionEngine:
             return False
         return True
 
-    def check_golden_batch(self) -> None:
-        """Try the weights on pictures known beforehand.
+    def check_golden_batch(self, expected: GoldenScores | None = None) -> GoldenScores:
+        """Try the weights on pictures known beforehand, and return what they score.
+
+        ``expected``: what they scored where they were published, for the words it names.
 
         Raises:
-            BadInputError: they give scores that are none.
+            BadInputError: they give scores that are none, or others than are expected.
         """
         pixels = golden_batch(self.image_size_px)
         plan = self._book.calibration_plan("", "default")
         check_scores(self._scorer.score(pixels, [plan] * len(pixels))[0], self.weights_version)
+        vocabulary = plan.product.vocabulary if expected is None else expected.vocabulary
+        found = self._scorer.golden(pixels, vocabulary)
+        if expected is not None:
+            check_as_expected(found, expected, self.weights_version)
+        return found
 
     def score_raw(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
         """Score one batch without judging it; a frame of the camera's own bank is left out of the bank."""

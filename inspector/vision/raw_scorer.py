@@ -18,12 +18,14 @@ from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_t
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies
 from inspector.domain.product import Vocabulary
+from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.vision.bank_features import ZERO_SHOT, bank_features, chosen_levels
 from inspector.vision.bank_scoring import bank_scores
+from inspector.vision.golden_batch import golden_scores
 from inspector.vision.image_score import peaks, zero_shot_score
 from inspector.vision.judge import RawScores
 from inspector.vision.mutual_ring import MutualRings
@@ -199,6 +201,11 @@ class RawScorer:
             images = self._images(pixels[start : start + batch])
             parts.append(self._features(self._forward(images, [vocabulary] * len(images)), images))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
+
+    def golden(self, pixels: Sequence[Pixels], vocabulary: Vocabulary) -> GoldenScores:
+        """Return what golden pictures (one tile each) score, looking for a vocabulary, which is learnt if need be."""
+        self.learn_words([vocabulary])
+        return golden_scores(self._forward(self._images(pixels), [vocabulary] * len(pixels)), vocabulary)
 
     def tiles(self, pixels: Sequence[Pixels]) -> int:
         """Return how many tiles a side frames of one size have. Raises ValueError as ``Tiling.of_side``."""

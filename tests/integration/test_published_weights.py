@@ -81,7 +81,10 @@ def test_weights_come_to_the_line_with_their_banks_and_go_back_to_the_old_ones_a
 
     released = json.loads(line.run("weights", "publish", str(file_of_weights(line, 5)), "--json").stdout)
     version = released["weights_version"]
-    line.run("weights", "promote", "--to", "full", "--reason", "the test")
+    # A camera would lose its bank, which takes a person's word.
+    refused = line.run("weights", "promote", "--to", "full", check=False)
+    assert (refused.returncode, "cam1 (bank, calibration)" in refused.stderr) == (1, True)
+    line.run("weights", "promote", "--to", "full", "--reason", "the test", "--force")
     bare = feed.wait_for_version(version)
     assert (bare.bank_version, bare.mode) != (before.bank_version, before.mode)
 
@@ -94,7 +97,9 @@ def test_weights_come_to_the_line_with_their_banks_and_go_back_to_the_old_ones_a
     line.run("weights", "rollback")
     back = feed.wait_for_version(before.weights_version)
     assert (back.bank_version, back.calibration_version) == (before.bank_version, before.calibration_version)
-    line.run("weights", "pin", version[:12], "--reason", "audit")
+    # What was rolled back is vetoed.
+    assert line.run("weights", "pin", version[:12], check=False).returncode == 1
+    line.run("weights", "pin", version[:12], "--reason", "audit", "--force")
     again = feed.wait_for_version(version)
     assert again.bank_version == own.bank_version
 

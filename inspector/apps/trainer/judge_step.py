@@ -29,13 +29,16 @@ def judge_candidate(job: Job) -> GateEvidence:
     Raises:
         JudgingStoppedError: told to stop.
         ServiceUnavailableError: Kafka or Redis is away.
-        BadInputError: weights that are not for the configured model.
+        BadInputError: weights that are not for the configured model, or that score otherwise here than where they were
+            published.
     """
     made = load_weights(job.folder.candidate, wiring.model_spec(job.settings))
     announcements, artefacts = job.world.announcements(), job.world.artefacts
     job.tell("judging the candidate beside the weights that serve")
     serving = job.serving
     current = engines.serving_engine(job.settings, serving.made, serving.companions, announcements, artefacts)
+    # Before anything is judged: a machine that does not score as the line does would compare other weights than serve.
+    current.engine.check_golden_batch(serving.golden)
     candidate = engines.candidate_engine(job.settings, made, announcements, artefacts)
     note = _companions(job, candidate, current)
     scenes = _scenes(job, current.engine)

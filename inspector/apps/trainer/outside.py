@@ -113,7 +113,7 @@ def _serving(
         return Serving(made, (), rollout)
     data = artefacts.get(found.artefact_version)
     made = wiring.parse_prompt_weights(settings, data, f"release {found.weights_version[:12]}")
-    return Serving(made, found.companions, rollout)
+    return Serving(made, found.companions, rollout, found.golden)
 
 
 def _announcements(settings: Settings, connection: KafkaConnection) -> Sequence[Announcement]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
-from inspector.domain.release import Companion, Rollout, WeightsRelease
+from inspector.domain.release import Companion, GoldenScores, Rollout, WeightsRelease
 from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.ports import ArtefactStore
@@ -60,6 +60,7 @@ class Serving:
     made: Made = field(repr=False)
     companions: tuple[Companion, ...] = ()
     rollout: Rollout | None = None
+    golden: GoldenScores | None = None
 
     @property
     def version(self) -> str:

@@ -19,7 +19,8 @@ from inspector.adapters.memory.store import MemoryArtefactStore
 from inspector.apps import release, release_companions, weights_rollout, wiring
 from inspector.apps.weights_rollout import Request
 from inspector.domain.artefact import Announcement, ArtefactKind
-from inspector.domain.release import Companion, Rollout, RolloutStage
+from inspector.domain.product import Vocabulary
+from inspector.domain.release import Companion, GoldenScores, Rollout, RolloutStage
 from inspector.pipeline.feedback_book import FeedbackBook
 from inspector.pipeline.rollout import Watched, heeding, watched
 from inspector.settings import Settings
@@ -108,7 +109,8 @@ def without_models(patch: pytest.MonkeyPatch) -> None:
     """Let weights be nothing but a version, and those of the settings v0: for what happens after they were verified."""
 
     def named(version: str) -> Any:
-        return release._Weights(version.encode(), SimpleNamespace(version=version, model="stub"), b"")  # type: ignore[arg-type]
+        manifest: Any = SimpleNamespace(version=version, model="stub")
+        return release._Weights(version.encode(), manifest, b"", GoldenScores(Vocabulary(("dent",)), (0.0,)))
 
     patch.setattr(release, "_own", lambda *_: named("v0"))
     patch.setattr(release, "_bytes_of", lambda path: str(path).encode())

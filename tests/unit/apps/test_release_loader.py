@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,10 +24,13 @@ from inspector.dapo.weights_file import weights_bytes
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import DefectSpec, ProductSettings, Vocabulary
-from inspector.domain.release import WeightsRelease
+from inspector.domain.records import from_json, to_json
+from inspector.domain.release import GoldenScores, WeightsRelease
 from inspector.domain.weights import TextMode, WeightsManifest
 from inspector.settings import Settings
 from inspector.vision.opencv import cv2
+from inspector.vision.preprocess import preprocess
+from inspector.vision.raw_scorer import Pixels
 from inspector.vision.texts_file import dump_texts, parse_texts
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -110,6 +114,55 @@ def test_a_release_without_texts_encodes_them_itself(settings: Settings, publish
     release = replace(published.release, texts_version=None)
     engine, _ = ReleaseLoader(settings, published.store).load(release)
     assert len(engine.texts()) == 2
+
+
+@pytest.fixture(scope="module")
+def golden(settings: Settings, files: tuple[bytes, bytes, WeightsManifest]) -> GoldenScores:
+    """What the weights score where they are published: with torch at fp32."""
+    data, _, manifest = files
+    weights, _ = wiring.parse_prompt_weights(settings, data, "the test")
+    return wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
+
+
+@pytest.mark.parametrize("how", [{"precision": "bf16"}, {"engine": "onnx"}, {"engine": "onnx", "precision": "int8"}])
+def test_other_precisions_and_engines_score_the_golden_batch_as_where_it_was_published(
+    settings: Settings, published: Published, golden: GoldenScores, how: dict[str, str]
+) -> None:
+    model = settings.model.model_copy(update=how)
+    loader = ReleaseLoader(settings.model_copy(update={"model": model}), published.store)
+    engine, _ = loader.load(replace(published.release, golden=golden))
+    assert engine.weights_version == published.release.weights_version
+
+
+def test_other_products_than_where_it_was_published_change_nothing_of_what_is_expected(
+    settings: Settings, published: Published, golden: GoldenScores
+) -> None:
+    other = Settings.model_validate(
+        {"model": settings.model.model_dump(), "products": {"default": {"object": "lid", "defects": ["rust"]}}}
+    )
+    ReleaseLoader(other, published.store).load(replace(published.release, golden=golden))
+
+
+def test_weights_that_score_otherwise_here_than_where_they_were_published_are_refused(
+    settings: Settings, published: Published, golden: GoldenScores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = replace(published.release, golden=golden)
+
+    def blue_first(pixels: Sequence[Pixels], *rest: Any) -> torch.Tensor:
+        return preprocess([each[..., ::-1].copy() for each in pixels], *rest)
+
+    monkeypatch.setattr("inspector.vision.raw_scorer.preprocess", blue_first)
+    with pytest.raises(BadInputError, match="golden batch"):
+        ReleaseLoader(settings, published.store).load(release)
+    # One published before scores were kept is only asked for numbers.
+    ReleaseLoader(settings, published.store).load(published.release)
+
+
+def test_golden_scores_travel_with_a_release_and_are_held_to_be_numbers(golden: GoldenScores) -> None:
+    release = WeightsRelease("v1", "a" * 64, "m", NOW, golden=golden)
+    assert from_json(WeightsRelease, to_json(release)) == release
+    with pytest.raises(BadInputError):
+        replace(golden, logits=(float("nan"),))
 
 
 def _missing(settings: Settings, found: Published) -> WeightsRelease:

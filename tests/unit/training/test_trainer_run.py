@@ -106,6 +106,22 @@ def test_the_gate_keeps_back_what_is_no_better_and_says_why(tmp_path: Path) -> N
     assert "nothing new" in again.reason
 
 
+@pytest.mark.usefixtures("quick")
+def test_nothing_is_judged_where_the_weights_that_serve_score_otherwise_than_where_they_were_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_run, "judge_candidate", judge_step.judge_candidate)
+    world = outside(tmp_path)
+    made = wiring.prompt_weights(world.settings)
+    golden = wiring.engine_of(world.settings, *made, {}, {}, allow_unknown=True).check_golden_batch()
+    off = replace(golden, logits=tuple(value + 1 for value in golden.logits))
+    world.serving = Serving(made, golden=off)
+    run = finished(world.attempt())
+    assert run.outcome is TrainerOutcome.FAILED
+    assert "golden batch" in run.reasons[0]
+    assert not world.published
+
+
 def raise_killed(*_: object, **__: object) -> Any:
     raise Killed
 
