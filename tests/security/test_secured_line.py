@@ -28,8 +28,12 @@ from inspector.adapters.kafka.lag import group_lag
 from inspector.adapters.kafka.publisher import FramePublisher
 from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis import keys
+from inspector.adapters.telemetry.instruments import Instruments
+from inspector.apps import watch
 from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.domain.frame import FrameMeta
+from inspector.domain.metrics import Part, metrics_of
+from inspector.settings import load
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 
@@ -157,6 +161,10 @@ def test_every_role_does_its_work_over_tls_with_no_rights_but_its_own(
     secured.redis(ADMIN).delete(gone)
     ok("reconcile", "reconcile", "--camera", first, "--repair")
     assert secured.redis(ADMIN).exists(gone)
+    watched = Instruments(metrics_of(Part.WATCH), with_process=False)
+    for look in (watch.look_at_line, watch.look_at_outcomes, watch.look_at_drift):
+        look(load(config["reconcile"]), watched)  # raises where a right is missing
+    assert f'{{camera_id="{second}"}}' in watched.text().decode()
     assert SECRET not in "\n".join(said)
     shown = [line for text in said for line in text.split("\n")]
     assert not [line for line in shown if not line.isprintable()]
