@@ -23,8 +23,8 @@ from inspector.vision.normal_map import logit_of
 TOLERANCE = 0.3
 """How far golden scores may lie apart, in logits: as a score of 0.5 and one of 0.57 do.
 
-Measured with the bundled model on a CPU, against torch at fp32: ONNX Runtime 0.00, bf16 0.04, int8 0.06; an adapter lost
-0.8 to 12, visual tokens lost 1.4, text tokens lost 0.7, every weight off by three tenths of its spread 0.4.
+Measured with the bundled model on a CPU, against torch at fp32: ONNX Runtime 0.00, bf16 0.04, int8 0.06; an adapter
+lost 0.8 to 12, visual tokens lost 1.4, text tokens lost 0.7, every weight off by three tenths of its spread 0.4.
 """
 
 _PLACES = 4

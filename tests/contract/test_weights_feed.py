@@ -112,6 +112,10 @@ def test_the_first_look_shows_every_release_and_the_last_rollout(subject: Subjec
         (b"version/v1", to_json(first_rollout("v1", WHY))),
         (b"rollout", to_json(replace(first_rollout("v1", WHY), schema="inspection.rollout/9"))),
         (b"rollout", to_json(first_rollout("v1", WHY)).replace(b'"stage":"full"', b'"stage":"canary"')),
+        (b"rollout", to_json(first_rollout("v1", WHY)).replace(b'"revision":1', b'"revision":1' + 400 * b"0")),
+        (b"rollout", to_json(first_rollout("v1", WHY)).replace(b'123456Z"', b'123456"')),
+        (b"version/v1", to_json(RELEASE).replace(b'123456Z"', b'123456"')),
+        (b"version/v1", to_json(RELEASE).replace(b'"2026-05-01T12', b'"0001-01-01T12')),
     ],
 )
 def test_a_record_that_is_none_is_told_and_skipped(subject: Subject, key: bytes, value: bytes) -> None:
