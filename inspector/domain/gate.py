@@ -121,7 +121,8 @@ class PersonFigure:
     ``checked`` verdicts are of frames whose truth is known or that others judged too; ``disagreed`` of them differ,
     which somebody who errs no more than ``person_error_rate`` would with a chance of ``chance``. ``error_upper``:
     upper bound of the person's error rate, 1 where nothing was checked. ``corrected`` frames, on which the service was
-    wrong, hang on this person alone; the candidate contradicts ``contradicted`` of these. ``set_aside``: what this person says must not be trained on.
+    wrong, hang on this person alone; the candidate contradicts ``contradicted`` of these. ``set_aside``: what this
+    person says must not be trained on.
     ``gain_without`` and ``corrected_gain_without``: the gains on all and on corrected frames without these, None where
     there are none left.
     """

@@ -85,7 +85,9 @@ LABELS: Mapping[str, Label] = MappingProxyType(
             Label("queue", "what the frames wait for", QUEUES),
             Label("partition", "of the frames topic", bound="the topic's partitions"),
             Label("kind", "of an alert: `defect`, or a camera's frames are rejected", ("defect", "rejects")),
-            Label("defect_type", "of the gravest defect; empty where the kind has none", bound="200 types, then `other`"),
+            Label(
+                "defect_type", "of the gravest defect; empty where the kind has none", bound="200 types, then `other`"
+            ),
             Label("what", "what went wrong and was waited out", TROUBLES),
             Label("weights_version", "the first 12 characters, as in logs", bound="two at once"),
             Label("role", "what the weights do", ROLES),

@@ -30,8 +30,9 @@ class TrainerRun:
     ``corrections`` counts the frames on which the service was wrong, ``conflicts`` those on which people differ and
     which nobody learnt from. ``examples`` counts what was trained on, and ``judged`` what decided, by where it came
     from. ``offered_types`` by product: types that people named and that are not configured: they are learnt, and looked
-    for only once they are configured. ``drifted``: cameras that were not what they had been when it began. ``to_look_at``:
-    frames taken for good on which only the candidate alarms, by id: what a person says of them settles it. ``reasons`` are the gate's, or why there was none. ``token`` is the lock's.
+    for only once they are configured. ``drifted``: cameras that were not what they had been when it began.
+    ``to_look_at``: frames taken for good on which only the candidate alarms, by id: what a person says of them settles
+    it. ``reasons`` are the gate's, or why there was none. ``token`` is the lock's.
     """
 
     run_id: str
