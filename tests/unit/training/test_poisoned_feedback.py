@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from refresh_kit import false_alarm, missed, png, sample
 from trainer_world import Outside, outside
@@ -18,7 +17,8 @@ from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-ALL, SHARED, FLIPS = 60, 40, 0.3
+ALL, SHARED = 60, 40
+FLIPPED = (0, 3, 7)  # of ten
 
 
 def spoken_of(world: Outside, number: int, defective: bool) -> tuple[str, PredLabel]:
@@ -38,14 +38,11 @@ def word(frame_id: str, label: PredLabel, person: str, wrong: bool) -> Feedback:
 @pytest.fixture
 def poisoned(tmp_path: Path) -> Outside:
     """Mallory speaks of 60 frames and flips 30 % of them; Anna and Ben of the first 40, as they are."""
-    world = outside(
-        tmp_path, epochs=20, lr=3e-3, core_scenes=0, core_judged=0, synthetic_per_camera=24, after_corrections=1000
-    )
+    world = outside(tmp_path, epochs=2, core_scenes=0, core_judged=0, synthetic_per_camera=12, after_corrections=1000)
     world.settings = world.settings.model_copy(
         update={"gate": world.settings.gate.model_copy(update={"latency_ratio": 100.0})}
     )
-    random = np.random.default_rng(4)
-    flipped = set(random.choice(ALL, int(FLIPS * ALL), replace=False).tolist())
+    flipped = {number for number in range(ALL) if number % 10 in FLIPPED}
     for number in range(ALL):
         frame_id, label = spoken_of(world, number, defective=number % 2 == 0)
         world.book.add(word(frame_id, label, "mallory", number not in flipped))
