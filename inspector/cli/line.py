@@ -55,7 +55,7 @@ def inspect_frames(
     raise typer.Exit(verb.supervise(settings, [sys.executable, "-m", "inspector", *arguments]))
 
 
-@app.command(epilog="Example: INSPECTOR_METRICS__PORT=9464 inspector watch")
+@app.command(epilog="Example: inspector watch -c inspector.yaml, where metrics.port says on which port")
 def watch(config: Config = None) -> None:
     """Show lag, silent cameras, reconcile's findings and drift as metrics, until SIGTERM; one for each line."""
     settings = load_settings(config)
