@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,3 +91,15 @@ def pod_templates(objects: Sequence[Object]) -> Iterator[PodTemplate]:
         for key in path:
             template = template[key]
         yield PodTemplate(named(each), template.get("metadata", {}).get("labels", {}), template["spec"])
+
+
+def script(path: Path) -> Any:
+    """Return a script as a module, under a name that no other test's import meets."""
+    name = f"script_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, kustomize, of_kind, pod_templates, rendered
+from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, kustomize, of_kind, pod_templates, rendered, script
 from kube_policy import findings
 from local_services import ROOT
 
@@ -28,17 +27,6 @@ CAMERAS = [each for each in in_files(COMPONENTS / "cameras") if each["metadata"]
 _OPERATIONS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-def module(path: Path) -> Any:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = made
-    spec.loader.exec_module(made)
-    return made
-
-
 @pytest.fixture(scope="module")
 def overlays() -> Mapping[str, Sequence[Object]]:
     if kustomize() is None:
@@ -47,7 +35,7 @@ def overlays() -> Mapping[str, Sequence[Object]]:
 
 
 def test_what_follows_from_something_else_does() -> None:
-    assert module(K8S / "generate.py").main(["--check"]) == 0
+    assert script(K8S / "generate.py").main(["--check"]) == 0
 
 
 def test_topics_are_those_that_the_service_would_create() -> None:
@@ -63,7 +51,7 @@ def test_topics_are_those_that_the_service_would_create() -> None:
 
 
 def test_kafka_gives_each_role_the_rights_of_roles_yaml() -> None:
-    access = module(ROOT / "deploy" / "security" / "access.py")
+    access = script(ROOT / "deploy" / "security" / "access.py")
     settings = all_settings.load(K8S / "base" / "config" / "inspector.yaml")
     given = {user["metadata"]["name"]: set(_rights(user)) for user in of_kind(IN_FILES, "KafkaUser")}
     assert given == {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import socket
 import subprocess
 import time
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from kube_objects import K8S
+from kube_objects import K8S, script
 from local_services import ROOT
 
 pytestmark = pytest.mark.services
@@ -36,11 +35,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True, capture_output=True,
     )  # fmt: skip
     (folder / "ca.crt").write_bytes((folder / "tls.crt").read_bytes())
-    spec = importlib.util.spec_from_file_location("access", ROOT / "deploy" / "security" / "access.py")
-    assert spec is not None
-    assert spec.loader is not None
-    access = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(access)
+    access = script(ROOT / "deploy" / "security" / "access.py")
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
     roles = access.acl_file({"inspector": PASSWORD})
     (folder / "users.acl").write_text(f"{roles}user examiner on #{digest} ~* +@all\n")
@@ -93,6 +88,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 def _client(port: int, secrets: Path, user: str) -> redis.Redis:
     return redis.Redis(
+        host="127.0.0.1",
         port=port,
         username=user,
         password=PASSWORD,
