@@ -70,7 +70,7 @@ def _draw_scores(axes: Axes, frames: Sequence[FrameEvidence]) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score by the current weights", ylabel="by the candidate")
     axes.set_title("Frames (alarm or none)", loc="left", fontsize=9)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False, loc="upper left")
+        axes.legend(fontsize=7, frameon=False, loc="lower right")
 
 
 def _change(frame: FrameEvidence) -> int:
