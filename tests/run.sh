@@ -24,6 +24,12 @@ check() {
   fi
 }
 
+no_twins() {
+  local twins
+  twins=$(find tests -name 'test_*.py' -printf '%f\n' | sort | uniq -d)
+  [[ -z $twins ]] || { printf 'test modules of one name:\n%s\n' "$twins" && return 1; }
+}
+
 bin=.venv/bin
 failed=0
 check $bin/ruff check --quiet . || failed=1
@@ -33,6 +39,8 @@ check $bin/mypy deploy/local/*.py || failed=1
 check env MYPYPATH=deploy $bin/mypy deploy/demo*.py || failed=1
 check env MYPYPATH=deploy $bin/mypy -p observability || failed=1
 check $bin/lint-imports || failed=1
+# pytest refuses to collect two modules of one name, minutes later and whatever else there is.
+check no_twins || failed=1
 ((failed == 0)) || exit 1
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/inspector-tests.XXXXXX")
@@ -41,7 +49,7 @@ clean_up() {
   local plan
   while IFS= read -r plan; do
     deploy/local/down "$(dirname "$plan")" || true
-  done < <(find "$scratch" -name plan.json 2>/dev/null)
+  done < <(find "$scratch" -name plan.json -exec grep -l '"brokers"' {} + 2>/dev/null)
   rm -rf "$scratch"
 }
 trap clean_up EXIT

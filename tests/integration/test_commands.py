@@ -137,7 +137,7 @@ def test_produce_told_to_stop_flushes_and_ends_well(line: Line) -> None:
         [*command, "-c", str(line.config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_for(lambda: line.lag() >= 3, 60, line.logs)
+        wait_for(lambda: (line.lag() or 0) >= 3, 60, line.logs)
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=60)
     finally:
