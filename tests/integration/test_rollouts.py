@@ -152,7 +152,15 @@ def test_a_release_comes_in_stages_under_load_and_is_rolled_back_within_five_sec
         rollouts.wait_serving({"v0", "v1"})
         rollout = read_weights(rollouts.line.connection, rollouts.settings.kafka.weights_topic).rollout
         assert rollout is not None
-        assert all(r.weights_version == version_for(rollout, r.camera_id) for r in rollouts.recent(1))
+
+        def as_announced() -> bool:
+            return all(r.weights_version == version_for(rollout, r.camera_id) for r in rollouts.recent(1))
+
+        # The first canary's first frame is not yet the last one's; from there on it holds.
+        wait_for(as_announced, 30, rollouts.line.logs)
+        seen = {r.frame_id for r in rollouts.recent(1)}
+        wait_for(lambda: not seen & {r.frame_id for r in rollouts.recent(1)}, 30, rollouts.line.logs)
+        assert as_announced()
         rollouts.promote(None, "full")
         rollouts.wait_serving({"v1"})
         asked = datetime.now(UTC)
