@@ -18,6 +18,7 @@ from truth import TrueFrame, read_lines, read_truth
 
 from inspector.adapters.kafka import clients, partitions
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client
+from inspector.adapters.kafka.group_offsets import group_offsets
 from inspector.adapters.redis import keys
 from inspector.apps import wiring
 from inspector.domain.alert import ALERT_TYPE
@@ -198,7 +199,7 @@ def _committed(connection: KafkaConnection, group: str, topic: str) -> dict[int,
     with admin_client(connection) as admin:
         described = admin.describe_topics([topic])[0]["partitions"]
         wanted = [TopicPartition(topic, each["partition_index"]) for each in described]
-        found = admin.list_group_offsets({group: wanted})[group]
+        found = group_offsets(admin, group, wanted)
     return {partition.partition: at.offset for partition, at in found.items() if at.offset >= 0}
 
 

@@ -14,6 +14,7 @@ from kafka.structs import TopicPartition
 
 from inspector.adapters.kafka import clients, partitions, records
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translated_errors, unknown_topic
+from inspector.adapters.kafka.group_offsets import group_offsets
 from inspector.adapters.kafka.reading import reading
 from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.pipeline.ports import LogRecord
@@ -56,7 +57,7 @@ def committed_ranges(
     """
     with translated_errors(connection, topic), admin_client(connection) as admin:
         known = _partitions(admin, topic, connection)
-        committed = admin.list_group_offsets({group_id: known})[group_id]
+        committed = group_offsets(admin, group_id, known)
         oldest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.EARLIEST))
         newest = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.LATEST))
     first = {partition: oldest[partition].offset for partition in known}

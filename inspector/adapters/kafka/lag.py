@@ -6,6 +6,7 @@ from kafka.admin import OffsetSpec
 from kafka.structs import TopicPartition
 
 from inspector.adapters.kafka.connection import KafkaConnection, admin_client, translated_errors, unknown_topic
+from inspector.adapters.kafka.group_offsets import group_offsets
 
 
 def group_lag(connection: KafkaConnection, group_id: str, topic: str) -> dict[tuple[str, int], int]:
@@ -23,7 +24,7 @@ def group_lag(connection: KafkaConnection, group_id: str, topic: str) -> dict[tu
         partitions = [TopicPartition(topic, partition["partition_index"]) for partition in described["partitions"]]
         if not partitions:
             raise unknown_topic(topic, connection)
-        committed = admin.list_group_offsets({group_id: partitions})[group_id]
+        committed = group_offsets(admin, group_id, partitions)
         starts = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
         ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     return {
