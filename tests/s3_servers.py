@@ -59,7 +59,10 @@ def moto(log: Path) -> Iterator[S3Server]:
 
 @contextlib.contextmanager
 def s3proxy(folder: Path) -> Iterator[S3Server]:
-    """S3Proxy over a folder: another implementation, which checks signatures; its jars are fetched once by Maven."""
+    """S3Proxy over memory: another implementation, which checks signatures; its jars are fetched once by Maven.
+
+    Over a folder it lists the file system's directories too, which no store of objects has.
+    """
     sys.path.insert(0, str(LOCAL))
     try:
         jars = importlib.import_module("jars")
@@ -68,16 +71,14 @@ def s3proxy(folder: Path) -> Iterator[S3Server]:
     pinned = ROOT / "tests" / "s3proxy"
     library = jars.verified(pinned, ROOT / ".cache" / "s3proxy-2.6.0" / "lib", "S3Proxy 2.6.0", "43 MB")
     endpoint = f"http://127.0.0.1:{free_port()}"
-    (folder / "data").mkdir()
     settings = {
         "s3proxy.endpoint": endpoint,
         "s3proxy.authorization": "aws-v2-or-v4",
         "s3proxy.identity": _KEY,
         "s3proxy.credential": _SECRET,
-        "jclouds.provider": "filesystem",
+        "jclouds.provider": "transient-nio2",
         "jclouds.identity": "none",
         "jclouds.credential": "none",
-        "jclouds.filesystem.basedir": str(folder / "data"),
     }
     properties = folder / "s3proxy.properties"
     properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
