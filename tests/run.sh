@@ -43,6 +43,9 @@ check $bin/lint-imports || failed=1
 check no_twins || failed=1
 ((failed == 0)) || exit 1
 
+# The overlays of k8s/ are looked at as they are rendered; distributions have no kubectl, or one too old.
+$bin/python tests/deploy/control_plane/build.py .cache/kube kubectl
+
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/inspector-tests.XXXXXX")
 # pytest stops what it started; this is for the run that is killed before it can.
 clean_up() {

