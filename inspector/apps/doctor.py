@@ -13,7 +13,7 @@ import yaml
 from inspector.adapters.kafka import connection as kafka
 from inspector.adapters.kafka.topics import check_topics
 from inspector.adapters.redis import doctor as redis
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.apps.weights import threshold_texts
 from inspector.domain.errors import InspectorError
 from inspector.domain.text import shortened
@@ -124,7 +124,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _device(settings: Settings) -> Iterator[Finding]:
     import torch
 
-    spec = wiring.model_spec(settings)
+    spec = model_wiring.model_spec(settings)
     device, available = spec.device, torch.cuda.is_available()
     if available and not device.startswith("cuda"):
         name = torch.cuda.get_device_name(0)
@@ -141,7 +141,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
     from inspector.dapo.downloads import download_of
     from inspector.dapo.spec import RANDOM
 
-    spec = wiring.model_spec(settings)
+    spec = model_wiring.model_spec(settings)
     shape = model_shape(spec)
     size = f"{spec.name} / {spec.pretrained} at {shape.image_size_px} px, {shape.grid[0]}x{shape.grid[1]} patches"
     if (source := download_of(spec)) is not None:
@@ -158,15 +158,15 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    path = wiring.weights_file(settings)
+    path = model_wiring.weights_file(settings)
     if path is None:
-        yield Finding("weights", Status.WARN, wiring.UNTRAINED, "set model.weights, or enrol every camera")
+        yield Finding("weights", Status.WARN, model_wiring.UNTRAINED, "set model.weights, or enrol every camera")
         return
-    _, manifest = wiring.load_prompt_weights(settings, path)
+    _, manifest = model_wiring.load_prompt_weights(settings, path)
     name = f"{path if settings.model.weights else 'bundled'}, version {manifest.version[:12]}"
     if not manifest.trained:
         todo = "use trained weights, or enrol every camera"
-        yield Finding("weights", Status.WARN, f"{name}: {wiring.UNTRAINED}", todo)
+        yield Finding("weights", Status.WARN, f"{name}: {model_wiring.UNTRAINED}", todo)
         return
     tuned_on = ", ".join(manifest.tuned_on) or "data they do not name"
     found = f"{name}, tuned on {tuned_on}, whose good images set the thresholds: {threshold_texts(manifest)}"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.apps.drift_views import KeptFrame, Views, views
 from inspector.apps.kept_results import KeptResults, kept_results
 from inspector.domain.drift import CameraDrift, CameraSnapshot, DriftBaseline, DriftCheck, DriftVerdict
@@ -90,7 +90,7 @@ def _drift(seen: Views, saved: Mapping[str, CameraSnapshot], *, given: bool) -> 
 def _look(settings: Settings, store: RedisResults, samples: SampleStore | None, camera_id: str, recent: int) -> Views:
     from inspector.vision.image_quality import frame_quality
 
-    limits = wiring.decode_limits(settings)
+    limits = model_wiring.decode_limits(settings)
     kept = kept_results(settings, store, camera_id, datetime.now(UTC))
     frames, remarks = _frames(store, samples, camera_id, kept)
     found = views(camera_id, kept, store, frames, lambda image: frame_quality(image, limits), recent)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.domain.errors import BadInputError, FrameRejectedError, InspectorError
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.records import to_json
@@ -174,7 +174,7 @@ def _camera(settings: Settings, camera_id: str | None) -> tuple[CameraSettings, 
 def _ask(settings: Settings, made: FrameReport, found: _Found) -> ModelAnswer | None:
     """Return a model's checked answer; None where there is none, in which case the report alone must do."""
     try:
-        model = wiring.vision_language_model(settings)
+        model = model_wiring.vision_language_model(settings)
         if model is None:
             return None
         if model.in_clear:
@@ -195,7 +195,7 @@ def _small(settings: Settings, picture: bytes | None) -> bytes | None:
     from inspector.vision.picture import small_jpeg
 
     try:
-        return small_jpeg(picture, wiring.decode_limits(settings))
+        return small_jpeg(picture, model_wiring.decode_limits(settings))
     except FrameRejectedError as error:
         console.remark(f"the model gets no picture of the frame: {error}", "yellow")
         return None

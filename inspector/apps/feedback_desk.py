@@ -7,7 +7,7 @@ from datetime import UTC
 
 from inspector.adapters.artefacts import version_of
 from inspector.adapters.kafka.feedback_log import publish_feedback, read_book
-from inspector.apps import wiring
+from inspector.apps import model_wiring, wiring
 from inspector.apps.known_products import KnownProducts
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
@@ -91,7 +91,7 @@ class FeedbackDesk:
     def _plain_mask(self, png: bytes, result: InspectionResult) -> bytes:
         from inspector.vision.feedback_mask import plain_mask  # OpenCV, which few requests need
 
-        mask = plain_mask(png, result.width_px, result.height_px, wiring.decode_limits(self._settings))
+        mask = plain_mask(png, result.width_px, result.height_px, model_wiring.decode_limits(self._settings))
         if len(mask) > _MOST_MASK_BYTES:
             raise BadInputError(
                 f"a mask that takes at most {_MOST_MASK_BYTES} bytes as black and white PNG",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.apps.known_weights import KnownWeights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings, Vocabulary
@@ -155,7 +155,7 @@ def _encoded(settings: Settings, versions: KnownWeights, version: str, text: str
 
     vocabulary = Vocabulary((text,))
     with console.status("reading the text"):
-        spec = wiring.model_spec(settings)
+        spec = model_wiring.model_spec(settings)
         encoded = encode_vocabularies(spec, weights, [vocabulary], manifest.text_mode)[vocabulary]
     normal, wanted = encoded.numpy()
     direction: NDArray[np.float32] = wanted - normal

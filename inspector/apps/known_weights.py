@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from inspector.adapters.kafka.weights_feed import read_weights
-from inspector.apps import wiring
+from inspector.apps import model_wiring, wiring
 from inspector.apps.release_loader import release_weights
 from inspector.domain.errors import InspectorError
 from inspector.domain.release import WeightsRelease
@@ -23,9 +23,9 @@ class KnownWeights:
     """``own``: the weights of the settings. ``troubles``: why others could not be read, for people."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read the settings' own. Raises as ``wiring.prompt_weights``."""
+        """Read the settings' own. Raises as ``model_wiring.prompt_weights``."""
         self._settings = settings
-        weights, manifest = wiring.prompt_weights(settings)
+        weights, manifest = model_wiring.prompt_weights(settings)
         self.own: WeightsManifest = manifest
         self.troubles: list[str] = []
         self._known: dict[str, Weights | None] = {manifest.version: (weights, manifest)}

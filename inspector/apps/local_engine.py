@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inspector.adapters.artefacts import version_of
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.apps.score_inputs import CAMERA_ID, PRODUCT, UnreadableImageError, decode_file, find_inputs
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.settings import Settings
@@ -49,7 +49,7 @@ def local_engine(
         BadInputError: an unusable reference, model or weights.
     """
     with console.status("loading the model"):
-        weights, manifest = wiring.prompt_weights(settings)
+        weights, manifest = model_wiring.prompt_weights(settings)
         own_types = manifest.vocabulary if manifest.trained and not types_asked else ()
         if own_types:
             product = replace(product, defects=tuple(DefectSpec(name) for name in own_types))
@@ -58,7 +58,7 @@ def local_engine(
             # Files are no stream: what a folder holds need not be of one part, and the first would be scored otherwise.
             own = replace(own, mode=CameraMode.ZERO_SHOT)
         cameras = {CAMERA_ID: own}
-        engine = wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
+        engine = model_wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
     if own_types:
         console.remark(f"no defect types given: those of the weights are looked for, {', '.join(own_types)}")
     used = 0

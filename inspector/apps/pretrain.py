@@ -12,7 +12,7 @@ import open_clip
 import torch
 
 from inspector import __version__
-from inspector.apps import console, train_output, wiring
+from inspector.apps import console, model_wiring, train_output
 from inspector.apps.bench.machine import describe
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
@@ -90,7 +90,7 @@ def run(settings: Settings, request: Request) -> int:
         processes.wait()
         # It computes as training does, whatever the settings would serve with.
         spec = replace(
-            wiring.model_spec(settings),
+            model_wiring.model_spec(settings),
             pretrained=settings.model.pretrained if request.from_pretrained else RANDOM,
             precision=settings.model.training_precision,
             engine="torch",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from inspector.adapters.kafka.weights_feed import PublishedWeights, announce_release, change_rollout, read_weights
-from inspector.apps import wiring
+from inspector.apps import model_wiring, wiring
 from inspector.apps.release_companions import announcements
 from inspector.apps.release_loader import release_engine
 from inspector.domain.artefact import ArtefactKind
@@ -114,7 +114,7 @@ def _verified(settings: Settings, artefacts: ArtefactStore, data: bytes, where: 
     """Verify weights in every respect that an inspector does, and encode the words of the line with them."""
     from inspector.vision.texts_file import dump_texts
 
-    weights, manifest = wiring.parse_prompt_weights(settings, data, where)
+    weights, manifest = model_wiring.parse_prompt_weights(settings, data, where)
     engine = release_engine(settings, weights, manifest, {})
     for name, product in _announced_products(settings, artefacts).items():
         engine.set_product(name, product)
@@ -126,10 +126,10 @@ def _own(settings: Settings, artefacts: ArtefactStore) -> _Weights:
     """Return the weights that the settings name, or fresh ones where they name none."""
     from inspector.dapo.weights_file import weights_bytes
 
-    path = wiring.weights_file(settings)
+    path = model_wiring.weights_file(settings)
     if path is not None:
         return _verified(settings, artefacts, _bytes_of(path), str(path))
-    return _verified(settings, artefacts, weights_bytes(*wiring.fresh_weights(settings))[0], "fresh weights")
+    return _verified(settings, artefacts, weights_bytes(*model_wiring.fresh_weights(settings))[0], "fresh weights")
 
 
 def _put(

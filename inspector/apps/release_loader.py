@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.domain.errors import BadInputError
 from inspector.domain.release import WeightsRelease
 from inspector.settings import Settings
@@ -35,15 +35,15 @@ class ReleaseLoader:
         self._bytes_of_one = 0
 
     def settings_version(self) -> str:
-        """See ``rollout_ports.EngineLoader``. Raises as ``wiring.prompt_weights``."""
+        """See ``rollout_ports.EngineLoader``. Raises as ``model_wiring.prompt_weights``."""
         if self._own_version is None:
-            self._own_version = wiring.prompt_weights(self._settings)[1].version
+            self._own_version = model_wiring.prompt_weights(self._settings)[1].version
         return self._own_version
 
     def from_settings(self) -> InspectionEngine:
         """See ``rollout_ports.EngineLoader``."""
         before = used_bytes(self._settings.model.device)
-        engine = wiring.engine(self._settings)
+        engine = model_wiring.engine(self._settings)
         self._bytes_of_one = max(0, used_bytes(self._settings.model.device) - before)
         return engine
 
@@ -73,7 +73,7 @@ class ReleaseLoader:
         if release.texts_version is None:
             return weights, manifest, {}
         texts = self._artefacts.get(release.texts_version)
-        width = model_shape(wiring.model_spec(self._settings)).embed_dim
+        width = model_shape(model_wiring.model_spec(self._settings)).embed_dim
         return weights, manifest, parse_texts(texts, manifest.version, width)
 
 
@@ -82,7 +82,7 @@ def release_weights(
 ) -> tuple[PromptWeights, WeightsManifest]:
     """Return a release's weights, verified. Raises BadInputError where they are not what it says they are."""
     data = artefacts.get(release.artefact_version)
-    weights, manifest = wiring.parse_prompt_weights(settings, data, f"release {release.weights_version[:12]}")
+    weights, manifest = model_wiring.parse_prompt_weights(settings, data, f"release {release.weights_version[:12]}")
     if manifest.version != release.weights_version:
         raise BadInputError(
             f"weights of version {release.weights_version[:12]}", manifest.version[:12], "publish them again"
@@ -96,9 +96,9 @@ def release_engine(
     manifest: WeightsManifest,
     texts: Mapping[Vocabulary, Tensor],
 ) -> InspectionEngine:
-    """Return an engine of these weights with the products and cameras of the settings. Raises as ``wiring.engine``."""
+    """Return an engine of these weights with the settings' products and cameras. Raises as ``model_wiring.engine``."""
     products, cameras = settings.domain_products(), settings.domain_cameras()
-    return wiring.engine_of(settings, weights, manifest, products, cameras, settings.cameras.allow_unknown, texts)
+    return model_wiring.engine_of(settings, weights, manifest, products, cameras, settings.cameras.allow_unknown, texts)
 
 
 def used_bytes(device: str) -> int:

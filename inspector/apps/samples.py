@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.domain.sample import Sample, SampleKind
 from inspector.settings import Settings
 
@@ -33,7 +33,7 @@ def gather(settings: Settings, book: FeedbackBook) -> GatherReport:
     results = wiring.results(settings)
     connection = wiring.kafka_connection(settings)
     with closing(RecordReader(connection, settings.kafka.frames_topic, settings.limits.max_frame_bytes)) as log:
-        maker = SampleMaker(results, log.record_at, wiring.decode_limits(settings))
+        maker = SampleMaker(results, log.record_at, model_wiring.decode_limits(settings))
         masks, store = wiring.feedback_masks(settings), wiring.sample_store(settings)
         return Gatherer(maker, results, masks, store).gather(book)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inspector.adapters.kafka.weights_feed import PublishedWeights, read_weights
-from inspector.apps import wiring
+from inspector.apps import model_wiring, wiring
 from inspector.apps.release_loader import ReleaseLoader
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import BadInputError
@@ -64,7 +64,7 @@ def engines(settings: Settings, artefacts: ArtefactStore, *, second: bool) -> li
     """
     found = published(settings)
     if found.rollout is None:
-        return [ServingEngine(wiring.engine(settings))]
+        return [ServingEngine(model_wiring.engine(settings))]
     store = wiring.rollout_store(settings)
     rollout = found.rollout
     rollout = heeding(rollout, store.vetoes(rollout.versions).keys())

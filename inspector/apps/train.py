@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from inspector.apps import console, train_output, wiring
+from inspector.apps import console, model_wiring, train_output
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.apps.weights import threshold_text
@@ -80,14 +80,14 @@ def run(settings: Settings, request: Request) -> int:
     """
     with joined(settings.model.device) as processes, ExitStack() as stack:
         _check_out(request, processes)
-        spec = replace(wiring.model_spec(settings), device=processes.device)
+        spec = replace(model_wiring.model_spec(settings), device=processes.device)
         if settings.model.threads is not None:
             torch.set_num_threads(settings.model.threads)
         datasets = datasets_of(request)
         sources = _sources(settings, request, spec, datasets)
         source = _joined(sources)
         unpainted = _unpainted(sources) if processes.writes else ()
-        start = None if request.start is None else wiring.load_prompt_weights(settings, request.start)
+        start = None if request.start is None else model_wiring.load_prompt_weights(settings, request.start)
         options = _options(request, None if start is None else start[1])
         stop = stack.enter_context(stop_event())
         progress = stack.enter_context(TrainingProgress(enabled=processes.writes))

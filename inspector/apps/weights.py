@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.dapo.weights_file import save_weights, verify_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.weights import WeightsManifest
@@ -20,7 +20,7 @@ def init(settings: Settings, path: Path, overwrite: bool, as_json: bool) -> None
     if path.exists() and not overwrite:
         raise BadInputError("a new file", f"{path}, which exists", "choose another name, or add --force")
     with console.status("loading the model"):
-        weights, manifest = wiring.fresh_weights(settings)
+        weights, manifest = model_wiring.fresh_weights(settings)
     _print(save_weights(path, weights, manifest), path, as_json)
 
 
@@ -38,8 +38,8 @@ def verify(settings: Settings, path: Path | None, as_json: bool) -> None:
     """
     where = _path(settings, path)
     with console.status("loading the model"):
-        weights, manifest = wiring.load_prompt_weights(settings, where)
-        wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
+        weights, manifest = model_wiring.load_prompt_weights(settings, where)
+        model_wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
     if as_json:
         console.print_json({"file": str(where), "version": manifest.version, "ok": True})
         return
@@ -58,7 +58,7 @@ def threshold_texts(manifest: WeightsManifest) -> str:
 
 
 def _path(settings: Settings, path: Path | None) -> Path:
-    chosen = path or wiring.weights_file(settings)
+    chosen = path or model_wiring.weights_file(settings)
     if chosen is None:
         raise BadInputError("a weights file", "none", "name one, or set model.weights")
     return chosen

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.result import PredLabel
@@ -125,10 +125,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="every frame, as JSON")
     asked = parser.parse_args()
     settings = load(asked.config)
-    weights, manifest = wiring.prompt_weights(settings)
+    weights, manifest = model_wiring.prompt_weights(settings)
     products = {name: replace(product_settings(name), tiles=asked.tiles) for name in NAMES}
     cameras = {name: CameraSettings(name, mode=CameraMode(asked.mode)) for name in NAMES}
-    engine = wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=False)
+    engine = model_wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=False)
     judged = [
         one
         for name in NAMES

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.evaluate.plan import named_types
 from inspector.dapo.scorer import VisualScorer, pad_text
 from inspector.dapo.similarity import type_probabilities
@@ -68,8 +68,8 @@ def cache(settings: Settings, paths: list[Path], folder: Path) -> list[str]:
     missing = [dataset for dataset in datasets if not (folder / f"{dataset.name}.pt").exists()]
     if not missing:
         return [dataset.name for dataset in datasets]
-    weights, manifest = wiring.prompt_weights(settings)
-    spec = wiring.model_spec(settings)
+    weights, manifest = model_wiring.prompt_weights(settings)
+    spec = model_wiring.model_spec(settings)
     default = ProductSettings().vocabulary
     words = {d.name: _words(named_types(d, d.classes[0])) for d in missing}
     text = encode_vocabularies(spec, weights, {default, *words.values()}, manifest.text_mode)

@@ -14,7 +14,7 @@ from injected import one_version
 from stub_engine import StubEngine
 
 from inspector import settings as settings_of
-from inspector.apps import reconcile, wiring
+from inspector.apps import model_wiring, reconcile
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("-c", "--config", type=Path, required=True)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     one_version.plant()
-    wiring.engine = lambda _settings: StubEngine()  # type: ignore[assignment,return-value]
+    model_wiring.engine = lambda _settings: StubEngine()  # type: ignore[assignment,return-value]
     settings = settings_of.load(parser.parse_args().config)
     return 0 if reconcile.run(settings, None, None, repair=True, as_json=True) else 1
 

@@ -6,14 +6,14 @@ import pytest
 from damaged_weights import DAMAGES, Damage
 
 from inspector import settings as settings_of
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.dapo.weights_file import parse_weights, weights_bytes
 from inspector.domain.errors import BadInputError
 
 
 @pytest.fixture(scope="module")
 def sound() -> bytes:
-    return weights_bytes(*wiring.fresh_weights(settings_of.load(None)))[0]
+    return weights_bytes(*model_wiring.fresh_weights(settings_of.load(None)))[0]
 
 
 def test_sound_weights_are_taken(sound: bytes) -> None:

@@ -20,7 +20,7 @@ from inspector import settings as settings_of
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.adapters.memory.decode_marks import MarkBook, MemoryDecodeMarks
 from inspector.adapters.telemetry.logs import configure_logging
-from inspector.apps import inspect, wiring
+from inspector.apps import inspect, model_wiring, wiring
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.frame import Frame
 from inspector.domain.outcome import RejectReason
@@ -98,7 +98,7 @@ def main() -> int:
     if given.supervised:
         return inspect.supervise(settings, [sys.executable, *(each for each in sys.argv if each != "--supervised")])
     engine = StubEngine(given.decode_ms / 1000, given.score_ms / 1000)
-    wiring.engine = lambda _settings: engine  # type: ignore[assignment,return-value]
+    model_wiring.engine = lambda _settings: engine  # type: ignore[assignment,return-value]
     if given.unmarked:
         wiring.decode_marks = lambda _settings: MemoryDecodeMarks(MarkBook())  # type: ignore[assignment,return-value]
     inspect.KafkaFrameLog = partial(KafkaFrameLog, session_timeout_ms=_SESSION_TIMEOUT_MS)  # type: ignore[misc,assignment]

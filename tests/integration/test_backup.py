@@ -18,7 +18,7 @@ from local_services import Services
 from inspector.adapters.artefacts import version_of
 from inspector.adapters.kafka.feedback_log import publish_feedback
 from inspector.adapters.kafka.weights_feed import announce_release, announce_rollout
-from inspector.apps import config, wiring
+from inspector.apps import config, model_wiring, wiring
 from inspector.apps.backup import run
 from inspector.apps.backup.records import LineRecords
 from inspector.dapo.prompt_weights import init_prompt_weights
@@ -144,7 +144,7 @@ def test_an_inspector_of_the_restored_line_serves_the_same_versions(
     normal.mkdir()
     for seed in range(12):
         (normal / f"{seed}.jpg").write_bytes(frames.jpeg(frames.part(1000 + seed)))
-    weights, manifest = init_prompt_weights(wiring.model_spec(load(lost.config)), Vocabulary(()), seed=5)
+    weights, manifest = init_prompt_weights(model_wiring.model_spec(load(lost.config)), Vocabulary(()), seed=5)
     save_weights(lost.dir / "w.safetensors", weights, replace(manifest, created_at=NOW.isoformat()))
     lost.run("weights", "publish", str(lost.dir / "w.safetensors"))
     lost.run("weights", "promote", "--to", "full")

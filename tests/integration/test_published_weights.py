@@ -14,7 +14,7 @@ from line import Line, running_line, wait_for
 from local_services import Services
 
 from inspector import settings as settings_of
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.weights_file import save_weights
 from inspector.domain.product import Vocabulary
@@ -39,7 +39,7 @@ def normals(line: Line) -> Path:
 
 
 def file_of_weights(line: Line, seed: int) -> Path:
-    spec = wiring.model_spec(settings_of.load(line.config))
+    spec = model_wiring.model_spec(settings_of.load(line.config))
     weights, manifest = init_prompt_weights(spec, Vocabulary(()), seed)
     path = line.dir / f"weights-{seed}.safetensors"
     save_weights(path, weights, replace(manifest, created_at=datetime.now(UTC).isoformat()))

@@ -28,8 +28,8 @@ from inspector import settings as settings_of
 from inspector.adapters.kafka.committed import committed_ranges
 from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.redis import keys
+from inspector.apps import model_wiring, wiring
 from inspector.apps import reconcile as verb
-from inspector.apps import wiring
 from inspector.apps.console import print_table
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.result import InspectionResult, PredLabel
@@ -45,7 +45,7 @@ Reconcile = Callable[..., dict[str, Any]]
 @pytest.fixture
 def reconcile(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reconcile:
     """The verb in this process, with the stub in the scorer's place; returns its JSON."""
-    monkeypatch.setattr(wiring, "engine", lambda _settings: StubEngine())
+    monkeypatch.setattr(model_wiring, "engine", lambda _settings: StubEngine())
 
     def run(line: SmallLine, *, repair: bool = False, since: str | None = None, camera: str | None = None) -> Any:
         consistent = verb.run(settings_of.load(line.line.config), since, camera, repair, True)

@@ -14,7 +14,7 @@ import torch
 from frames import part, png
 from trainer_line import pictures
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.weights_file import weights_bytes
 from inspector.domain.errors import BadInputError
@@ -59,7 +59,7 @@ class Learnt:
 
     def _engine(self, made: Made) -> InspectionEngine:
         """Return an engine with a threshold of its own, as a candidate gets it."""
-        engine = wiring.engine_of(self.settings, *made, self.settings.domain_products(), {}, allow_unknown=True)
+        engine = model_wiring.engine_of(self.settings, *made, self.settings.domain_products(), {}, allow_unknown=True)
         with suppress(BadInputError):  # weights that give no numbers have no threshold either
             good = [engine.decode(picture(500 + number, False)) for number in range(SET_UP)]
             calibrate_for_judging(engine, "cam1", good, 0.01, datetime.now(UTC))
@@ -76,7 +76,7 @@ class Learnt:
 def learnt(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Learnt:
     folder = tmp_path_factory.mktemp("learnt")
     settings = Settings(model={"name": tiny_model, "pretrained": "random", "engine": "torch", "threads": 1})  # type: ignore[arg-type]  # as in a file
-    fresh = wiring.prompt_weights(settings)
+    fresh = model_wiring.prompt_weights(settings)
     known = []
     for frame_id, image, box in pictures():
         sha256 = hashlib.sha256(image).hexdigest()
@@ -86,7 +86,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Learnt:
         known.append((frame, WORDS))
     source = KnownFrameExamples(known, folder, fresh[1].image_size_px, repeats=3)
     options = TrainingOptions(epochs=20, batch_size=8, lr=3e-3)
-    spec = wiring.model_spec(settings)
+    spec = model_wiring.model_spec(settings)
     tuned = tune(spec, source, options, folder / "work", fresh, Budget(600.0), stop=lambda: False)
     return Learnt(settings, fresh, tuned.made)
 

@@ -18,7 +18,7 @@ import yaml
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.cli import app
 from inspector.dapo.clip import build_clip
 from inspector.dapo.prompt_weights import content_version, init_prompt_weights
@@ -72,7 +72,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def _written(path: Path, settings: Settings, name: str, value: float, **manifest: Any) -> Path:
     """Write weights that are whole by every sum and shape, with one tensor full of ``value``."""
-    weights, made = init_prompt_weights(wiring.model_spec(settings), Vocabulary(("scratch",)), 0)
+    weights, made = init_prompt_weights(model_wiring.model_spec(settings), Vocabulary(("scratch",)), 0)
     tensors = dict(weights.state_dict())
     tensors[name] = torch.full_like(tensors[name], value)
     changed = replace(made, **manifest)
@@ -87,13 +87,13 @@ def test_weights_that_are_finite_and_whose_scores_are_none_never_serve(
 ) -> None:
     file = _written(tmp_path / "weights.safetensors", settings, name, value)
     model = settings.model.model_copy(update={"weights": file})
-    wiring.load_prompt_weights(settings, file)  # nothing is wrong with the file itself
+    model_wiring.load_prompt_weights(settings, file)  # nothing is wrong with the file itself
     with pytest.raises(BadInputError, match="golden batch"):
-        wiring.engine(settings.model_copy(update={"model": model}))
+        model_wiring.engine(settings.model_copy(update={"model": model}))
 
 
 def test_sound_weights_pass_the_golden_batch_which_is_the_same_everywhere(settings: Settings) -> None:
-    wiring.engine(settings)
+    model_wiring.engine(settings)
     one, other = golden_batch(SIZE_PX), golden_batch(SIZE_PX)
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert all(picture.shape == (SIZE_PX, SIZE_PX, 3) for picture in one)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.apps.ablate.summary import FIGURES, Estimate, Row, rows_of
 from inspector.apps.ablate.table import print_rows
 from inspector.apps.ablate.variants import Variant, chosen
@@ -64,7 +64,7 @@ def run(settings: Settings, request: Request) -> int:
     for dataset in datasets:
         classes_of(dataset, Asked(classes=request.classes))
     if request.tuning is None:
-        _remark_on(wiring.prompt_weights(settings)[1], datasets)
+        _remark_on(model_wiring.prompt_weights(settings)[1], datasets)
     if _built_in(settings) != settings.scoring:
         console.remark("scoring.* of the settings is left aside: each row says how it scores", "yellow")
     leaked = _tuned_on(request, datasets)
@@ -103,7 +103,7 @@ def run(settings: Settings, request: Request) -> int:
 def _remark_on(weights: WeightsManifest, datasets: Sequence[Dataset]) -> None:
     """Say before the work what figures with these weights will not say."""
     if not weights.trained:
-        console.remark(wiring.UNTRAINED, "yellow")
+        console.remark(model_wiring.UNTRAINED, "yellow")
     for dataset in datasets:
         if dataset.name in weights.tuned_on:
             console.remark(f"{dataset.name}: {TUNED_ON}", "yellow")
@@ -114,7 +114,7 @@ def _varies(settings: Settings, request: Request, variant: Variant) -> bool:
 
     Repeats would have no spread, and a spread of zero makes any change look certain.
     """
-    fresh = wiring.weights_file(settings) is None
+    fresh = model_wiring.weights_file(settings) is None
     return variant.mode is not ScoreMode.ZERO_SHOT or request.tuning is not None or fresh
 
 
@@ -178,7 +178,7 @@ def _changed(
     if request.tuning is not None:
         shelf = WeightsShelf(settings, request.tuning, request.out / "weights", stop, progress.step)
         model = {"weights": shelf.file(variant.recipe, seed), "text_mode": None}
-    elif wiring.weights_file(settings) is None:
+    elif model_wiring.weights_file(settings) is None:
         model = {"seed": settings.model.seed + seed}  # untrained: each seed has frozen weights of its own
     aim = {} if variant.false_alarm_rate is None else {"false_alarm_rate": variant.false_alarm_rate}
     return settings.model_copy(

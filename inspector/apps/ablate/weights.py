@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.apps import train as training_verb
 from inspector.apps.ablate.variants import Recipe
 from inspector.dapo.backbone import backbone_id
@@ -56,7 +56,7 @@ class WeightsShelf:
             BadInputError: images or a model that cannot be used.
             TrainingStoppedError: told to stop; the next call goes on from there.
         """
-        spec = wiring.model_spec(self._settings)
+        spec = model_wiring.model_spec(self._settings)
         request = training_verb.Request(
             datasets=self._tuning.datasets,
             out=self._folder,

@@ -8,7 +8,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.bench.measure import Cost, median_cost, spent
 from inspector.dapo.engine import fastest
 from inspector.dapo.scorer import VisualScorer, anomaly_grid, pad_text
@@ -46,8 +46,8 @@ class EngineRow:
 
 def measure_engines(settings: Settings, pixels: Sequence[Pixels], repeats: int) -> tuple[EngineRow, ...]:
     """Measure what can run here on one batch of frames, torch at fp32 first; in turns, so that a drift hits all."""
-    chosen = wiring.model_spec(settings)
-    weights, manifest = wiring.prompt_weights(settings)
+    chosen = model_wiring.model_spec(settings)
+    weights, manifest = model_wiring.prompt_weights(settings)
     vocabulary = ProductSettings().vocabulary
     text = encode_vocabularies(chosen, weights, [vocabulary], manifest.text_mode)[vocabulary]
     padded, mask = pad_text([text] * len(pixels))

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from inspector.adapters.redis.scratch import ScratchCameras
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring, wiring
 from inspector.apps.bench import machine, report
 from inspector.apps.bench.bare import bare_model
 from inspector.apps.bench.engines import measure_engines
@@ -94,7 +94,7 @@ def _measure(
     folder, batch = settings.spool.dir.parent, settings.batch.max_size
     with (
         bench_line(settings, pool, folder, stop, stage_settings.kafka.group) as line,
-        bare_model(wiring.model_spec(settings), batch, torch.get_num_threads(), effort.repeats) as bare,
+        bare_model(model_wiring.model_spec(settings), batch, torch.get_num_threads(), effort.repeats) as bare,
     ):
         with console.progress("publishing", effort.frames) as meter:
             line.publish(effort.frames, None, meter.advance)
@@ -155,7 +155,7 @@ def _half_load(line: BenchLine, rate_fps: float, seconds: float) -> report.Laten
 
 
 def _setup(settings: Settings, pool: Pool, image_size_px: int, parameters_m: float) -> report.Setup:
-    spec = wiring.model_spec(settings)
+    spec = model_wiring.model_spec(settings)
     return report.Setup(
         model=settings.model.name,
         image_size_px=image_size_px,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.bench.measure import Cost, cost, median_cost, spent
 from inspector.apps.bench.pool import DEFECT_EVERY, Pool
 from inspector.domain.frame import Frame, FrameSource
@@ -50,8 +50,8 @@ class Parts:
         self._repeats = repeats
         self._limits = DecodeLimits(settings.limits.max_frame_bytes, settings.limits.max_frame_pixels)
         product = ProductSettings()
-        weights, self.manifest = wiring.prompt_weights(settings)
-        spec = wiring.model_spec(settings)
+        weights, self.manifest = model_wiring.prompt_weights(settings)
+        spec = model_wiring.model_spec(settings)
         self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary])
         widths = self._scorer.level_widths()
         self._book = CameraBook(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.apps.evaluate import documents
 from inspector.apps.evaluate.controls import compared, measure_controls, read_beside
 from inspector.apps.evaluate.earlier import (
@@ -92,7 +92,7 @@ def run(settings: Settings, request: Request) -> int:
 def _remark_on(session: Session, datasets: Sequence[Dataset], asked: Asked) -> None:
     """Say before the work what its figures will not say, or will not be."""
     if not session.trained:
-        console.remark(wiring.UNTRAINED, "yellow")
+        console.remark(model_wiring.UNTRAINED, "yellow")
     for name in session.tuned_on:
         console.remark(f"{name}: {TUNED_ON}", "yellow")
     for dataset in datasets:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from inspector import __version__
-from inspector.apps import console, wiring
+from inspector.apps import console, model_wiring
 from inspector.apps.evaluate.files import UnitStore
 from inspector.apps.evaluate.plan import (
     Asked,
@@ -56,7 +56,7 @@ class Session:
         title: str = "",
         examples: bool = True,
     ) -> None:
-        """Plan the run and load the weights. Raises as ``plan.units_of`` and ``wiring.prompt_weights``."""
+        """Plan the run and load the weights. Raises as ``plan.units_of`` and ``model_wiring.prompt_weights``."""
         self._settings = settings
         self._asked = asked
         self._title = title
@@ -72,14 +72,14 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost hours
         self._store = UnitStore(folder)
         with console.status("loading the weights"):
-            self._weights, self._manifest = wiring.prompt_weights(settings)
+            self._weights, self._manifest = model_wiring.prompt_weights(settings)
 
     @property
     def about(self) -> Mapping[str, object]:
         """What the numbers hang on, besides the data set: written beside them, and part of each fingerprint."""
         import torch
 
-        model = wiring.model_spec(self._settings)
+        model = model_wiring.model_spec(self._settings)
         return {
             "model": self._manifest.model,
             "pretrained": self._manifest.pretrained,
@@ -130,7 +130,7 @@ class Session:
 
     def _measure(self, missing: Sequence[UnitKey], stop: threading.Event) -> None:
         with console.status("loading the model"):
-            engine = wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
+            engine = model_wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
         examples = _examples_of(self.keys) if self._examples else {}
         images = {key: self._test_images(key) for key in missing}
         steps = None if self._title else Steps(sum(images.values()))

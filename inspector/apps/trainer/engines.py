@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.frame import Frame
@@ -84,7 +84,7 @@ def serving_engine(
 
     Raises:
         ServiceUnavailableError: the artefacts are away.
-        BadInputError: as ``wiring.engine``.
+        BadInputError: as ``model_wiring.engine``.
     """
     engine = _bare(settings, made)
     own: set[tuple[ArtefactKind, str]] = set()
@@ -137,4 +137,4 @@ def prepare_for_judging(
 def _bare(settings: Settings, made: Made) -> InspectionEngine:
     weights, manifest = made
     products, cameras = settings.domain_products(), settings.domain_cameras()
-    return wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=True)
+    return model_wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=True)

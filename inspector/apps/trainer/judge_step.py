@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.trainer import engines
 from inspector.apps.trainer.job import CompanionsNote, Job
 from inspector.dapo.weights_file import load_weights
@@ -32,7 +32,7 @@ def judge_candidate(job: Job) -> GateEvidence:
         BadInputError: weights that are not for the configured model, or that score otherwise here than where they were
             published.
     """
-    made = load_weights(job.folder.candidate, wiring.model_spec(job.settings))
+    made = load_weights(job.folder.candidate, model_wiring.model_spec(job.settings))
     announcements, artefacts = job.world.announcements(), job.world.artefacts
     job.tell("judging the candidate beside the weights that serve")
     serving = job.serving
@@ -69,7 +69,7 @@ def _frames(job: Job, engine: InspectionEngine, scenes: CoreScenes) -> Iterator[
         if (first := decoded(engine, frames[:1], job.folder.images))
     }
     readable = {camera_id: held_out[camera_id] for camera_id in sides_px}
-    limits, least = wiring.decode_limits(job.settings), job.settings.gate.group_least_frames
+    limits, least = model_wiring.decode_limits(job.settings), job.settings.gate.group_least_frames
     yield from judged_frames.painted(readable, job.inputs, job.folder.images, sides_px, limits, least)
     yield from judged_frames.core(scenes, job.inputs.vocabulary("default"))
 

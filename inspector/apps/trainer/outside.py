@@ -14,7 +14,7 @@ from inspector.adapters.kafka.feedback_log import read_book
 from inspector.adapters.kafka.weights_feed import read_weights
 from inspector.adapters.redis.trainer_lock import TrainerLock
 from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
-from inspector.apps import drift, release, samples, weights_rollout, wiring
+from inspector.apps import drift, model_wiring, release, samples, weights_rollout, wiring
 from inspector.apps.trainer.old_releases import let_go
 from inspector.apps.trainer.world import Serving, World
 from inspector.domain.artefact import Announcement
@@ -98,12 +98,12 @@ def _serving(
     """
     published = read_weights(connection, settings.kafka.weights_topic)
     if published.rollout is None:
-        return Serving(wiring.prompt_weights(settings))
+        return Serving(model_wiring.prompt_weights(settings))
     vetoes = rollouts.vetoes(published.rollout.versions)
     rollout = heeding(published.rollout, vetoes)
     found = published.releases.get(rollout.stable_version)
     if found is None:
-        made = wiring.prompt_weights(settings)
+        made = model_wiring.prompt_weights(settings)
         if made[1].version != rollout.stable_version:
             raise BadInputError(
                 f"weights {rollout.stable_version[:12]}, which serve by the rollout, among the releases",
@@ -112,7 +112,7 @@ def _serving(
             )
         return Serving(made, (), rollout)
     data = artefacts.get(found.artefact_version)
-    made = wiring.parse_prompt_weights(settings, data, f"release {found.weights_version[:12]}")
+    made = model_wiring.parse_prompt_weights(settings, data, f"release {found.weights_version[:12]}")
     return Serving(made, found.companions, rollout, found.golden)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.trainer.job import Job, TunedNote
 from inspector.dapo.clip import model_shape
 from inspector.dapo.weights_file import save_weights
@@ -12,9 +12,9 @@ from inspector.training.refresh.tuning import Budget, tune
 
 def tune_candidate(job: Job) -> TunedNote:
     """Tune, and leave the candidate's file. Raises as ``assemble`` and ``tune``."""
-    spec, trainer = wiring.model_spec(job.settings), job.settings.trainer
+    spec, trainer = model_wiring.model_spec(job.settings), job.settings.trainer
     size_px = model_shape(spec).image_size_px
-    limits = wiring.decode_limits(job.settings)
+    limits = model_wiring.decode_limits(job.settings)
     assembled = assemble(job.inputs, job.normals(), job.folder.images, size_px, limits)
     job.tell(f"tuning on {', '.join(f'{count} {name}' for name, count in assembled.counts.items())} examples")
     budget = Budget(

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load
 
 from inspector.adapters.memory.store import MemoryArtefactStore
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.release_loader import ReleaseLoader
 from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights, seal
 from inspector.dapo.spec import ModelSpec
@@ -54,7 +54,7 @@ class Published:
 
 
 def _made(settings: Settings, seed: int) -> tuple[PromptWeights, WeightsManifest]:
-    weights, manifest = init_prompt_weights(wiring.model_spec(settings), Vocabulary(()), seed)
+    weights, manifest = init_prompt_weights(model_wiring.model_spec(settings), Vocabulary(()), seed)
     return weights, seal(weights, replace(manifest, trained=True))
 
 
@@ -62,9 +62,9 @@ def _made(settings: Settings, seed: int) -> tuple[PromptWeights, WeightsManifest
 def files(settings: Settings) -> tuple[bytes, bytes, WeightsManifest]:
     """Sound weights, T of the words of the settings, and the manifest."""
     data, manifest = weights_bytes(*_made(settings, 7))
-    weights, _ = wiring.parse_prompt_weights(settings, data, "the test")
+    weights, _ = model_wiring.parse_prompt_weights(settings, data, "the test")
     products, cameras = settings.domain_products(), settings.domain_cameras()
-    engine = wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=True)
+    engine = model_wiring.engine_of(settings, weights, manifest, products, cameras, allow_unknown=True)
     return data, dump_texts(engine.texts(), manifest.version), manifest
 
 
@@ -90,7 +90,7 @@ def test_a_release_scores_as_its_file_does_and_needs_no_text_tower(
     file = tmp_path / "weights.safetensors"
     file.write_bytes(published.data)
     model = settings.model.model_copy(update={"weights": file})
-    expected = wiring.engine(settings.model_copy(update={"model": model}))
+    expected = model_wiring.engine(settings.model_copy(update={"model": model}))
     asked: list[Vocabulary] = []
 
     def encode(
@@ -120,8 +120,8 @@ def test_a_release_without_texts_encodes_them_itself(settings: Settings, publish
 def golden(settings: Settings, files: tuple[bytes, bytes, WeightsManifest]) -> GoldenScores:
     """What the weights score where they are published: with torch at fp32."""
     data, _, manifest = files
-    weights, _ = wiring.parse_prompt_weights(settings, data, "the test")
-    return wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
+    weights, _ = model_wiring.parse_prompt_weights(settings, data, "the test")
+    return model_wiring.engine_of(settings, weights, manifest, {}, {}, allow_unknown=True).check_golden_batch()
 
 
 @pytest.mark.parametrize("how", [{"precision": "bf16"}, {"engine": "onnx"}, {"engine": "onnx", "precision": "int8"}])

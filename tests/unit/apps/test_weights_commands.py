@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from desk_kit import ME, NOW, Desk, at_the_desk
 
-from inspector.apps import release, weights_list, weights_rollout, wiring
+from inspector.apps import model_wiring, release, weights_list, weights_rollout
 from inspector.apps.release_loader import ReleaseLoader
 from inspector.apps.weights_rollout import Request
 from inspector.dapo.prompt_weights import init_prompt_weights
@@ -34,7 +34,7 @@ def file(desk: Desk, tmp_path: Path) -> Path:
 
 def weights_file(desk: Desk, folder: Path, seed: int) -> Path:
     path = folder / f"{seed}.safetensors"
-    save_weights(path, *init_prompt_weights(wiring.model_spec(desk.settings), Vocabulary(()), seed))
+    save_weights(path, *init_prompt_weights(model_wiring.model_spec(desk.settings), Vocabulary(()), seed))
     return path
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inspector import settings
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.weights_file import save_weights
 from inspector.domain.product import Vocabulary
@@ -51,6 +51,6 @@ def tiny_settings(here: Path, tiny_model: str) -> Path:
 def trained_weights(tiny_settings: Path) -> Path:
     """``w.safetensors`` of the current folder: weights that say they were tuned on the types rust and chip."""
     loaded = settings.load(tiny_settings)
-    fresh, manifest = init_prompt_weights(wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 0)
+    fresh, manifest = init_prompt_weights(model_wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 0)
     save_weights(tiny_settings.parent / "w.safetensors", fresh, replace(manifest, trained=True))
     return Path("w.safetensors")

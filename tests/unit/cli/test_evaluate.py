@@ -303,7 +303,7 @@ def test_the_stream_may_be_its_own_reference(parts: Path) -> None:
 def test_what_cannot_be_evaluated_is_said_before_the_model_is_loaded(
     parts: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("inspector.apps.wiring.prompt_weights")
+    monkeypatch.delattr("inspector.apps.model_wiring.prompt_weights")
     assert words in one_line_problem(evaluate(*arguments))
 
 

@@ -23,7 +23,7 @@ from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.result_store import RedisResultStore
 from inspector.adapters.redis.retention import Retention
 from inspector.adapters.redis.scratch import ScratchCameras
-from inspector.apps import wiring
+from inspector.apps import model_wiring, wiring
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.text import encode_vocabularies
 from inspector.dapo.weights_file import weights_bytes
@@ -103,9 +103,9 @@ def stored(tiny_settings: Path, services: Services) -> Iterator[Stored]:
     own = {"redis": {"url": services.redis_url}, "kafka": kafka}
     tiny_settings.write_text(json.dumps({**settings, **own}))
     loaded = settings_module.load(tiny_settings)
-    weights, manifest = wiring.prompt_weights(loaded)
+    weights, manifest = model_wiring.prompt_weights(loaded)
     vocabulary = Vocabulary((TEXT,))
-    text = encode_vocabularies(wiring.model_spec(loaded), weights, [vocabulary], manifest.text_mode)[vocabulary]
+    text = encode_vocabularies(model_wiring.model_spec(loaded), weights, [vocabulary], manifest.text_mode)[vocabulary]
     normal, wanted = text.numpy()
     client, prefix = connect(services.redis_url), f"t-{uuid.uuid4().hex[:8]}-"
     store = RedisResultStore(client, group_id=prefix, retention=Retention())
@@ -216,10 +216,10 @@ def test_results_are_compared_by_the_weights_that_made_them_once_those_are_publi
     stored: Stored, tiny_settings: Path
 ) -> None:
     loaded = settings_module.load(tiny_settings)
-    newer, manifest = init_prompt_weights(wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 1)
+    newer, manifest = init_prompt_weights(model_wiring.model_spec(loaded), Vocabulary(("rust", "chip")), 1)
     data, manifest = weights_bytes(newer, manifest)
     vocabulary = Vocabulary((TEXT,))
-    text = encode_vocabularies(wiring.model_spec(loaded), newer, [vocabulary], manifest.text_mode)[vocabulary]
+    text = encode_vocabularies(model_wiring.model_spec(loaded), newer, [vocabulary], manifest.text_mode)[vocabulary]
     stored.put(1, SCRATCH, rows=[stored.normal])
     by_newer = RegionEmbeddings(text[1:].numpy().astype(np.float16), MadeWith(manifest.model, manifest.version, False))
     best = stored.put(2, SCRATCH, regions=dump_regions(by_newer), weights_version=manifest.version)

@@ -16,7 +16,7 @@ import inspector.apps.trainer.outside as real_outside
 import inspector.apps.trainer.run as run
 from inspector.adapters.kafka.weights_feed import PublishedWeights
 from inspector.adapters.memory.rollout_store import MemoryRolloutStore
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.trainer.attempt import NothingToDo
 from inspector.apps.trainer.telemetry import TrainerTelemetry
 from inspector.apps.trainer.world import World
@@ -101,8 +101,8 @@ def test_samples_that_cannot_be_kept_stop_neither_the_rollout_nor_the_training(
 @pytest.fixture
 def published(world: Outside, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     """Makes the real look at what serves, on a topic that says so."""
-    own = wiring.fresh_weights(world.settings)
-    weights, manifest = init_prompt_weights(wiring.model_spec(world.settings), Vocabulary(("rust",)), 5)
+    own = model_wiring.fresh_weights(world.settings)
+    weights, manifest = init_prompt_weights(model_wiring.model_spec(world.settings), Vocabulary(("rust",)), 5)
     data, sealed = weights_bytes(weights, manifest)
     artefact = world.artefacts.put(data)
     release = WeightsRelease(sealed.version, artefact, sealed.model, NOW, own[1].version)

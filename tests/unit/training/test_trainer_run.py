@@ -16,7 +16,7 @@ import inspector.apps.trainer.judge_step as judge_step
 import inspector.apps.trainer.one_run as one_run
 import inspector.training.batch as batch
 import inspector.training.gate_picture as gate_picture
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.trainer.attempt import NothingToDo
 from inspector.apps.trainer.job import CompanionsNote, Job, TunedNote
 from inspector.apps.trainer.one_run import StoppedError
@@ -112,8 +112,8 @@ def test_nothing_is_judged_where_the_weights_that_serve_score_otherwise_than_whe
 ) -> None:
     monkeypatch.setattr(one_run, "judge_candidate", judge_step.judge_candidate)
     world = outside(tmp_path)
-    made = wiring.prompt_weights(world.settings)
-    golden = wiring.engine_of(world.settings, *made, {}, {}, allow_unknown=True).check_golden_batch()
+    made = model_wiring.prompt_weights(world.settings)
+    golden = model_wiring.engine_of(world.settings, *made, {}, {}, allow_unknown=True).check_golden_batch()
     off = replace(golden, logits=tuple(value + 1 for value in golden.logits))
     world.serving = Serving(made, golden=off)
     run = finished(world.attempt())
@@ -240,7 +240,7 @@ def test_who_lost_the_lock_publishes_nothing(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("when", ["before it goes on", "right before it publishes"])
 def test_weights_that_serve_no_more_are_no_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     world = outside(tmp_path)
-    others = init_prompt_weights(wiring.model_spec(world.settings), Vocabulary(()), 7)
+    others = init_prompt_weights(model_wiring.model_spec(world.settings), Vocabulary(()), 7)
     if when == "before it goes on":
         with monkeypatch.context() as patch:
             KILLS["tuned"](patch)
@@ -278,7 +278,9 @@ def test_a_run_that_ends_its_process_three_times_is_given_up(tmp_path: Path, mon
 def test_cameras_with_a_bank_get_one_for_the_new_weights(tmp_path: Path) -> None:
     world = outside(tmp_path)
     serving = world.world().serving()
-    engine = wiring.engine_of(world.settings, *serving.made, world.settings.domain_products(), {}, allow_unknown=True)
+    engine = model_wiring.engine_of(
+        world.settings, *serving.made, world.settings.domain_products(), {}, allow_unknown=True
+    )
     frames = [
         engine.decode(
             Frame(

@@ -12,7 +12,7 @@ from training_kit import TINY
 
 from inspector.adapters.memory.store import MemoryArtefactStore
 from inspector.adapters.redis.trainer_lock import Busy, Lease
-from inspector.apps import wiring
+from inspector.apps import model_wiring
 from inspector.apps.trainer.attempt import Attempts, NothingToDo
 from inspector.apps.trainer.world import Serving, World, runs
 from inspector.domain.artefact import Announcement
@@ -120,14 +120,14 @@ class Outside:
 
     def _serving(self) -> Serving:
         if self.serving is None:
-            self.serving = Serving(wiring.prompt_weights(self.settings))
+            self.serving = Serving(model_wiring.prompt_weights(self.settings))
         return self.serving
 
     def _publish(self, file: Path, report: bytes, companions: Sequence[Companion]) -> WeightsRelease:
         self.before_publishing()
         for each in companions:
             self.artefacts.get(each.version)
-        manifest = wiring.load_prompt_weights(self.settings, file)[1]
+        manifest = model_wiring.load_prompt_weights(self.settings, file)[1]
         made = WeightsRelease(
             weights_version=manifest.version,
             artefact_version=self.artefacts.put(file.read_bytes()),
