@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What goes into an image: the part of deploy/requirements.lock that runs, and its bill of materials.
 
-packages.py lock    writes deploy/images/runtime.lock: no test, lint or type package
-packages.py sbom    prints it as CycloneDX 1.6 (JSON); the same bytes for the same lock
+packages.py lock         writes deploy/images/runtime.lock: no test, lint or type package
+packages.py sbom         prints it as CycloneDX 1.6 (JSON); the same bytes for the same lock
+packages.py sbom cuda    the same for Dockerfile.cuda, which has cuda.lock besides
 Run it with the project's .venv, whose packages say what needs what.
 """
 
@@ -23,6 +24,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 FULL_LOCK = ROOT / "deploy" / "requirements.lock"
 RUNTIME_LOCK = ROOT / "deploy" / "images" / "runtime.lock"
+CUDA_LOCK = ROOT / "deploy" / "images" / "cuda.lock"
 _HEAD = "# Written by deploy/images/packages.py from deploy/requirements.lock: what an image needs to run.\n"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;\\]+)(?: ; (?P<marker>[^\\\n]+))?", re.MULTILINE)
 # The image's own, whatever runs this: the lock holds several versions of some packages, for other Pythons and machines.
@@ -110,11 +112,13 @@ def sbom(lock: str) -> str:
 
 
 def main() -> None:
-    """Run one of the two commands."""
+    """Run one of the commands."""
     if sys.argv[1:] == ["lock"]:
         RUNTIME_LOCK.write_text(runtime_lock())
     elif sys.argv[1:] == ["sbom"]:
         sys.stdout.write(sbom(RUNTIME_LOCK.read_text()))
+    elif sys.argv[1:] == ["sbom", "cuda"]:
+        sys.stdout.write(sbom(RUNTIME_LOCK.read_text() + CUDA_LOCK.read_text()))
     else:
         sys.exit(__doc__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from inspector.settings import Settings
 
 if TYPE_CHECKING:
     from inspector.adapters.telemetry.frame_traces import LineTraces
-    from inspector.adapters.telemetry.line_metrics import GpuMemory, LineMetrics
+    from inspector.adapters.telemetry.line_metrics import LineMetrics
     from inspector.adapters.telemetry.spans import SpanSink
 
 _HEALTH, _METRICS = "health", "metrics"
@@ -174,29 +174,18 @@ def answering(settings: Settings, link: WorkerLink) -> Iterator[SupervisorTeleme
 
 
 def _line_metrics(settings: Settings) -> LineMetrics:
+    from inspector.adapters.telemetry.gpu import TorchGpu
     from inspector.adapters.telemetry.line_metrics import LineMetrics
 
-    return LineMetrics(settings.metrics.max_cameras, settings.cameras.by_id().keys(), _gpu_memory(settings))
+    device = settings.model.device
+    gpu = TorchGpu(device) if device.startswith("cuda") else None
+    return LineMetrics(settings.metrics.max_cameras, settings.cameras.by_id().keys(), gpu)
 
 
 def _line_traces(sink: SpanSink) -> LineTraces:
     from inspector.adapters.telemetry.frame_traces import LineTraces
 
     return LineTraces(sink)
-
-
-def _gpu_memory(settings: Settings) -> Callable[[], GpuMemory] | None:
-    device = settings.model.device
-    if not device.startswith("cuda"):
-        return None
-
-    def ask() -> GpuMemory:
-        import torch
-
-        free_bytes, total_bytes = torch.cuda.mem_get_info(device)
-        return device, total_bytes - free_bytes, total_bytes
-
-    return ask
 
 
 def _why(code: int) -> str:

@@ -168,6 +168,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("inspector_rollout_stage", _G, "0 or 1", "1 for the stage that the rollout is in here.", ("stage",)),
     Metric("inspector_weights_refused_total", _C, "versions", "Published versions that this inspector refused."),
     Metric("inspector_weights_vetoes_total", _C, "versions", "Versions on trial that this inspector vetoed."),
+    Metric(
+        "inspector_gpu_utilization_ratio",
+        _G,
+        "0..1",
+        "Share of the last second or less in which the GPU computed, for anyone; absent where that is not told.",
+        ("device",),
+    ),
     Metric("inspector_gpu_memory_used_bytes", _G, "bytes", "In use on the GPU, by anyone.", ("device",)),
     Metric("inspector_gpu_memory_total_bytes", _G, "bytes", "Memory of the GPU.", ("device",)),
     Metric("inspector_worker_up", _G, "0 or 1", "1 while the worker answers its supervisor."),

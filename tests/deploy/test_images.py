@@ -21,9 +21,9 @@ DOCKERFILES = sorted(IMAGES.glob("Dockerfile*"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
-def packages(command: str) -> str:
+def packages(*command: str) -> str:
     return subprocess.run(
-        [sys.executable, str(IMAGES / "packages.py"), command], capture_output=True, text=True, check=True
+        [sys.executable, str(IMAGES / "packages.py"), *command], capture_output=True, text=True, check=True
     ).stdout
 
 
@@ -83,6 +83,18 @@ def test_the_bill_of_materials_lists_what_is_in_the_image() -> None:
     assert torch["purl"] == f"pkg:pypi/torch@{torch['version']}"
     assert all(re.fullmatch("[0-9a-f]{64}", digest["content"]) for digest in torch["hashes"])
     assert packages("sbom") == packages("sbom")
+
+
+def test_the_image_for_gpus_has_what_tells_how_busy_they_are_and_says_so() -> None:
+    more = set(PIN.findall((IMAGES / "cuda.lock").read_text()))
+    assert {name for name, _ in more} == {"nvidia-ml-py"}
+    plain, cuda = (
+        {(each["name"], each["version"]) for each in json.loads(text)["components"]}
+        for text in (packages("sbom"), packages("sbom", "cuda"))
+    )
+    assert cuda == plain | more
+    installs = [step[1] for step in instructions(IMAGES / "Dockerfile.cuda") if "pip install" in step[1]]
+    assert "-r runtime.lock -r cuda.lock" in installs[0]
 
 
 @pytest.mark.long

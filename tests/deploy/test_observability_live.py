@@ -66,7 +66,7 @@ def test_every_query_returns_data_where_all_that_is_declared_is_exported(tmp_pat
         assert {rule["name"]: rule.get("lastError", "") for rule in server.rules() if rule["health"] != "ok"} == {}
 
 
-GPU_ALONE = {"service: GPU memory A"}
+GPU_ALONE = {"service: GPU utilization A", "service: GPU memory A"}
 DEMO = ROOT / ".cache" / "demo"
 
 

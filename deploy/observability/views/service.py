@@ -223,6 +223,20 @@ _GPU = Row(
     "GPU (where there is one)",
     (
         Panel(
+            "GPU utilization",
+            "Share of the time in which the GPU computed, for anyone, mean of 5 minutes. Low while frames wait: the "
+            "inspector is held up elsewhere (decoding, Kafka, Redis). Slices of a GPU (MIG) do not tell of it.",
+            (
+                Query(
+                    "max by (instance, device) (avg_over_time(inspector_gpu_utilization_ratio[5m]))",
+                    "{{instance}} {{device}}",
+                ),
+            ),
+            "percentunit",
+            highest=1,
+            width=12,
+        ),
+        Panel(
             "GPU memory",
             "In use on the GPU, by anyone, as a share of its memory.",
             (

@@ -15,6 +15,8 @@ from inspector.pipeline.loop_parts import CommitReport, LoopState
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
+    from inspector.adapters.telemetry.gpu import GpuState
+
 MAX_DEFECT_TYPES = 200
 NO_CAMERA = "unknown"
 ANY_DEFECT = "anomaly"  # of a frame that is anomalous as a whole
@@ -22,25 +24,22 @@ _VERSION_CHARS = 12
 # Of a result's timings; store and commit are a batch's.
 _FRAME_STAGES = frozenset(STAGES[:-2])
 
-GpuMemory = tuple[str, int, int]
-"""Device, bytes in use, bytes in all."""
-
 
 class LineMetrics:
     """Told by the loop's thread and the keeper's; read by the one that answers.
 
-    ``cameras`` are configured: they have a label of their own whatever comes before them. ``gpu_memory`` is asked once
-    a second at most; None: there is no GPU.
+    ``cameras`` are configured: they have a label of their own whatever comes before them. ``gpu`` is asked once a
+    second at most; None: there is no GPU.
     """
 
     def __init__(
-        self, max_cameras: int, cameras: Collection[str] = (), gpu_memory: Callable[[], GpuMemory] | None = None
+        self, max_cameras: int, cameras: Collection[str] = (), gpu: Callable[[], GpuState] | None = None
     ) -> None:
         declared = [metric for metric in metrics_of(Part.INSPECTOR) if metric.name not in SUPERVISOR_METRICS]
         self._made = Instruments(declared)
         self._camera = BoundedNames(max_cameras, cameras)
         self._defect_type = BoundedNames(MAX_DEFECT_TYPES)
-        self._gpu_memory = gpu_memory
+        self._gpu = gpu
         # Looked up once: `labels` costs as much as counting.
         self._frames: dict[tuple[str, str, str], Counter] = {}
         self._stages: dict[str, Histogram] = {}
@@ -90,10 +89,8 @@ class LineMetrics:
             queue.labels(name).set(frames)
         self._made.gauge("inspector_queue_bytes").set(state.queued_bytes)
         self._made.gauge("inspector_fetch_paused").set(state.paused)
-        if self._gpu_memory is not None:
-            device, used_bytes, total_bytes = self._gpu_memory()
-            self._made.gauge("inspector_gpu_memory_used_bytes").labels(device).set(used_bytes)
-            self._made.gauge("inspector_gpu_memory_total_bytes").labels(device).set(total_bytes)
+        if self._gpu is not None:
+            self._show_gpu(self._gpu())
 
     def serving(self, version: str, beside: str | None, stage: RolloutStage) -> None:
         """Show which weights serve, and which are held against them."""
@@ -116,6 +113,15 @@ class LineMetrics:
     def vetoed(self) -> None:
         """Count a version on trial that was vetoed."""
         self._made.counter("inspector_weights_vetoes_total").inc()
+
+    def _show_gpu(self, gpu: GpuState) -> None:
+        self._made.gauge("inspector_gpu_memory_used_bytes").labels(gpu.device).set(gpu.memory_used_bytes)
+        self._made.gauge("inspector_gpu_memory_total_bytes").labels(gpu.device).set(gpu.memory_total_bytes)
+        busy = self._made.gauge("inspector_gpu_utilization_ratio")
+        if gpu.utilization is None:
+            busy.clear()  # the last figure would stand as if it were of now
+        else:
+            busy.labels(gpu.device).set(gpu.utilization)
 
     def _begin_at_zero(self) -> None:
         # What never happened is 0 and not absent: a query over nothing says nothing.
