@@ -115,7 +115,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         timeout_s=settings.redis.timeout_s,
         access=wiring.redis_access(settings),
     )
-    yield Finding("redis", Status.OK, f"Redis {report.version}")
+    yield Finding("redis", Status.OK, f"Redis {report.version}{f', {report.place}' if report.place else ''}")
     for sentence in report.findings:
         found, _, todo = sentence.rpartition(": ") if sentence.count(": ") == 1 else (sentence, "", "")
         yield Finding("redis", Status.WARN, found or sentence, todo)

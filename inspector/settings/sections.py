@@ -59,6 +59,9 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """The result store. What stands in ``url`` wins over ``username`` and ``password``, a file over ``password``.
 
+    ``url`` names a server, or with ``redis+sentinel://HOST1:26379,HOST2:26379,HOST3:26379/SERVICE[/DB]`` sentinels that
+    know which one is the primary; ``sentinel_username`` and ``sentinel_password`` are for these, where they want them.
+
     Secrets come from the environment or from files, never from flags.
     """
 
@@ -69,6 +72,9 @@ class RedisSettings(Section):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
+    sentinel_password_file: Path | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
 
 

@@ -10,6 +10,7 @@ import redis
 from inspector.adapters.artefacts import verified, version_of
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
+from inspector.adapters.redis.replication import execute_replicated
 
 RETIRED_TTL_S = 7 * 24 * 3600
 
@@ -32,12 +33,15 @@ class RedisArtefactStore:
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its version; repeating it changes nothing but to take a retired one back.
 
+        Its version is announced next, in Kafka, which keeps its word: behind Sentinel a replica has it then, too.
+
         Raises:
             ServiceUnavailableError: Redis is away or refuses writes for now.
         """
         version = version_of(data)
-        with translated(self._client):
-            self._client.set(self._key(version), data, ex=self._life_s)
+        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._key(version), data, ex=self._life_s)
+            execute_replicated(self._client, pipeline)
         return version
 
     def retire(self, version: str) -> None:

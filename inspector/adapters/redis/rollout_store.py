@@ -12,6 +12,7 @@ import redis
 
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
+from inspector.adapters.redis.replication import execute_replicated
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
 from inspector.pipeline.comparison import Comparison, Difference
@@ -65,9 +66,11 @@ class RedisRolloutStore:
         return {version: _veto(data) for version, data in zip(versions, found, strict=True) if data is not None}
 
     def veto(self, version: str, reason: str, replica: str) -> None:
-        """See ``rollout_ports.RolloutStore``."""
-        with translated(self._client):
-            self._client.set(keys.rollout_veto(version), to_json(Veto(reason, replica, self.now())), nx=True)
+        """See ``rollout_ports.RolloutStore``. Behind Sentinel it outlives the primary."""
+        said = to_json(Veto(reason, replica, self.now()))
+        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.set(keys.rollout_veto(version), said, nx=True)
+            execute_replicated(self._client, pipeline)
 
     def lift(self, version: str) -> None:
         """Forget what speaks against a version: a person wants it tried again."""

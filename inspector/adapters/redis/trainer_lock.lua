@@ -1,7 +1,7 @@
 -- The lock of the one trainer at work.
 --
--- KEYS  1 lock: "TOKEN HOLDER", gone when nobody holds it, 2 counter: the last token that was given
--- ARGV  1 "take", "keep" or "leave", 2 the lock's life in ms, 3 the holder (take), or "TOKEN HOLDER" (keep, leave)
+-- KEYS  1 lock: "TOKEN NONCE HOLDER", gone when nobody holds it, 2 counter: the last token that was given
+-- ARGV  1 "take", "keep" or "leave", 2 the lock's life in ms, 3 "NONCE HOLDER" (take), or "TOKEN NONCE HOLDER" (keep, leave)
 -- Returns  take: {token}, or {0, holder, ms that are left}; keep, leave: {1} if the lock was the caller's, else {0}.
 local held = redis.call('GET', KEYS[1])
 local verb, life_ms, who = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -14,7 +14,8 @@ if verb == 'take' then
       redis.call('PEXPIRE', KEYS[1], life_ms)
       left_ms = life_ms
     end
-    return {0, string.match(held, '^%d+ (.*)$') or held, left_ms}
+    -- Older releases wrote no nonce.
+    return {0, string.match(held, '^%d+ %x+ (.*)$') or string.match(held, '^%d+ (.*)$') or held, left_ms}
   end
   local token = redis.call('INCR', KEYS[2])
   redis.call('SET', KEYS[1], token .. ' ' .. who, 'PX', life_ms)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from types import TracebackType
 from typing import Self, cast
@@ -13,6 +14,7 @@ import redis
 
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.connection import translated
+from inspector.adapters.redis.replication import execute_replicated
 from inspector.domain.errors import InspectorError
 from inspector.pipeline.ports import FencedError
 
@@ -25,15 +27,20 @@ _KEPT_A_LIFE = 3
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lock as one holder has it. ``token`` is higher than that of every holder before."""
+    """The lock as one holder has it. ``token`` is higher than that of every holder before.
+
+    Except where Redis forgot some of its last writes, as in a failover: then two may have the same token, and the same
+    name. ``nonce`` is one holder's alone.
+    """
 
     token: int
     holder: str
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def mark(self) -> str:
         """What stands in the lock."""
-        return f"{self.token} {self.holder}"
+        return f"{self.token} {self.nonce} {self.holder}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,9 @@ class Busy:
 
 
 class TrainerLock:
-    """The lock of all trainers on one Redis server. ``life_s``: how long it outlives a holder that was killed.
+    """The lock of all trainers on one Redis; behind Sentinel a replica has it, too.
+
+    ``life_s``: how long it outlives a holder that was killed.
 
     Every method raises ``ServiceUnavailableError`` while Redis is away and ``CredentialsError`` where it refuses us.
     """
@@ -62,10 +71,11 @@ class TrainerLock:
 
     def take(self, holder: str) -> Lease | Busy:
         """Take the lock, or tell who has it. ``holder``: a name for people; two processes may have the same."""
-        token, *other = self._call("take", holder)
+        nonce = secrets.token_hex(8)
+        token, *other = self._call("take", f"{nonce} {holder}")
         if other:
             return Busy(cast(bytes, other[0]).decode(errors="replace"), int(cast(int, other[1])) / 1000)
-        return Lease(int(cast(int, token)), holder)
+        return Lease(int(cast(int, token)), holder, nonce)
 
     def keep(self, lease: Lease) -> bool:
         """Hold the lock for another life; False if somebody else has taken it since."""
@@ -76,9 +86,10 @@ class TrainerLock:
         return self._call("leave", lease.mark) == [1]
 
     def _call(self, verb: str, who: str) -> list[object]:
-        with translated(self._client):
-            reply = self._script([keys.TRAINER_LOCK, keys.TRAINER_TOKEN], [verb, self._life_ms, who])
-        return cast(list[object], reply)
+        with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
+            arguments: list[str | int] = [verb, self._life_ms, who]
+            self._script([keys.TRAINER_LOCK, keys.TRAINER_TOKEN], arguments, client=pipeline)
+            return cast(list[object], execute_replicated(self._client, pipeline)[0])
 
 
 class KeptLease:
@@ -109,7 +120,7 @@ class KeptLease:
 
         Raises:
             FencedError: somebody else has it, or had it since.
-            ServiceUnavailableError: Redis cannot be asked.
+            ServiceUnavailableError: Redis cannot be asked, or has no replica that could tell of it (Sentinel).
         """
         if self.lost or not self._lock.keep(self._lease):
             self._lost.set()

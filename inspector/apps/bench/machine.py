@@ -74,10 +74,14 @@ def only_child(pid: int) -> int | None:
 
 def local_server(address: str) -> int | None:
     """Return the process that listens at ``address`` (``host:port`` or a URL), if it is one of ours on this machine."""
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    if parts.hostname not in _LOOPBACK or parts.port is None:
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        port = parts.port
+    except ValueError:  # several hosts, as of sentinels
         return None
-    inode = _listening_inode(parts.port)
+    if parts.hostname not in _LOOPBACK or port is None:
+        return None
+    inode = _listening_inode(port)
     return None if inode is None else _owner(f"socket:[{inode}]")
 
 

@@ -118,6 +118,8 @@ def test_a_local_server_is_found_by_its_address() -> None:
         port = server.getsockname()[1]
         assert machine.local_server(f"127.0.0.1:{port}") == os.getpid()
         assert machine.local_server(f"redis://:secret@127.0.0.1:{port}/0") == os.getpid()
+    for sentinels in (f"127.0.0.1:{port},127.0.0.1:{port}", f"[::1]:{port},127.0.0.1:{port}"):
+        assert machine.local_server(f"redis+sentinel://{sentinels}/line/0") is None
     assert machine.local_server(f"127.0.0.1:{port}") is None
     assert machine.local_server("kafka.example:9092") is None
 
