@@ -24,7 +24,7 @@ from stub_engine import StubEngine
 from inspector import settings as settings_of
 from inspector.adapters.kafka.frame_log import KafkaFrameLog
 from inspector.adapters.telemetry.logs import configure_logging
-from inspector.apps import inspect, wiring
+from inspector.apps import inspect, model_wiring, wiring
 from inspector.apps.supervisor import Supervisor
 
 _log = logging.getLogger("inspector.chaos")
@@ -58,7 +58,7 @@ def work(given: argparse.Namespace) -> int:
     configure_logging(level=settings.log_level)
     real_store = wiring.result_store
     engine = StubEngine(score_s=given.score_ms / 1000, weights_every=given.weights_every)
-    replace(wiring, "engine", lambda _settings: engine)
+    replace(model_wiring, "engine", lambda _settings: engine)
     replace(wiring, "result_store", lambda settings: JournallingStore(real_store(settings), given.dir))
     replace(inspect, "KafkaFrameLog", partial(KafkaFrameLog, session_timeout_ms=given.session_timeout_ms))
     for name in given.plant:
