@@ -1,7 +1,8 @@
 """``inspector watch``: what no single process of a line can tell, as metrics, until SIGTERM. It changes nothing.
 
-Lag of every partition and the newest result of every camera are looked at often; whether outcomes fit (reconcile) and
-cameras have drifted takes longer, and is looked at on a thread of its own. A look that fails is told and tried again.
+Lag of every partition, the newest result of every camera and what the trainer last did are looked at often; whether
+outcomes fit (reconcile) and cameras have drifted takes longer, and is looked at on a thread of its own. A look that
+fails is told and tried again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -16,9 +18,11 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from inspector.apps import console, drift, reconcile, wiring
+from inspector.apps.kept_runs import kept_runs
 from inspector.apps.process_telemetry import telling
 from inspector.apps.reconcile_walk import Scope
 from inspector.apps.stopping import stop_event
+from inspector.apps.trainer.telemetry import tell_run
 from inspector.domain.drift import DriftVerdict
 from inspector.domain.errors import BadInputError, CredentialsError, InspectorError
 from inspector.domain.metrics import OTHER, Part
@@ -33,6 +37,7 @@ _log = structlog.get_logger()
 
 _LOOK_AGAIN_S = 1.0
 _CERTAIN = (DriftVerdict.DRIFTED, DriftVerdict.STABLE)
+_LAST_RUNS = 20  # among which to find the last of each outcome
 
 
 class _Look(Protocol):
@@ -73,7 +78,7 @@ def run(settings: Settings) -> None:
             "metrics.port, where the watch answers", "none", "set it, for one by INSPECTOR_METRICS__PORT=9464"
         )
     watch, beating = settings.watch, _Heartbeat(settings.metrics.stuck_after_s)
-    quick = (_Round(watch.look_every_s, look_at_line),)
+    quick = (_Round(watch.look_every_s, look_at_line), _Round(watch.look_every_s, look_at_trainer))
     slow = (_Round(watch.reconcile_every_s, look_at_outcomes), _Round(watch.drift_every_s, look_at_drift))
     with stop_event() as stop, telling(settings, Part.WATCH, health=beating.health) as made:
         if made is None:
@@ -136,6 +141,25 @@ def look_at_line(settings: Settings, made: Instruments) -> None:
     for camera_id, stored_at in wiring.results(settings).cameras().items():
         if (label := named(camera_id)) != OTHER:
             newest.labels(label).set(stored_at.timestamp())
+
+
+def look_at_trainer(settings: Settings, made: Instruments) -> None:
+    """Show what a trainer last did, by its records: one that a CronJob starts has ended before anybody asks it.
+
+    Raises:
+        InspectorError: Redis is away or refuses us.
+    """
+    from inspector.adapters.redis.artefacts import RedisArtefactStore
+    from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
+
+    with closing(wiring.redis_client(settings)) as client:
+        runs = RedisTrainerRuns(client)
+        ended = kept_runs(runs.last(_LAST_RUNS), RedisArtefactStore(client))
+        looked_at = runs.last_look()
+    for run in reversed(ended):  # the latest of an outcome stays
+        tell_run(made, run)
+    if looked_at is not None:
+        made.gauge("inspector_trainer_last_look_timestamp_seconds").set(looked_at.timestamp())
 
 
 def look_at_outcomes(settings: Settings, made: Instruments) -> None:

@@ -16,6 +16,7 @@ import yaml
 from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, of_kind, pod_templates, rendered, script
 from kube_policy import findings
 from local_services import ROOT
+from observability.make import rule_groups
 
 from inspector import settings as all_settings
 from inspector.apps import wiring
@@ -78,6 +79,16 @@ def test_kafka_is_set_as_it_is_on_this_machine() -> None:
     both = local.keys() & kafka["config"].keys()
     assert len(both) >= 10
     assert {name: str(kafka["config"][name]) for name in both} == {name: local[name] for name in both}
+
+
+def test_a_trainer_that_works_is_never_taken_for_silent() -> None:
+    """Between two looks lies an hour, or the longest run and the hour in which it ended."""
+    trainer = next(of_kind(IN_FILES, "CronJob"))["spec"]
+    hours = re.fullmatch(r"\d+ \* \* \* \*", trainer["schedule"])
+    assert hours, "every hour; TrainerSilent counts on it"
+    rule = next(rule for group in rule_groups() for rule in group["rules"] if rule.get("alert") == "TrainerSilent")
+    patience_s = int(re.findall(r"> (\d+) \* 3600$", rule["expr"])[0]) * 3600
+    assert trainer["jobTemplate"]["spec"]["activeDeadlineSeconds"] + 3600 < patience_s
 
 
 def test_every_camera_of_the_list_has_a_producer_of_its_own() -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ from kafka import KafkaProducer
 from local_services import ROOT
 from observability.make import dashboards
 from observability.prometheus import Prometheus, prometheus
+
+from inspector.adapters.redis.artefacts import RedisArtefactStore
+from inspector.adapters.redis.connection import connect
+from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
+from inspector.domain.records import to_json
+from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 
 # Far below the ports of outgoing connections, and apart from those of a demo that may run on this machine.
 FIRST_PORT = 19090
@@ -86,6 +93,7 @@ def test_every_query_returns_data_while_the_demo_runs(tmp_path: Path) -> None:
         assert wait_for(lambda: "Ready after" in log.read_text() or demo.poll() is not None, 300), log.read_text()
         send_what_is_no_image()
         ask_the_api()
+        end_a_run_of_the_trainer()
         missing = queries()
 
         def none_missing() -> bool:
@@ -112,6 +120,15 @@ def send_what_is_no_image() -> None:
     producer = KafkaProducer(bootstrap_servers=f"127.0.0.1:{broker['port']}")
     producer.send("inspection.frames", key=b"cam-plate", value=b"no image").get(30)
     producer.close()
+
+
+def end_a_run_of_the_trainer() -> None:
+    """Leave what a CronJob's leaves: the demo's own begins when there is something to learn, and takes its time."""
+    port = json.loads((DEMO / "services" / "plan.json").read_text())["redis_port"]
+    client, now = connect(f"redis://127.0.0.1:{port}/0"), datetime.now(UTC)
+    run = TrainerRun("r1", TrainerOutcome.REFUSED, now - timedelta(minutes=5), now, "a-pod", 1, "w1")
+    RedisTrainerRuns(client).add(RedisArtefactStore(client).put(to_json(run)))
+    client.close()
 
 
 def ask_the_api() -> None:

@@ -132,9 +132,30 @@ _TRAINER = Row(
         ),
         Panel(
             "Since it last looked",
-            "Since the trainer last looked whether there is something to learn from.",
+            "Since a trainer last looked whether there is something to learn from, and was done with it.",
             (Query("time() - max(inspector_trainer_last_look_timestamp_seconds)", "trainer"),),
             "s",
+            steps=(Step(6 * 3600, RED),),
+        ),
+        Panel(
+            "Since its last runs",
+            "Since the last run that ended so: the lowest line is how the last one ended.",
+            (
+                Query(
+                    "time() - max by (run_outcome) (inspector_trainer_last_run_timestamp_seconds)",
+                    "{{run_outcome}}",
+                ),
+            ),
+            "s",
+            width=12,
+        ),
+        Panel(
+            "Its last runs took",
+            "How long the last run of each outcome took, from when it was first begun: a night in which it was off "
+            "counts.",
+            (Query("max by (run_outcome) (inspector_trainer_last_run_duration_seconds)", "{{run_outcome}}"),),
+            "s",
+            width=12,
         ),
     ),
 )

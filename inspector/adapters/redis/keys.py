@@ -9,6 +9,7 @@ CAMERAS = "inspection:cameras"
 TRAINER_LOCK = "inspection:trainer:lock"
 TRAINER_TOKEN = "inspection:trainer:token"  # noqa: S105  # a fencing token, no secret
 TRAINER_RUNS = "inspection:trainer:runs"
+TRAINER_LOOKED = "inspection:trainer:looked"
 
 
 def result(frame_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,12 +23,15 @@ from inspector.training.refresh.gathering import Wanted, corrections, gather
 from inspector.training.refresh.inputs import Recipe
 from inspector.training.refresh.run_folder import RunFolder, begin_run, note_plan, noted_plan, open_run
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class NothingToDo:
-    """Why there was nothing to do."""
+    """Why there was nothing to do. ``busy``: for this trainer, because another one is at it."""
 
     reason: str
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,23 @@ class Attempts:
     def attempt(self, *, now_at_once: bool = False) -> TrainerRun | NothingToDo:
         """Finish the run that was begun, or begin one if it is due or, with ``now_at_once``, in any case.
 
+        That it looked, and what there was to do is done, is noted for who watches the line.
+
         Raises:
             StoppedError: told to stop.
             FencedError: another trainer has taken the lock meanwhile.
             ServiceUnavailableError: Kafka, Redis or the samples are away.
             InspectorError: weights for another model, or something else that a person has to mend.
         """
+        found = self._attempt(now_at_once)
+        if isinstance(found, TrainerRun) or not found.busy:
+            try:
+                self.world.runs.looked()
+            except ServiceUnavailableError as error:  # the run has ended for all that
+                _log.warning("that the trainer looked is not noted: %s", error)
+        return found
+
+    def _attempt(self, now_at_once: bool) -> TrainerRun | NothingToDo:
         serving, begun = self.world.serving(), open_run(self._work)
         waiting = self._waits_for(serving)
         if waiting is not None and not (begun is not None and _is_out(begun, serving)):
@@ -64,7 +79,8 @@ class Attempts:
         holder = self.settings.replica
         lease = self.lock.take(holder)
         if isinstance(lease, Busy):
-            return NothingToDo(f"{lease.holder} is at work, whose lock runs out in {lease.left_s:.0f} s if it is dead")
+            left = f"whose lock runs out in {lease.left_s:.0f} s if it is dead"
+            return NothingToDo(f"{lease.holder} is at work, {left}", busy=True)
         with KeptLease(self.lock, lease) as held:
             folder = self._begun(now_at_once)
             if isinstance(folder, NothingToDo):

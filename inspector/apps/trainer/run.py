@@ -136,7 +136,8 @@ class _Keeper:
     def _attempt(self) -> bool:
         """Do what there is to do; tell whether a run ended."""
         found = self._attempts.attempt()
-        self._telemetry.looked()
+        if isinstance(found, TrainerRun) or not found.busy:
+            self._telemetry.looked()
         if isinstance(found, TrainerRun):
             self._telemetry.ended(found)
             _log.info("run %s was %s: %s", found.run_id, found.outcome, "; ".join(found.reasons) or "-")

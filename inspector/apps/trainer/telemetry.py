@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from inspector.adapters.telemetry.instruments import Instruments
 
 
+def tell_run(made: Instruments, run: TrainerRun) -> None:
+    """Show when the last run that ended like this one did so, and how long it took."""
+    outcome = run.outcome.value
+    made.gauge("inspector_trainer_last_run_timestamp_seconds").labels(outcome).set(run.ended_at.timestamp())
+    took_s = (run.ended_at - run.began_at).total_seconds()
+    made.gauge("inspector_trainer_last_run_duration_seconds").labels(outcome).set(took_s)
+
+
 class TrainerTelemetry:
     """Counts runs; does nothing where metrics are off."""
 
@@ -41,7 +49,7 @@ class TrainerTelemetry:
         """Count a run that ended."""
         if self._made is not None:
             self._made.counter("inspector_trainer_runs_total").labels(run.outcome.value).inc()
-            self._made.set_now("inspector_trainer_last_run_timestamp_seconds", run.outcome.value)
+            tell_run(self._made, run)
 
     def look(self, made: Instruments) -> None:
         """See ``process_telemetry.Look``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from inspector.apps.kept_runs import kept_runs
 from inspector.domain.artefact import Announcement
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json, to_json
@@ -37,6 +38,10 @@ class RunList(Protocol):
 
     def last(self, n: int) -> Sequence[str]:
         """Return the versions of the last ``n`` runs."""
+        ...
+
+    def looked(self) -> None:
+        """Note that there was nothing to do, or that it is done."""
         ...
 
 
@@ -94,13 +99,7 @@ def last_run(world: World) -> TrainerRun | None:
 
 def runs(world: World, n: int) -> list[TrainerRun]:
     """Return the records of the last ``n`` runs, the latest first; what cannot be read is left out."""
-    found = []
-    for version in world.runs.last(n):
-        try:
-            found.append(from_json(TrainerRun, world.artefacts.get(version)))
-        except BadInputError:
-            continue
-    return found
+    return kept_runs(world.runs.last(n), world.artefacts)
 
 
 def inputs_of(world: World, run: TrainerRun) -> Inputs | None:

@@ -42,6 +42,7 @@ class KeptInMemory(MemoryArtefactStore):
 class RunsInMemory:
     def __init__(self) -> None:
         self.versions: list[str] = []
+        self.looks = 0
 
     def add(self, version: str) -> Sequence[str]:
         with suppress(ValueError):
@@ -51,6 +52,9 @@ class RunsInMemory:
 
     def last(self, n: int) -> Sequence[str]:
         return self.versions[:n]
+
+    def looked(self) -> None:
+        self.looks += 1
 
 
 class FakeLock:
