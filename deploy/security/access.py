@@ -163,21 +163,34 @@ def acl_file(passwords: Mapping[str, str]) -> str:
 def apply_to_redis(settings: Settings, passwords: Mapping[str, str]) -> None:
     """Make the roles' users on a running server, and in its ACL file; those without a password keep the one they have.
 
+    Behind Sentinel on each of its servers, for Redis does not copy users to replicas: after a failover all roles would
+    be strangers.
+
     Raises:
         InspectorError: Redis cannot be used, refuses, has no ACL file, or lets everybody in; nothing was changed.
     """
     from inspector.adapters.redis.connection import translated
+    from inspector.adapters.redis.sentinel import every_server
 
     client = wiring.redis_client(settings)
     with translated(client):
-        _require_default_user_closed(client.acl_getuser("default"))
-        _save(client)  # before anything is changed: it may be that it cannot
-        for role in roles():
-            if (rules := redis_rules(role)) is not None:
-                renewed = ["resetpass", *_digests(role, passwords)] if role in passwords else []
-                client.execute_command("ACL", "SETUSER", role, "on", *renewed, *rules)
-        _save(client)
-    client.close()
+        servers = every_server(client)
+    for server in servers:
+        with translated(server):
+            _require_default_user_closed(server.acl_getuser("default"))
+            _save(server)  # before anything is changed: it may be that it cannot
+    for server in servers:
+        with translated(server):
+            _make_users(server, passwords)
+        server.close()
+
+
+def _make_users(server: Any, passwords: Mapping[str, str]) -> None:
+    for role in roles():
+        if (rules := redis_rules(role)) is not None:
+            renewed = ["resetpass", *_digests(role, passwords)] if role in passwords else []
+            server.execute_command("ACL", "SETUSER", role, "on", *renewed, *rules)
+    _save(server)
 
 
 def _require_default_user_closed(default: Mapping[str, Any]) -> None:

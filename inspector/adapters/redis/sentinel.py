@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -145,6 +145,22 @@ def pool_of(client: redis.Redis) -> SentinelConnectionPool | None:
     """Return the connections of a client behind Sentinel, None of any other."""
     pool = client.connection_pool
     return pool if isinstance(pool, SentinelConnectionPool) else None
+
+
+def every_server(client: redis.Redis) -> list[redis.Redis]:
+    """Return ``client`` and, behind Sentinel, one of each replica, also of those that are away.
+
+    For what is each server's own, as its users are: any of them may be the primary one day. ``client`` has found the
+    primary before.
+    """
+    pool = pool_of(client)
+    if pool is None:
+        return [client]
+    asked = pool.sentinel_manager.sentinels[0]  # who named the primary
+    replicas = cast(list[dict[str, Any]], asked.sentinel_slaves(pool.service_name))
+    options = {name: value for name, value in pool.connection_kwargs.items() if name != "connection_pool"}
+    options["ssl"] = issubclass(pool.connection_class, SSLConnection)
+    return [client, *(redis.Redis(replica["ip"], replica["port"], **options) for replica in replicas)]
 
 
 def address_of(pool: SentinelConnectionPool) -> str:
