@@ -6,7 +6,8 @@
 
 `components/kafka/topics.yaml` are the topics of `inspector topics create` with the settings of `base/config`,
 `components/secure/users.yaml` the roles of `deploy/security/roles.yaml`, `components/cameras/deployments.yaml` the
-cameras of `components/cameras/cameras.yaml`, `base/rules.yaml` the rules of `deploy/observability`.
+cameras of `components/cameras/cameras.yaml`, `base/rules.yaml` and `components/dashboards/dashboards.yaml` what is in
+`deploy/observability`, as kustomize reads no files beside its root.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "deploy" / "security"), str(HERE.parent / "deploy")]
 
 import access  # noqa: E402  beside the roles that it reads
-from observability.make import rules_object  # noqa: E402  beside the rules
+from observability.make import dashboards as dashboard_files  # noqa: E402  beside the rules
+from observability.make import rules_object  # noqa: E402
 
 from inspector import settings as all_settings  # noqa: E402
 from inspector.apps import wiring  # noqa: E402
@@ -103,11 +105,28 @@ def rules() -> Objects:
     yield rules_object(runbooks="")
 
 
+def dashboards() -> Objects:
+    """Yield a ConfigMap for each dashboard of ``deploy/observability``, for the sidecar of Grafana."""
+    for path, text in dashboard_files().items():
+        name = f"inspection-{path.stem}"
+        yield {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"dashboard-{name}",
+                "labels": {"app.kubernetes.io/name": "inspector", "grafana_dashboard": "1"},
+            },
+            # The sidecar puts those of a whole cluster into one folder.
+            "data": {f"{name}.json": text},
+        }
+
+
 WRITTEN = {
     HERE / "base" / "rules.yaml": rules,
     HERE / "components" / "kafka" / "topics.yaml": topics,
     HERE / "components" / "secure" / "users.yaml": users,
     HERE / "components" / "cameras" / "deployments.yaml": cameras,
+    HERE / "components" / "dashboards" / "dashboards.yaml": dashboards,
 }
 
 

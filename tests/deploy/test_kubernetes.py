@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import yaml
 from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, of_kind, pod_templates, rendered, script
 from kube_policy import findings
 from local_services import ROOT
-from observability.make import rule_groups
+from observability.make import DASHBOARDS, rule_groups, rules_object
 
 from inspector import settings as all_settings
 from inspector.apps import wiring
@@ -226,6 +227,27 @@ def test_an_object_that_is_gone_is_missed(overlays: Mapping[str, Sequence[Object
     kind, name = gone.split("/")
     left = [each for each in overlays["cpu"] if (each["kind"], each["metadata"]["name"]) != (kind, name)]
     assert check in {said.partition(":")[0] for said in findings(left)}
+
+
+def test_grafana_is_given_the_dashboards_as_they_are_and_the_operator_all_rules() -> None:
+    """By the label that the sidecar of Grafana's chart looks for, in any namespace, under names that no other has."""
+    objects = rendered(Path(__file__).parent / "dashboards")
+    assert findings(objects) == []
+    found = [each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].startswith("dashboard-")]
+    assert {each["metadata"]["labels"]["grafana_dashboard"] for each in found} == {"1"}
+    kept = {f"inspection-{path.name}": path.read_text() for path in DASHBOARDS.iterdir()}
+    assert len(kept) == 3
+    assert {name: text for each in found for name, text in each["data"].items()} == kept
+    for each in found:
+        # `kubectl apply` puts the whole object into an annotation once more.
+        assert len(json.dumps(each)) < 262_144, each["metadata"]["name"]
+    rules = next(of_kind(objects, "PrometheusRule"))
+    assert rules["spec"]["groups"] == rules_object(runbooks="")["spec"]["groups"]
+
+
+def test_no_grafana_is_presupposed(overlays: Mapping[str, Sequence[Object]]) -> None:
+    for objects in overlays.values():
+        assert not [each for each in objects if "grafana_dashboard" in each["metadata"].get("labels", {})]
 
 
 def test_servers_elsewhere_take_the_place_of_ours(tmp_path_factory: pytest.TempPathFactory) -> None:
