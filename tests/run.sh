@@ -9,12 +9,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source deploy/supervise.sh
 
 marks=(-m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile)
+programs=(kcat prometheus) # a stranger's producer, in tests/integration; rules and dashboards, in tests/deploy
 if [[ ${1:-} == --long ]]; then
   marks=()
+  programs+=(buildah mmdebstrap) # images, in tests/deploy
   shift
 fi
 
-deploy/setup.sh kcat prometheus # a stranger's producer, in tests/integration; rules and dashboards, in tests/deploy
+deploy/setup.sh "${programs[@]}"
 
 check() {
   local report
