@@ -17,6 +17,8 @@ import pytest
 import redis
 from kube_objects import K8S, Object, of_kind, rendered
 from kube_policy import findings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from inspector.adapters.redis.connection import connect
 from inspector.adapters.redis.sentinel import read_url
@@ -117,7 +119,7 @@ class Pod:
 
     def role(self) -> str | None:
         """Whether it is a primary, or a replica that has caught up."""
-        with contextlib.suppress(redis.RedisError), redis.Redis(self.host, int(self.names["REDIS_PORT"])) as client:
+        with contextlib.suppress(redis.RedisError), self._ask("REDIS_PORT") as client:
             told: dict[str, Any] = client.info("replication")
             if told["role"] == "master" or told["master_link_status"] == "up":
                 return str(told["role"])
@@ -126,13 +128,17 @@ class Pod:
     def knows_all(self) -> bool:
         """Whether its sentinel sees the primary, two replicas in step with it, and two other sentinels."""
         with contextlib.suppress(redis.RedisError):
-            port = int(self.names["SENTINEL_PORT"])
-            with redis.Redis(self.host, port, decode_responses=True) as client:
+            with self._ask("SENTINEL_PORT") as client:
                 state = client.sentinel_master(self.names["SERVICE"])
                 replicas = client.sentinel_slaves(self.names["SERVICE"])
             up = [r for r in replicas if r["master-link-status"] == "ok" and r["flags"] == "slave"]
             return (state["flags"], len(up), state["num-other-sentinels"]) == ("master", 2, 2)
         return False
+
+    def _ask(self, port: str) -> redis.Redis:
+        # redis-py's own patience is seconds for each server that does not run.
+        once = Retry(NoBackoff(), 0)
+        return redis.Redis(self.host, int(self.names[port]), decode_responses=True, socket_timeout=2, retry=once)
 
     def log(self) -> str:
         return "\n".join(f"{self.host}: {path.read_text()[-1500:]}" for path in sorted(self.folder.glob("*.log")))

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 SERVICE = "line"
 SENTINELS = 3
 DOWN_AFTER_MS = 2000
 
 
+@dataclass(frozen=True)
+class Extra:
+    """What secured servers are told, and who asks them: options and files of Redis, lines of a sentinel's file."""
+
+    redis: Sequence[str] = ()
+    sentinel: str = ""
+    files: Sequence[Path] = ()
+    client: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def port(self) -> Sequence[str]:
+        """Options that a server's port is told with."""
+        return ("--port", "0", "--tls-port") if self.client.get("ssl") else ("--port",)
+
+
 @dataclass
 class Server:
-    """One process; ``arguments`` without its port, which it keeps when it is started again."""
+    """One process; ``arguments`` end where its port belongs, which it keeps when it is started again."""
 
     folder: Path
     port: int
@@ -33,10 +52,9 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def start(self, *more: str) -> None:
-        self.folder.mkdir(exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["redis-server", *self.arguments, "--port", str(self.port), "--bind", "127.0.0.1", *more],
+                ["redis-server", *self.arguments, str(self.port), "--bind", "127.0.0.1", *more],
                 cwd=self.folder, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -55,11 +73,17 @@ class Server:
 class SentinelServers:
     """``redis`` are the servers, the first of which begins as the primary; ``password`` is the sentinels' own."""
 
-    def __init__(self, folder: Path, replicas: int, password: str) -> None:
+    def __init__(self, folder: Path, replicas: int, password: str, extra: Extra) -> None:
         self.password = password
+        self._extra = extra
         ports = _free_ports(1 + replicas + SENTINELS)
         options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--repl-diskless-sync-delay", "0"]
+        options += [*extra.redis, *extra.port]
         self.redis = [Server(folder / f"redis-{port}", port, options) for port in ports[:-SENTINELS]]
+        for server in self.redis:
+            server.folder.mkdir(parents=True)
+            for file in extra.files:
+                shutil.copy(file, server.folder)
         self.sentinels = [self._sentinel(folder / f"sentinel-{port}", port) for port in ports[-SENTINELS:]]
 
     def _sentinel(self, folder: Path, port: int) -> Server:
@@ -69,12 +93,14 @@ class SentinelServers:
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {SERVICE} 5000\n"
             f'requirepass "{self.password}"\n'
+            f"{self._extra.sentinel}"
         )
-        return Server(folder, port, ["sentinel.conf", "--sentinel"])
+        return Server(folder, port, ["sentinel.conf", "--sentinel", *self._extra.port])
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://{','.join(each.address for each in self.sentinels)}/{SERVICE}/0"
+        scheme = "rediss" if self._extra.client.get("ssl") else "redis"
+        return f"{scheme}+sentinel://{','.join(each.address for each in self.sentinels)}/{SERVICE}/0"
 
     def start(self) -> None:
         """Start what does not run, as a replica where another is the primary, and wait until all know one another."""
@@ -93,7 +119,7 @@ class SentinelServers:
         """Whether every sentinel sees the primary up, all replicas in step with it, and the other sentinels."""
         with contextlib.suppress(redis.RedisError):
             for sentinel in self.sentinels:
-                with self._client(sentinel, self.password) as client:
+                with self._sentinel_client(sentinel) as client:
                     client.sentinel_ckquorum(SERVICE)
                     state = client.sentinel_master(SERVICE)
                     replicas = client.sentinel_slaves(SERVICE)
@@ -114,7 +140,7 @@ class SentinelServers:
         """Return the server that most sentinels name, if they run."""
         named = []
         for sentinel in self.sentinels:
-            with contextlib.suppress(redis.RedisError), self._client(sentinel, self.password) as client:
+            with contextlib.suppress(redis.RedisError), self._sentinel_client(sentinel) as client:
                 named.append(client.sentinel_get_master_addr_by_name(SERVICE)[1])
         return next((server for server in self.redis if named.count(server.port) > SENTINELS / 2), None)
 
@@ -148,18 +174,22 @@ class SentinelServers:
         for each in [*self.sentinels, *self.redis]:
             each.end()
 
-    @staticmethod
-    def _client(server: Server, password: str | None = None) -> redis.Redis:
-        return redis.Redis("127.0.0.1", server.port, password=password, socket_timeout=2, decode_responses=True)
+    def _sentinel_client(self, sentinel: Server) -> redis.Redis:
+        return self._client(sentinel, username=None, password=self.password)
+
+    def _client(self, server: Server, **who: str | None) -> redis.Redis:
+        # redis-py's own patience is seconds for each server that does not run.
+        options = {**self._extra.client, **who, "retry": Retry(NoBackoff(), 0)}
+        return redis.Redis("127.0.0.1", server.port, socket_timeout=2, decode_responses=True, **options)
 
 
 @contextmanager
 def sentinel_servers(
-    folder: Path, replicas: int = 1, password: str = "for-sentinels-only"
+    folder: Path, replicas: int = 1, password: str = "for-sentinels-only", extra: Extra | None = None
 ) -> Iterator[SentinelServers]:
     """Servers with their data in ``folder`` for the length of a ``with`` block."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = SentinelServers(folder, replicas, password)
+    made = SentinelServers(folder, replicas, password, extra or Extra())
     try:
         made.start()
         yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -124,6 +125,18 @@ def test_what_is_each_servers_own_can_be_given_to_all(client: redis.Redis) -> No
             replica.close()
 
 
+def test_a_primary_that_takes_nothing_for_want_of_replicas_is_not_held_on_to(client: redis.Redis) -> None:
+    """There may be another one, to which the old one's connections do not lead."""
+    before = client.client_id()
+    client.config_set("min-replicas-to-write", "5")
+    try:
+        with pytest.raises(ServiceUnavailableError, match="the sentinels are asked anew"):
+            RedisResultStore(client, group_id="few", retention=Retention()).store([_result(21)], 3)
+        assert client.client_id() != before
+    finally:
+        client.config_set("min-replicas-to-write", "0")
+
+
 def test_a_client_finds_the_new_primary_and_goes_on(
     servers: SentinelServers, client: redis.Redis, access: RedisAccess, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +183,31 @@ def _nothing_is_promised_without_a_replica(client: redis.Redis, lease: Lease) ->
         RedisArtefactStore(client).put(b"lost with the primary")
     with pytest.raises(ServiceUnavailableError, match="a replica of Redis"):
         TrainerLock(client, life_s=600).keep(lease)
+
+
+@pytest.mark.long
+def test_a_primary_that_hangs_is_left_and_comes_back_as_a_replica(
+    servers: SentinelServers, client: redis.Redis
+) -> None:
+    """It answers nobody and refuses nobody; when it wakes it takes itself for the primary until a sentinel tells it."""
+    store = RedisResultStore(client, group_id="hang", retention=Retention())
+    lock = TrainerLock(client, life_s=600)
+    lease = lock.take("hang")
+    assert isinstance(lease, Lease)
+    old = next(server for server in servers.redis if server.address == _primary(servers))
+    old.send(signal.SIGSTOP)
+    try:
+        _until_taken(lambda: store.store([_result(11)], 3))
+    finally:
+        old.send(signal.SIGCONT)
+    assert list(store.store([_result(12)], 3)) == [StoreStatus.STORED]
+    assert old.address not in address(client).partition(";")[0]
+    servers.wait_for(servers.is_whole)
+    assert lock.keep(lease)
+    assert lock.leave(lease)
+    with redis.Redis("127.0.0.1", old.port) as woken:
+        assert woken.role()[0] == b"slave"
+        assert woken.exists("inspection:result:f11", "inspection:result:f12") == 2
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, parse_url
+from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -129,16 +129,11 @@ def primary_client(
             # The next one is asked instead; the whole question is put again where that did not help.
             "retry": Retry(NoBackoff(), 0),
         },
+        **{"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **connection},
+        ssl=wanted.tls,
+        retry=Retry(NoBackoff(), 1),  # as for a server of its own
     )
-    return cast(
-        redis.Redis,
-        made.master_for(  # type: ignore[no-untyped-call]
-            wanted.service,
-            **{"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **connection},
-            ssl=wanted.tls,
-            retry=Retry(NoBackoff(), 1),  # as for a server of its own
-        ),
-    )
+    return cast(redis.Redis, made.master_for(wanted.service))  # type: ignore[no-untyped-call]
 
 
 def pool_of(client: redis.Redis) -> SentinelConnectionPool | None:
@@ -156,11 +151,11 @@ def every_server(client: redis.Redis) -> list[redis.Redis]:
     pool = pool_of(client)
     if pool is None:
         return [client]
-    asked = pool.sentinel_manager.sentinels[0]  # who named the primary
-    replicas = cast(list[dict[str, Any]], asked.sentinel_slaves(pool.service_name))
-    options = {name: value for name, value in pool.connection_kwargs.items() if name != "connection_pool"}
-    options["ssl"] = issubclass(pool.connection_class, SSLConnection)
-    return [client, *(redis.Redis(replica["ip"], replica["port"], **options) for replica in replicas)]
+    asked = pool.sentinel_manager
+    replicas = cast(
+        list[dict[str, Any]], asked.sentinels[0].sentinel_slaves(pool.service_name)
+    )  # who named the primary
+    return [client, *(redis.Redis(each["ip"], each["port"], **asked.connection_kwargs) for each in replicas)]
 
 
 def address_of(pool: SentinelConnectionPool) -> str:
