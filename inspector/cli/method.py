@@ -84,7 +84,7 @@ def train(
         Path | None, typer.Option("--from", metavar="FILE", help="Weights to go on from; default: fresh ones.")
     ] = None,
     image_score: Annotated[
-        Literal["cls", "fused", "mean"] | None,
+        Literal["cls", "fused", "mean", "contrast"] | None,
         typer.Option(help="Kind of image score the thresholds are of. Default: that of --from, or cls."),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,

@@ -10,7 +10,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraMode
 from inspector.domain.result import ScoreMode
 
-ImageScore = Literal["cls", "fused", "mean"]
+ImageScore = Literal["cls", "fused", "mean", "contrast"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
 BankLevels = Literal["all", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
@@ -21,8 +21,9 @@ class ScoringSettings:
     """Variants of the scores; each can be switched, so that what it is worth can be measured.
 
     Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), the mean of it and of the mean of the highest
-    ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``), or the mean of
-    all inspected pixels (``mean``).
+    ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``), the mean of all
+    inspected pixels (``mean``), or the geometric mean of that and of how much the frame's strangest spot stands out
+    from the rest of the frame (``contrast``).
 
     With a reference, bank or mutual: the image score is the mean of the highest ``peak_fraction`` (0 to 1; 0: the very
     highest value) of the inspected pixels: one noisy patch is no defect.

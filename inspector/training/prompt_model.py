@@ -23,11 +23,15 @@ from inspector.domain.weights import TextMode
 
 @dataclass(frozen=True, slots=True)
 class PromptScores:
-    """Scores of B images: ``image_logits`` [B, 2], ``type_grids`` [B, 1+K, gh, gw] of each tap, real rows [B, 1+K]."""
+    """Scores of B images: ``image_logits`` [B, 2], ``type_grids`` [B, 1+K, gh, gw] of each tap, real rows [B, 1+K].
+
+    ``taps`` [B, gh, gw, D_v]: what each tapped layer sees, before the adapters.
+    """
 
     image_logits: Tensor
     type_grids: tuple[Tensor, ...]
     text_mask: Tensor
+    taps: tuple[Tensor, ...]
 
 
 class FrozenTowers:
@@ -64,9 +68,12 @@ class FrozenTowers:
             features = self.visual.forward_embedded(embedded, weights.visual_tokens)
             adapted = [adapter(tap) for adapter, tap in zip(weights.adapters, features.taps, strict=True)]
         grids = [type_probabilities(tap, text, mask).transpose(1, 2) for tap in adapted]
-        shape = (len(embedded), -1, *self.visual.shape.grid)
+        patches = self.visual.shape.grid
         return PromptScores(
-            image_logits(features.image, text, mask), tuple(grid.reshape(shape) for grid in grids), mask
+            image_logits(features.image, text, mask),
+            tuple(grid.reshape(len(embedded), -1, *patches) for grid in grids),
+            mask,
+            tuple(tap.reshape(len(embedded), *patches, -1) for tap in features.taps),
         )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.polygons import inspected_area
 from inspector.vision.score_map import ScoreMaps
+from inspector.vision.self_contrast import highest_contrast
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,11 @@ def fit_score_maps(found: Sequence[Peaks], fit: Callable[[Sequence[float]], Scor
 
 
 def zero_shot_score(
-    cls_probability: float, anomaly_map: NDArray[np.float32], product: ProductSettings, scoring: ScoringSettings
+    cls_probability: float,
+    anomaly_map: NDArray[np.float32],
+    product: ProductSettings,
+    scoring: ScoringSettings,
+    taps: Sequence[Tensor] = (),
 ) -> float:
     """Return the image score, 0..1, of a CLS probability and an anomaly map [S, S], both 0..1.
 
@@ -50,13 +57,16 @@ def zero_shot_score(
     whole frame, and alone it would report what lies in an ignored zone. ``fused`` is the mean of that and of the mean
     of the map's highest inspected pixels (``fused_top_fraction``): half text score, half map, as WinCLIP fuses its
     few-shot scores (Jeong et al., CVPR 2023, section 4.3), with more than one pixel in the place of the maximum.
-    ``mean`` is the mean of the inspected pixels, 0 where there are none.
+    ``mean`` is the mean of the inspected pixels, 0 where there are none. ``contrast`` is the geometric mean of that and
+    of ``highest_contrast``, for which ``taps`` holds the features [rows, columns, D] of each tapped layer: the mean
+    tells of defects that are everywhere, the contrast of those in one spot, and neither's scale counts.
     """
     whole = not product.region_of_interest and not product.ignore
     area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
     inspected = anomaly_map[area]
-    if scoring.image_score == "mean":
-        return float(inspected.mean(dtype=np.float64)) if inspected.size else 0.0
+    if scoring.image_score in ("mean", "contrast"):
+        mean = float(inspected.mean(dtype=np.float64)) if inspected.size else 0.0
+        return mean if scoring.image_score == "mean" else math.sqrt(mean * highest_contrast(taps, area))
     cls = cls_probability if whole else min(cls_probability, float(inspected.max(initial=0.0)))
     return cls if scoring.image_score == "cls" else (cls + _top_mean(inspected, scoring.fused_top_fraction)) / 2
 

@@ -155,7 +155,8 @@ class RawScorer:
             if i in references:
                 found = references[i]
             else:
-                image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring)
+                taps = [tap[i].reshape(*_grid(scores), -1) for tap in scores.taps]
+                image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring, taps)
                 found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
             types = grids[i, : len(plan.product.defects)]
             raw.append(_with_types(found, types, patches[i]))

@@ -61,6 +61,12 @@ def _trained(name: str, what: str, recipe: Recipe) -> Variant:
 VARIANTS = (
     Variant(ZERO_SHOT, "default", "image score of the kind that the weights were tuned for"),
     Variant(ZERO_SHOT, "cls", "image score of CLS alone, as published", scoring=(("image_score", "cls"),)),
+    Variant(
+        ZERO_SHOT,
+        "contrast",
+        "image score of the map's mean and of the strangest spot in the frame",
+        scoring=(("image_score", "contrast"),),
+    ),
     Variant(ZERO_SHOT, "mean", "image score of the mean of the map", scoring=(("image_score", "mean"),)),
     Variant(ZERO_SHOT, "fused", "image score of CLS and the map's highest values", scoring=(("image_score", "fused"),)),
     Variant(ZERO_SHOT, "class-word", "the part's name in the prompts instead of 'object'", object_word="class"),

@@ -42,6 +42,7 @@ from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.preprocess import preprocess
 from inspector.vision.score_map import apply_score_map
+from inspector.vision.self_contrast import highest_contrast
 
 SHORT = TrainingOptions(epochs=2, batch_size=4, seed=3)
 
@@ -430,7 +431,7 @@ def test_bf16_trains_near_fp32(tmp_path: Path, uninterrupted: tuple[PromptWeight
     assert rough != exact
 
 
-@pytest.mark.parametrize("image_score", ["cls", "mean"])
+@pytest.mark.parametrize("image_score", ["cls", "mean", "contrast"])
 def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_score: ImageScore) -> None:
     """The quantiles, worked out by the path that serves; maps send them to 0.5, and the median good image to 0.1."""
     source = JoinedExamples([MadeUp(20), MadeUp(12)])
@@ -442,7 +443,11 @@ def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_scor
     images = preprocess([example.pixels for example in good], scorer.mean, scorer.std)
     scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
     maps = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1)
-    image_scores, peaks = scores.image_scores if image_score == "cls" else maps.mean(1), maps.amax(1)
+    everywhere = np.ones((SIDE, SIDE), np.bool_)
+    on_grid = [tap.reshape(len(good), *scorer.grid, -1) for tap in scores.taps]
+    contrasts = torch.tensor([highest_contrast([tap[i] for tap in on_grid], everywhere) for i in range(len(good))])
+    kinds = {"cls": scores.image_scores, "mean": maps.mean(1), "contrast": (maps.mean(1) * contrasts).sqrt()}
+    image_scores, peaks = kinds[image_score], maps.amax(1)
     softplus = [-torch.log1p(-values.double()) for values in (image_scores, peaks)]
     wanted = [-math.expm1(-threshold(values.tolist(), 0.05)) for values in softplus]
     assert [manifest.image_threshold, manifest.pixel_threshold] == pytest.approx(wanted, abs=1e-5)
