@@ -117,9 +117,15 @@ class Pod:
             process.wait(30)
         self.running.clear()
 
+    def lives(self) -> bool:
+        """What the liveness probe says."""
+        probe = ["sh", str(COMPONENT / "alive.sh")]
+        environment = {**self.environment, "PROBED": self.host}
+        return subprocess.run(probe, env=environment, capture_output=True, timeout=30).returncode == 0
+
     def role(self) -> str | None:
         """Whether it is a primary, or a replica that has caught up."""
-        with contextlib.suppress(redis.RedisError), self._ask("REDIS_PORT") as client:
+        with contextlib.suppress(redis.RedisError), self.ask("REDIS_PORT") as client:
             told: dict[str, Any] = client.info("replication")
             if told["role"] == "master" or told["master_link_status"] == "up":
                 return str(told["role"])
@@ -128,14 +134,14 @@ class Pod:
     def knows_all(self) -> bool:
         """Whether its sentinel sees the primary, two replicas in step with it, and two other sentinels."""
         with contextlib.suppress(redis.RedisError):
-            with self._ask("SENTINEL_PORT") as client:
+            with self.ask("SENTINEL_PORT") as client:
                 state = client.sentinel_master(self.names["SERVICE"])
                 replicas = client.sentinel_slaves(self.names["SERVICE"])
             up = [r for r in replicas if r["master-link-status"] == "ok" and r["flags"] == "slave"]
             return (state["flags"], len(up), state["num-other-sentinels"]) == ("master", 2, 2)
         return False
 
-    def _ask(self, port: str) -> redis.Redis:
+    def ask(self, port: str) -> redis.Redis:
         # redis-py's own patience is seconds for each server that does not run.
         once = Retry(NoBackoff(), 0)
         return redis.Redis(self.host, int(self.names[port]), decode_responses=True, socket_timeout=2, retry=once)
@@ -191,10 +197,29 @@ def test_pods_that_leave_die_and_come_back_empty_always_have_one_primary_with_wh
     empty.start()
     assert _primary(pods) is third
     _write(client, "d", pods)
+    _forgotten_replica_is_restarted_and_follows(pods, third)
     for pod in pods:
         with redis.Redis(pod.host, 16379) as each:
             wait_for(lambda each=each: each.mget("a", "b", "c", "d") == [b"a", b"b", b"c", b"d"], pods)  # type: ignore[misc]
     client.close()
+
+
+def _forgotten_replica_is_restarted_and_follows(pods: Sequence[Pod], primary: Pod) -> None:
+    """One that follows a server that is gone and that no sentinel knows, as after a failover soon after the start."""
+    assert all(pod.lives() for pod in pods)
+    lost = next(pod for pod in pods if pod is not primary)
+    with lost.ask("REDIS_PORT") as client:
+        client.replicaof("127.0.77.9", "1")
+    for pod in pods:
+        with pod.ask("SENTINEL_PORT") as client:
+            client.execute_command("SENTINEL", "RESET", pod.names["SERVICE"])
+    wait_for(lambda: not lost.lives(), pods)
+    assert primary.lives()
+    lost.end()
+    assert not lost.lives()
+    lost.start()
+    assert _primary(pods) is primary
+    assert lost.lives()
 
 
 def _primary(pods: Sequence[Pod]) -> Pod:
