@@ -17,7 +17,7 @@ from sentinel_servers import SERVICE, Extra, SentinelServers, sentinel_servers
 
 from inspector.adapters.redis.artefacts import RedisArtefactStore
 from inspector.adapters.redis.connection import RedisAccess, connect
-from inspector.domain.errors import CredentialsError, ServiceUnavailableError
+from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
 
@@ -97,6 +97,9 @@ def test_who_is_not_let_in_and_whom_we_do_not_believe(
         connect(servers.url, timeout_s=TIMEOUT_S, access=RedisAccess(
             SUPERUSER, SECRET, ca_file, sentinel_password="wrong",
         ))  # fmt: skip
+    plain = servers.url.replace("rediss", "redis")
+    with pytest.raises(BadInputError, match=r"rediss\+sentinel://"):
+        connect(plain, timeout_s=TIMEOUT_S, access=RedisAccess(ca_file=ca_file, sentinel_password=servers.password))
     stranger = str(Authority(tmp_path / "stranger").file)
     with pytest.raises(ServiceUnavailableError, match=r"redis\.ca_file"):
         connect(servers.url, timeout_s=TIMEOUT_S, access=RedisAccess(

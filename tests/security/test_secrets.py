@@ -17,6 +17,7 @@ SECRET = "s3cr3t-Qq7"
 SECRET_SETTINGS = {
     "INSPECTOR_KAFKA__SECURITY__PASSWORD": SECRET,
     "INSPECTOR_REDIS__PASSWORD": SECRET,
+    "INSPECTOR_REDIS__SENTINEL_PASSWORD": SECRET,
     "INSPECTOR_REDIS__URL": f"rediss://me:{SECRET}@h:1/0",
     "INSPECTOR_EXPLAIN__API_KEY": SECRET,
 }
@@ -79,6 +80,18 @@ def test_a_file_wins_over_the_environment_and_an_empty_one_is_an_error(
     file.unlink()
     with pytest.raises(BadInputError, match=r"redis\.password_file"):
         wiring.redis_access(load())
+
+
+def test_the_sentinels_password_may_be_a_files(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sentinel"
+    monkeypatch.setenv("INSPECTOR_REDIS__SENTINEL_PASSWORD_FILE", str(file))
+    with pytest.raises(BadInputError, match=r"redis\.sentinel_password_file"):
+        wiring.redis_access(load())
+    file.write_text("from-file\n")
+    assert wiring.redis_access(load()).sentinel_password == "from-file"
+    assert wiring.redis_access(load()).password == SECRET
 
 
 def test_key_files_come_in_pairs(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
