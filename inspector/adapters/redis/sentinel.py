@@ -36,6 +36,9 @@ _URL = re.compile(
 )
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+)(?::(?P<port>[0-9]{1,5}))?")
 
+# What redis-py's Sentinel takes beside the options of a connection, and what the scheme or we say.
+_OURS = frozenset({"sentinels", "min_other_sentinels", "sentinel_kwargs", "force_master_ip", "ssl", "retry"})
+
 Place = tuple[str, int]
 
 
@@ -70,6 +73,8 @@ def read_url(url: str) -> SentinelUrl:
     except ValueError:
         raise _unreadable("a name, password or ?option that cannot be read") from None
     rest = {name: value for name, value in options.items() if name not in ("host", "port")}
+    if not _OURS.isdisjoint(rest):
+        raise _unreadable(f"the ?option {', '.join(sorted(_OURS & rest.keys()))}, which is not for a URL")
     return SentinelUrl(sentinels, unquote(found["service"]), bool(found["tls"]), rest)
 
 
