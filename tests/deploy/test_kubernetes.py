@@ -133,6 +133,32 @@ def test_every_pod_is_told_settings_that_there_are(
         assert settings.kafka.security.protocol == ("SASL_SSL" if overlay == "secure" else "PLAINTEXT")
 
 
+ROLES = {"inspector": "inspector", "trainer": "trainer", "serve": "operator", "watch": "watch", "camera": "producer"}
+
+
+def test_every_pod_of_the_secure_overlay_has_the_role_that_is_for_it_and_its_passwords(
+    overlays: Mapping[str, Sequence[Object]],
+) -> None:
+    seen = set()
+    for pod in pod_templates(overlays["secure"]):
+        if pod.labels["app.kubernetes.io/name"] != "inspector":
+            continue
+        role = ROLES[pod.labels["app.kubernetes.io/component"]]
+        variables = {each["name"]: each.get("value") for each in pod.spec["containers"][0]["env"]}
+        users = {value for name, value in variables.items() if name.endswith("__USERNAME")}
+        sources = [
+            source for volume in pod.spec["volumes"] for source in volume.get("projected", {}).get("sources", ())
+        ]
+        given = {
+            source["secret"]["name"]: source["secret"].get("items", ()) for source in sources if "secret" in source
+        }
+        passwords = {name for name, items in given.items() if any(item["key"] == "password" for item in items)}
+        passwords |= {item["key"] for item in given.get("redis-users", ())}
+        assert users == passwords == {role}, pod.owner
+        seen.add(role)
+    assert seen == set(ROLES.values())
+
+
 def test_every_command_of_a_pod_is_one_of_ours() -> None:
     commands = set(typer.main.get_group(app).commands)
     for pod in pod_templates([*IN_FILES, *CAMERAS]):

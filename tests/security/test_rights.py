@@ -50,20 +50,20 @@ TOPICS = {
     "weights": "inspection.weights",
 }
 READERS = {
-    "frames": {"inspector", "reconcile", "trainer"},
-    "alerts": {"operator", "reconcile"},
-    "dead_letter": {"operator", "reconcile", "trainer"},
-    "config": {"inspector", "operator", "setup", "release", "trainer", "reconcile"},
-    "feedback": {"operator", "release", "trainer"},
-    "weights": {"inspector", "setup", "release", "trainer", "reconcile"},
+    "frames": {"inspector", "reconcile", "trainer", "watch"},
+    "alerts": {"operator", "reconcile", "watch"},
+    "dead_letter": {"operator", "reconcile", "trainer", "watch"},
+    "config": {"inspector", "operator", "setup", "release", "trainer", "reconcile", "backup"},
+    "feedback": {"operator", "release", "trainer", "backup"},
+    "weights": {"inspector", "setup", "release", "trainer", "reconcile", "backup"},
 }
 WRITERS = {
     "frames": {"producer"},
     "alerts": {"inspector", "reconcile"},
     "dead_letter": {"inspector", "reconcile"},
-    "config": {"setup", "trainer"},
-    "feedback": {"operator"},
-    "weights": {"release", "trainer"},
+    "config": {"setup", "trainer", "backup"},
+    "feedback": {"operator", "backup"},
+    "weights": {"release", "trainer", "backup"},
 }
 REDIS_ROLES = sorted(role for role, given in ROLES.items() if "redis" in given)
 
@@ -98,8 +98,9 @@ def test_a_role_writes_to_its_topics_and_to_no_other(filled: Secured, role: str)
 
 
 @pytest.mark.parametrize("topic", ["alerts", "dead_letter"])
-def test_who_repairs_may_see_how_long_outcomes_are_kept(secured: Secured, topic: str) -> None:
-    complete_since(secured.connection("reconcile"), TOPICS[topic], datetime.now(UTC))
+def test_who_compares_may_see_how_long_outcomes_are_kept(secured: Secured, topic: str) -> None:
+    for role in ("reconcile", "watch"):
+        complete_since(secured.connection(role), TOPICS[topic], datetime.now(UTC))
     with pytest.raises(CredentialsError, match="DESCRIBE_CONFIGS"):
         complete_since(secured.connection("operator"), TOPICS[topic], datetime.now(UTC))
 
@@ -167,6 +168,8 @@ def test_no_role_may_empty_or_rule_redis_or_see_other_keys(
         ("setup", keys.result("f")),
         ("trainer", keys.result("f")),
         ("administrator", keys.result("f")),
+        ("backup", keys.result("f")),
+        ("backup", keys.TRAINER_LOCK),
     ],
 )
 def test_a_role_writes_no_keys_that_are_not_its_own(secured: Secured, role: str, key: str) -> None:

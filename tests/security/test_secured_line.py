@@ -41,7 +41,7 @@ WAIT_S = 600.0  # a hang, not a slow machine
 HOSTILE_IDS = ("\x1b[2Jcleared", 'x\r\n{"level": "error"}', "A" * 10_240, "right\u202etfel", "\x9b31m", "nul\0")
 # Odd, but nothing can be seen of them that is not so: they are taken, and must not lead out of a folder.
 HARMLESS_IDS = ("../../../escaped", "/tmp/absolute", "[bold red]markup[/]", "$(touch owned)")
-WORKING = ("producer", "inspector", "operator", "setup", "reconcile")
+WORKING = ("producer", "inspector", "operator", "setup", "reconcile", "watch")
 
 
 @contextmanager
@@ -159,12 +159,19 @@ def test_every_role_does_its_work_over_tls_with_no_rights_but_its_own(
     assert run(config["operator"], "config", "push").returncode == 1
     gone = keys.result(results[0]["frame_id"])
     secured.redis(ADMIN).delete(gone)
+    missing = run(config["watch"], "reconcile", "--camera", first, "--json")
+    assert (missing.returncode, json.loads(missing.stdout)["left"]) == (1, {"result_missing": 1})
+    assert run(config["watch"], "reconcile", "--camera", first, "--repair").returncode == 1
+    assert not secured.redis(ADMIN).exists(gone), "who watches repairs nothing"
     ok("reconcile", "reconcile", "--camera", first, "--repair")
     assert secured.redis(ADMIN).exists(gone)
     watched = Instruments(metrics_of(Part.WATCH), with_process=False)
-    for look in (watch.look_at_line, watch.look_at_outcomes, watch.look_at_drift):
-        look(load(config["reconcile"]), watched)  # raises where a right is missing
+    for look in (watch.look_at_line, watch.look_at_trainer, watch.look_at_outcomes, watch.look_at_drift):
+        look(load(config["watch"]), watched)  # raises where a right is missing
     assert f'{{camera_id="{second}"}}' in watched.text().decode()
+    compared = json.loads(ok("watch", "reconcile", "--camera", first, "--json"))
+    assert compared["consistent"]
+    assert compared["frames"] >= 12 + len(HARMLESS_IDS)
     assert SECRET not in "\n".join(said)
     shown = [line for text in said for line in text.split("\n")]
     assert not [line for line in shown if not line.isprintable()]

@@ -208,10 +208,10 @@ def raise_translated(error: RedisError, client: redis.Redis) -> NoReturn:
         raise ServiceUnavailableError(f"{where} to serve us", f"a refusal ({text})", todo) from error
     if isinstance(error, _AWAY):
         raise ServiceUnavailableError(
-            f"a Redis server at {address(client)}", f"no connection ({text})", _what_to_do(text)
+            f"a Redis server at {address(client)}", f"no connection ({text})", _what_to_do(text, pool)
         ) from error
     raise BadInputError(
-        f"{where}, 6.2 or newer, with keys inspection:* used by the inspector only",
+        f"{where}, 7.0 or newer, with keys inspection:* used by the inspector only",
         f"an error ({text})",
         "check the server's version and what else writes to it",
     ) from error
@@ -232,9 +232,9 @@ def _no_primary(pool: SentinelConnectionPool) -> InspectorError:
     return BadInputError(expected, got, "correct the hosts or the service's name in redis.url")
 
 
-def _what_to_do(text: str) -> str:
+def _what_to_do(text: str, pool: SentinelConnectionPool | None = None) -> str:
     if "certificate verify failed" in text:
         return "check redis.ca_file, and for whom and until when the server's certificate is made out"
     if any(sign in text for sign in _ANOTHER_PROTOCOL):
         return "check its log, and whether it wants TLS (rediss://, rediss+sentinel:// in redis.url) or does not"
-    return "start it, or correct redis.url"
+    return "start it, or correct redis.url" if pool is None else "wait for the failover, or start it"

@@ -57,8 +57,11 @@ class RedisFrameStates:
         if not questions:
             return []
         with translated(self._client), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.scripts.add(self._script)  # which loads it where it is not known
             for question in questions:
-                self._script(_keys(question), [question.frame_id], client=pipeline)
+                names = _keys(question)
+                # As read-only: who may write none of these keys may look them up.
+                pipeline.evalsha_ro(self._script.sha, len(names), *names, question.frame_id)
             answers = pipeline.execute()
         return [self._state(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
