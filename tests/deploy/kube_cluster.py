@@ -91,6 +91,7 @@ def _start_all(cluster: Cluster, until_it_ends: contextlib.ExitStack) -> None:
         "kube-apiserver", f"--etcd-servers={etcd}", f"--bind-address={_HOST}", f"--secure-port={api}",
         f"--advertise-address={_HOST}", "--endpoint-reconciler-type=none", f"--cert-dir={run / 'cert'}",
         f"--token-auth-file={run / 'tokens.csv'}", "--authorization-mode=RBAC",
+        "--allow-privileged=true",  # as clusters do: what refuses such a pod is its namespace's policy
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={accounts}", f"--service-account-signing-key-file={accounts}",
     )  # fmt: skip
