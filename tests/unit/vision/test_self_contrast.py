@@ -35,7 +35,7 @@ def with_spot(tap: Tensor, row: int, column: int) -> Tensor:
 def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -> None:
     good = highest_contrast([surface(), surface(1)], EVERYWHERE)
     spoilt = highest_contrast([with_spot(surface(), row, column), with_spot(surface(1), row, column)], EVERYWHERE)
-    assert 0 < good
+    assert good > 0
     assert 3 * good < spoilt <= 1
 
 
