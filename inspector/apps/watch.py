@@ -8,14 +8,10 @@ fails is told and tried again.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
-
-import structlog
+from typing import TYPE_CHECKING
 
 from inspector.apps import console, drift, reconcile, wiring
 from inspector.apps.kept_runs import kept_runs
@@ -23,47 +19,21 @@ from inspector.apps.process_telemetry import telling
 from inspector.apps.reconcile_walk import Scope
 from inspector.apps.stopping import stop_event
 from inspector.apps.trainer.telemetry import tell_run
+from inspector.apps.watch_rounds import Heartbeat, Round
 from inspector.domain.drift import DriftVerdict
-from inspector.domain.errors import BadInputError, CredentialsError, InspectorError
+from inspector.domain.errors import BadInputError
 from inspector.domain.metrics import OTHER, Part
-from inspector.pipeline.health import Health
 from inspector.pipeline.reconciliation import FindingKind
 from inspector.settings import Settings
 
 if TYPE_CHECKING:
     from inspector.adapters.telemetry.instruments import Instruments
 
-_log = structlog.get_logger()
-
+_LAG = "inspector_group_lag_frames"
+_NEWEST = "inspector_camera_newest_result_timestamp_seconds"
 _LOOK_AGAIN_S = 1.0
 _CERTAIN = (DriftVerdict.DRIFTED, DriftVerdict.STABLE)
 _LAST_RUNS = 20  # among which to find the last of each outcome
-
-
-class _Look(Protocol):
-    def __call__(self, settings: Settings, made: Instruments) -> None: ...
-
-
-@dataclass(slots=True)
-class _Round:
-    """One look, when it is due, and when it was last well."""
-
-    every_s: float
-    look: _Look
-    due_s: float = 0.0
-
-    def __call__(self, settings: Settings, made: Instruments) -> None:
-        """Look if it is due; told and counted where that fails."""
-        if time.monotonic() < self.due_s:
-            return
-        try:
-            self.look(settings, made)
-        except CredentialsError:
-            raise
-        except (InspectorError, OSError) as error:
-            made.counter("inspector_watch_failures_total").inc()
-            _log.warning("not looked at", what=getattr(self.look, "__name__", ""), problem=str(error))
-        self.due_s = time.monotonic() + self.every_s
 
 
 def run(settings: Settings) -> None:
@@ -77,68 +47,67 @@ def run(settings: Settings) -> None:
         raise BadInputError(
             "metrics.port, where the watch answers", "none", "set it, for one by INSPECTOR_METRICS__PORT=9464"
         )
-    watch, beating = settings.watch, _Heartbeat(settings.metrics.stuck_after_s)
-    quick = (_Round(watch.look_every_s, look_at_line), _Round(watch.look_every_s, look_at_trainer))
-    slow = (_Round(watch.reconcile_every_s, look_at_outcomes), _Round(watch.drift_every_s, look_at_drift))
+    watch, beating = settings.watch, Heartbeat(settings.metrics.stuck_after_s)
+    quick = quick_rounds(watch.look_every_s)
+    slow = (Round(watch.reconcile_every_s, look_at_outcomes), Round(watch.drift_every_s, look_at_drift))
     with stop_event() as stop, telling(settings, Part.WATCH, health=beating.health) as made:
         if made is None:
             return
         failed: list[Exception] = []
 
-        def keep_looking(rounds: Sequence[_Round], beat: Callable[[], None]) -> None:
+        def keep_looking(rounds: Sequence[Round], beat: Callable[[bool], None]) -> None:
             try:
                 while not stop.is_set():
                     for each in rounds:
                         each(settings, made)
-                    beat()
+                    beat(all(each.was_well for each in rounds))
                     stop.wait(_LOOK_AGAIN_S)
             except Exception as error:
                 failed.append(error)
                 stop.set()
 
         # A reconcile in hand may take minutes: it changes nothing, so the process ends without it.
-        threading.Thread(target=keep_looking, args=(slow, lambda: None), name="slow-looks", daemon=True).start()
+        threading.Thread(target=keep_looking, args=(slow, lambda _: None), name="slow-looks", daemon=True).start()
         console.remark("watching")
         keep_looking(quick, beating.beat)
         if failed:
             raise failed[0]
 
 
-class _Heartbeat:
-    """The quick looks go on: a call to a server that never comes back would end them."""
-
-    def __init__(self, stuck_after_s: float) -> None:
-        self._stuck_after_s = stuck_after_s
-        self._looked = False
-        self._beat_s = time.monotonic()
-
-    def beat(self) -> None:
-        self._looked, self._beat_s = True, time.monotonic()
-
-    def health(self) -> Health:
-        silent_s = time.monotonic() - self._beat_s
-        alive = silent_s <= self._stuck_after_s
-        why = "" if alive else f"it has not looked for {silent_s:.0f} s"
-        return Health(self._looked, self._looked and alive, alive, why or "it has not looked yet")
+def quick_rounds(every_s: float) -> tuple[Round, ...]:
+    """Return the looks that take no time, each of Kafka or of Redis alone, so that one away does not hide the other."""
+    return (
+        Round(every_s, look_at_lag, shows=(_LAG,)),
+        Round(every_s, look_at_cameras, shows=(_NEWEST,)),
+        Round(every_s, look_at_trainer),
+    )
 
 
-def look_at_line(settings: Settings, made: Instruments) -> None:
-    """Show the lag of every partition, and when each camera's newest kept result was stored.
+def look_at_lag(settings: Settings, made: Instruments) -> None:
+    """Show the lag of every partition.
 
     Raises:
-        InspectorError: Kafka or Redis is away or refuses us.
+        InspectorError: Kafka is away or refuses us.
     """
     from inspector.adapters.kafka.lag import group_lag
-    from inspector.adapters.telemetry.instruments import BoundedNames
 
-    kafka = settings.kafka
-    lag = made.gauge("inspector_group_lag_frames")
+    kafka, lag = settings.kafka, made.gauge(_LAG)
     for (_, partition), frames in group_lag(wiring.kafka_connection(settings), kafka.group, kafka.frames_topic).items():
         lag.labels(str(partition)).set(frames)
+
+
+def look_at_cameras(settings: Settings, made: Instruments) -> None:
+    """Show when each camera's newest kept result was stored.
+
+    Raises:
+        InspectorError: Redis is away or refuses us.
+    """
+    from inspector.adapters.telemetry.instruments import BoundedNames
+
     named = BoundedNames(settings.metrics.max_cameras, settings.cameras.by_id())
-    newest = made.gauge("inspector_camera_newest_result_timestamp_seconds")
+    newest, found = made.gauge(_NEWEST), wiring.results(settings).cameras()
     newest.clear()  # of cameras whose results are gone
-    for camera_id, stored_at in wiring.results(settings).cameras().items():
+    for camera_id, stored_at in found.items():
         if (label := named(camera_id)) != OTHER:
             newest.labels(label).set(stored_at.timestamp())
 

@@ -86,7 +86,7 @@ def watched(line: Line, taken: int) -> None:
     """The watch finds that nothing is behind, that all fits, and when each camera's last result was stored."""
     settings = settings_of.load(line.config)
     made = Instruments(metrics_of(Part.WATCH), with_process=False)
-    for look in (watch.look_at_line, watch.look_at_outcomes):
+    for look in (watch.look_at_lag, watch.look_at_cameras, watch.look_at_outcomes):
         look(settings, made)
     samples = [s for family in text_string_to_metric_families(made.text().decode()) for s in family.samples]
     told = {(s.name, *s.labels.values()): s.value for s in samples}

@@ -166,7 +166,13 @@ def test_every_role_does_its_work_over_tls_with_no_rights_but_its_own(
     ok("reconcile", "reconcile", "--camera", first, "--repair")
     assert secured.redis(ADMIN).exists(gone)
     watched = Instruments(metrics_of(Part.WATCH), with_process=False)
-    for look in (watch.look_at_line, watch.look_at_trainer, watch.look_at_outcomes, watch.look_at_drift):
+    for look in (
+        watch.look_at_lag,
+        watch.look_at_cameras,
+        watch.look_at_trainer,
+        watch.look_at_outcomes,
+        watch.look_at_drift,
+    ):
         look(load(config["watch"]), watched)  # raises where a right is missing
     assert f'{{camera_id="{second}"}}' in watched.text().decode()
     compared = json.loads(ok("watch", "reconcile", "--camera", first, "--json"))
