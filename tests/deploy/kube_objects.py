@@ -94,6 +94,21 @@ def pod_templates(objects: Sequence[Object]) -> Iterator[PodTemplate]:
         yield PodTemplate(named(each), template.get("metadata", {}).get("labels", {}), template["spec"])
 
 
+def told(objects: Sequence[Object], pod: PodTemplate) -> tuple[dict[str, str], str]:
+    """Return what a pod of ours is told: its variables, and the text of inspector.yaml.
+
+    What the cluster fills in, such as a pod's name or a number of cores, is 4.
+    """
+    maps = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
+    container = pod.spec["containers"][0]
+    variables: dict[str, str] = {}
+    for source in container["envFrom"]:
+        variables |= maps[source["configMapRef"]["name"]]
+    variables |= {each["name"]: each.get("value", "4") for each in container["env"]}
+    config = next(volume["configMap"]["name"] for volume in pod.spec["volumes"] if "configMap" in volume)
+    return variables, maps[config]["inspector.yaml"]
+
+
 def script(path: Path) -> Any:
     """Return a script as a module, under a name that no other test's import meets."""
     name = f"script_{path.stem}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
+from kube_network import api_server, openings, own_series
 from kube_objects import Object, PodTemplate, named, of_kind, pod_templates
 
 from inspector.apps import supervisor
@@ -16,6 +17,9 @@ MADE_BEFOREHAND = {"serve-token", "redis-users", "redis-tls"}
 _SECRET_NAME = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)s?$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]*:[^/\s@]+@")
 _SETTING = re.compile(r"^\s*[\"']?([A-Za-z_.]+)[\"']?\s*[:=]\s*[\"']?([^\s\"'#,}]+)", re.MULTILINE)
+# NAME[:TAG][@DIGEST]; the name may begin with a registry and its port.
+_IMAGE = re.compile(r"(?P<name>(?:[^/@]+/)*[^/:@]+)(?::(?P<tag>[^/:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
+OWN_IMAGES = {"inspector", "inspector-cuda"}
 _POD_DEFAULTS = {"automountServiceAccountToken": True, "enableServiceLinks": True}
 
 Check = Callable[[Sequence[Object]], Iterator[str]]
@@ -33,6 +37,25 @@ def limits(objects: Sequence[Object]) -> Iterator[str]:
             for resource in ("cpu", "memory"):
                 if resource not in container.get("resources", {}).get(bound, {}):
                     yield f"{pod.owner}: container {container['name']} has no resources.{bound}.{resource}"
+
+
+def images(objects: Sequence[Object]) -> Iterator[str]:
+    """An image is of one release: without a tag it is whatever a registry has today, with two tags it is two releases.
+
+    Ours are built by whoever applies this; those of others are named by digest.
+    """
+    tags: dict[str, set[str]] = {}
+    for pod, container in _containers(objects):
+        image = _IMAGE.fullmatch(container["image"])
+        if image is None or (image["tag"] in (None, "latest") and image["digest"] is None):
+            yield f"{pod.owner}: image {container['image']} is of no release"
+            continue
+        if image["name"] not in OWN_IMAGES and image["digest"] is None:
+            yield f"{pod.owner}: image {container['image']} has no digest"
+        tags.setdefault(image["name"], set()).add(image["digest"] or image["tag"])
+    for name, several in tags.items():
+        if len(several) > 1:
+            yield f"image {name} is of several releases: {', '.join(sorted(several))}"
 
 
 def least_rights(objects: Sequence[Object]) -> Iterator[str]:
@@ -152,7 +175,8 @@ def closed_doors(objects: Sequence[Object]) -> Iterator[str]:
 
 
 CHECKS: Sequence[Check] = (
-    limits, least_rights, probes, time_to_leave, topics, scaling, secrets, references, closed_doors,
+    limits, images, least_rights, probes, time_to_leave, topics, scaling, secrets, references, closed_doors, openings,
+    api_server, own_series,
 )  # fmt: skip
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 import yaml
-from kube_objects import K8S, OVERLAYS, PLANTED, Object, in_files, of_kind, pod_templates, rendered, script
+from kube_objects import K8S, OVERLAYS, Object, in_files, of_kind, pod_templates, rendered, script, told
 from kube_policy import findings
 from local_services import ROOT
 from observability.make import DASHBOARDS, rule_groups, rules_object
@@ -112,19 +110,12 @@ def test_every_pod_is_told_settings_that_there_are(
 ) -> None:
     """With the variables and the file that its container gets: an unknown one would end it at its start."""
     objects = overlays[overlay]
-    maps = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
     ours = [pod for pod in pod_templates(objects) if pod.labels["app.kubernetes.io/name"] == "inspector"]
     assert len(ours) >= 6
     for pod in ours:
-        container = pod.spec["containers"][0]
-        variables = {}
-        for source in container["envFrom"]:
-            variables |= maps[source["configMapRef"]["name"]]
-        # What the cluster fills in: a pod's name, a number of cores.
-        variables |= {each["name"]: each.get("value", "4") for each in container["env"]}
-        config = next(volume["configMap"]["name"] for volume in pod.spec["volumes"] if "configMap" in volume)
+        variables, config = told(objects, pod)
         file = tmp_path / "inspector.yaml"
-        file.write_text(maps[config]["inspector.yaml"])
+        file.write_text(config)
         with monkeypatch.context() as environment:
             for name, value in variables.items():
                 environment.setenv(name, value)
@@ -165,94 +156,6 @@ def test_every_command_of_a_pod_is_one_of_ours() -> None:
         if pod.labels.get("app.kubernetes.io/name") == "inspector":
             assert pod.spec["containers"][0]["args"][:2] == ["-c", "/etc/inspector/inspector.yaml"], pod.owner
             assert pod.spec["containers"][0]["args"][2] in commands, pod.owner
-
-
-# What only our own checks refuse, or refuse as well, and with which of them; the API server sees the rest.
-REFUSED_BY_US = {
-    "missing_limit": "limits",
-    "over_privileged_pod": "least_rights",
-    "scaled_above_partitions": "scaling",
-    "secret_in_a_configmap": "secrets",
-    "topic_of_one_copy": "topics",
-    "unknown_field": None,
-}
-
-
-@pytest.mark.parametrize("fault", sorted(each.name for each in PLANTED.iterdir()))
-def test_a_planted_fault_is_refused_by_the_check_that_is_for_it(
-    overlays: Mapping[str, Sequence[Object]], fault: str
-) -> None:
-    """And by no other: without that check it would pass unnoticed."""
-    checks = {said.partition(":")[0] for said in findings(rendered(PLANTED / fault))}
-    assert checks == ({REFUSED_BY_US[fault]} - {None})
-
-
-Change = Callable[[dict[str, Any]], None]
-
-
-def _pod(objects: Sequence[Object], name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = next(pod.spec for pod in pod_templates(objects) if pod.owner == name)
-    return spec
-
-
-def _drop(key: str) -> Change:
-    return lambda pod: pod.pop(key)
-
-
-def _in_container(key: str) -> Change:
-    return lambda pod: pod["containers"][0].pop(key)
-
-
-def _another_map(pod: dict[str, Any]) -> None:
-    pod["containers"][0]["envFrom"][0]["configMapRef"]["name"] = "inspector-environment-old"
-
-
-def _password_variable(pod: dict[str, Any]) -> None:
-    pod["containers"][0]["env"].append({"name": "INSPECTOR_REDIS__PASSWORD", "value": "plant-7-summer"})
-
-
-def _password_in_url(pod: dict[str, Any]) -> None:
-    pod["containers"][0]["env"].append({"name": "INSPECTOR_REDIS__URL", "value": "redis://inspector:plant-7@redis/0"})
-
-
-@pytest.mark.parametrize(
-    ("check", "change"),
-    [
-        ("least_rights", _drop("automountServiceAccountToken")),
-        ("least_rights", _drop("enableServiceLinks")),
-        ("least_rights", _drop("securityContext")),
-        ("limits", _in_container("resources")),
-        ("probes", _in_container("startupProbe")),
-        ("probes", _in_container("livenessProbe")),
-        ("probes", _in_container("ports")),
-        ("time_to_leave", _drop("terminationGracePeriodSeconds")),
-        ("references", _another_map),
-        ("secrets", _password_variable),
-        ("secrets", _password_in_url),
-    ],
-)
-def test_a_pod_that_is_wrong_in_one_thing_is_told(
-    overlays: Mapping[str, Sequence[Object]], check: str, change: Change
-) -> None:
-    objects = copy.deepcopy(list(overlays["cpu"]))
-    change(_pod(objects, "StatefulSet/inspector"))
-    assert {said.partition(":")[0] for said in findings(objects)} == {check}
-
-
-@pytest.mark.parametrize(
-    ("gone", "check"),
-    [
-        ("NetworkPolicy/default-deny", "closed_doors"),
-        ("PriorityClass/inspection-line", "references"),
-        ("PersistentVolumeClaim/trainer", "references"),
-        ("Deployment/serve", "references"),
-        ("StatefulSet/inspector", "scaling"),
-    ],
-)
-def test_an_object_that_is_gone_is_missed(overlays: Mapping[str, Sequence[Object]], gone: str, check: str) -> None:
-    kind, name = gone.split("/")
-    left = [each for each in overlays["cpu"] if (each["kind"], each["metadata"]["name"]) != (kind, name)]
-    assert check in {said.partition(":")[0] for said in findings(left)}
 
 
 def test_grafana_is_given_the_dashboards_as_they_are_and_the_operator_all_rules() -> None:
