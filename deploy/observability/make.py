@@ -34,8 +34,13 @@ def rule_groups() -> list[dict[str, Any]]:
 
 
 def rules_object(runbooks: str) -> dict[str, Any]:
-    """Return the rules as the Prometheus operator takes them; ``runbooks`` goes before the pages' paths."""
+    """Return the rules as the Prometheus operator takes them; ``runbooks`` goes before the pages' paths.
+
+    Without those about machines: a cluster's nodes are not the line's alone, and its own rules tell of them.
+    """
     groups = rule_groups()
+    for group in groups:
+        group["rules"] = [rule for rule in group["rules"] if rule.get("labels", {}).get("source") != "machine"]
     for rule in (rule for group in groups for rule in group["rules"]):
         if notes := rule.get("annotations"):
             # A new one: rules of a file may share theirs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from observability.grafana import ORANGE, RED, YELLOW, Dashboard, Panel, Query, Row, Step, number
 from observability.promql import quantile
 
-_LAG = "inspection:lag_frames:sum"
+_LAG = "sum(inspection:lag_frames:sum)"  # one for each namespace
 _COMMITTED = "sum(rate(inspector_frames_total[$__rate_interval]))"
 
 _NOW = Row(
