@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import typer
 import yaml
 from kube_objects import K8S, OVERLAYS, Object, in_files, of_kind, pod_templates, rendered, script, told
-from kube_policy import findings
+from kube_policy import OWN_IMAGES, findings
 from local_services import ROOT
 from observability.make import DASHBOARDS, rule_groups, rules_object
 
@@ -188,6 +189,39 @@ def test_servers_elsewhere_take_the_place_of_ours(tmp_path_factory: pytest.TempP
     assert told["INSPECTOR_KAFKA__BOOTSTRAP_SERVERS"] == "kafka.plant.example:9092"
     trigger = next(of_kind(objects, "ScaledObject"))["spec"]["triggers"][0]["metadata"]
     assert trigger["bootstrapServersFromEnv"] in told
+
+
+def test_a_document_tells_how_each_image_that_runs_is_built_and_replaced(
+    overlays: Mapping[str, Sequence[Object]],
+) -> None:
+    """`gpu` runs two: with one of them alone an upgrade would leave the inspectors where they were."""
+    files = (ROOT / "deploy" / "images").glob("Dockerfile*")
+    built = {
+        name for file in files for name in re.findall(r"^#.* docker build .*-t (\S+)", file.read_text(), re.MULTILINE)
+    }
+    running = {
+        container["image"]
+        for objects in overlays.values()
+        for pod in pod_templates(objects)
+        if pod.labels["app.kubernetes.io/name"] == "inspector"
+        for container in pod.spec["containers"]
+    }
+    assert running == built
+    for document in ("README.md", "deploy/day-two/upgrade.md"):
+        named = set(re.findall(r"(inspector[\w-]*)=REGISTRY/", (ROOT / document).read_text()))
+        assert named == {image.partition(":")[0] for image in running}, document
+
+
+def test_an_image_that_an_overlay_names_is_the_one_of_every_pod(tmp_path: Path) -> None:
+    """As `kustomize edit set image` writes it, over what the base and each component say."""
+    images = [{"name": name, "newName": f"registry.example/{name}", "newTag": "1.2.3"} for name in sorted(OWN_IMAGES)]
+    overlay = os.path.relpath(OVERLAYS["gpu"], tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [overlay], "images": images}))
+    objects = rendered(tmp_path)
+    running = {container["image"] for pod in pod_templates(objects) for container in pod.spec["containers"]}
+    assert {f"registry.example/{name}:1.2.3" for name in OWN_IMAGES} == {
+        image for image in running if "redis" not in image
+    }
 
 
 def test_generating_refuses_words_that_it_does_not_know() -> None:
