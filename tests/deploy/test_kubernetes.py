@@ -87,7 +87,7 @@ def test_a_trainer_that_works_is_never_taken_for_silent() -> None:
     hours = re.fullmatch(r"\d+ \* \* \* \*", trainer["schedule"])
     assert hours, "every hour; TrainerSilent counts on it"
     rule = next(rule for group in rule_groups() for rule in group["rules"] if rule.get("alert") == "TrainerSilent")
-    patience_s = int(re.findall(r"> (\d+) \* 3600$", rule["expr"])[0]) * 3600
+    patience_s = min(int(hours) for hours in re.findall(r"> (\d+) \* 3600$", rule["expr"], re.MULTILINE)) * 3600
     assert trainer["jobTemplate"]["spec"]["activeDeadlineSeconds"] + 3600 < patience_s
 
 
@@ -125,7 +125,10 @@ def test_every_pod_is_told_settings_that_there_are(
         assert settings.kafka.security.protocol == ("SASL_SSL" if overlay == "secure" else "PLAINTEXT")
 
 
-ROLES = {"inspector": "inspector", "trainer": "trainer", "serve": "operator", "watch": "watch", "camera": "producer"}
+ROLES = {
+    "inspector": "inspector", "trainer": "trainer", "serve": "operator", "watch": "watch", "camera": "producer",
+    "backup": "backup",
+}  # fmt: skip
 
 
 def test_every_pod_of_the_secure_overlay_has_the_role_that_is_for_it_and_its_passwords(
@@ -149,6 +152,32 @@ def test_every_pod_of_the_secure_overlay_has_the_role_that_is_for_it_and_its_pas
         assert users == passwords == {role}, pod.owner
         seen.add(role)
     assert seen == set(ROLES.values())
+
+
+@pytest.mark.parametrize("overlay", sorted(OVERLAYS.keys() - {"dev"}))
+def test_what_people_decided_is_backed_up_every_night(overlays: Mapping[str, Sequence[Object]], overlay: str) -> None:
+    """Into a folder that outlives the pod."""
+    job = next(each for each in of_kind(overlays[overlay], "CronJob") if each["metadata"]["name"] == "backup")
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", job["spec"]["schedule"])
+    pod = next(pod for pod in pod_templates([job]))
+    container = pod.spec["containers"][0]
+    assert container["args"][2] == "backup"
+    claims = {each["name"] for each in pod.spec["volumes"] if "persistentVolumeClaim" in each}
+    assert container["args"][3] in {each["mountPath"] for each in container["volumeMounts"] if each["name"] in claims}
+
+
+def test_keda_asks_kafka_as_a_user_who_sees_no_record(overlays: Mapping[str, Sequence[Object]]) -> None:
+    objects = overlays["secure"]
+    asks = next(of_kind(objects, "TriggerAuthentication"))["spec"]
+    given = {each["parameter"]: each for each in (*asks["configMapTargetRef"], *asks["secretTargetRef"])}
+    maps = {each["metadata"]["name"]: each["data"] for each in of_kind(objects, "ConfigMap")}
+    name = maps[given["username"]["name"]][given["username"]["key"]]
+    # A user's password is in the Secret of his name.
+    assert given["password"]["name"] == name
+    user = next(each for each in of_kind(objects, "KafkaUser") if each["metadata"]["name"] == name)
+    assert {right for _, _, _, right in _rights(user)} == {"DESCRIBE"}
+    trigger = next(of_kind(objects, "ScaledObject"))["spec"]["triggers"][0]
+    assert trigger["authenticationRef"]["name"] == "inspector"
 
 
 def test_every_command_of_a_pod_is_one_of_ours() -> None:

@@ -30,6 +30,7 @@ from inspector.adapters.kafka import clients
 from inspector.adapters.kafka.build import build
 from inspector.adapters.kafka.committed import complete_since
 from inspector.adapters.kafka.connection import admin_client
+from inspector.adapters.kafka.group_offsets import group_offsets
 from inspector.adapters.kafka.readers import read_committed
 from inspector.adapters.redis import keys
 from inspector.adapters.redis.results import RedisResults
@@ -38,6 +39,7 @@ from inspector.adapters.redis.trainer_runs import RedisTrainerRuns
 from inspector.domain.errors import BadInputError, CredentialsError
 from inspector.domain.frame import FrameSource
 from inspector.domain.records import to_json
+from inspector.settings.sections import KafkaSettings
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
@@ -103,6 +105,18 @@ def test_who_compares_may_see_how_long_outcomes_are_kept(secured: Secured, topic
         complete_since(secured.connection(role), TOPICS[topic], datetime.now(UTC))
     with pytest.raises(CredentialsError, match="DESCRIBE_CONFIGS"):
         complete_since(secured.connection("operator"), TOPICS[topic], datetime.now(UTC))
+
+
+def test_who_scales_sees_how_many_frames_wait(secured: Secured) -> None:
+    """As KEDA asks: where the topic ends, and what the group has committed; of no other group or topic."""
+    frames, alerts = (TopicPartition(TOPICS[name], 0) for name in ("frames", "alerts"))
+    with admin_client(secured.connection("scaler")) as admin:
+        assert admin.list_partition_offsets({frames: OffsetSpec.LATEST})[frames].offset >= 0
+        group_offsets(admin, KafkaSettings().group, [frames])
+        with pytest.raises(errors.GroupAuthorizationFailedError):
+            group_offsets(admin, "another", [frames])
+        with pytest.raises(errors.KafkaError):
+            admin.list_partition_offsets({alerts: OffsetSpec.LATEST})
 
 
 def _writable(secured: Secured, user: str) -> set[str]:
