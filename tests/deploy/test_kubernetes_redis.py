@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,13 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with _started(secrets, tmp_path_factory.mktemp("redis-data")) as number:
+        yield number
+
+
+@contextmanager
+def _started(secrets: Path, data: Path) -> Iterator[int]:
     """The port of a server that was started as `secure` starts it, with its files elsewhere."""
-    data = tmp_path_factory.mktemp("redis-data")
     with socket.create_server(("127.0.0.1", 0)) as free:
         number = int(free.getsockname()[1])
     config = (COMPONENTS / "redis" / "redis.conf").read_text().replace("dir /data", f"dir {data}")
@@ -116,6 +123,24 @@ def test_a_role_does_its_work_and_no_more(port: int, secrets: Path) -> None:
         assert inspector.set("inspection:result:1", "{}")
         with pytest.raises(redis.exceptions.NoPermissionError):
             inspector.flushall()
+
+
+def test_a_new_user_is_let_in_once_the_server_is_started_again_and_nothing_is_lost(
+    secrets: Path, tmp_path: Path
+) -> None:
+    """deploy/day-two/secrets.md: a Secret that changes changes nothing before."""
+    own, data = tmp_path / "secrets", tmp_path / "data"
+    shutil.copytree(secrets, own)
+    data.mkdir()
+    access = script(ROOT / "deploy" / "security" / "access.py")
+    with _started(own, data) as port:
+        with _client(port, own, "inspector") as inspector:
+            inspector.set("inspection:result:1", "{}")
+        (own / "users.acl").write_text(access.acl_file({"inspector": PASSWORD, "watch": PASSWORD}))
+        with _client(port, own, "watch") as watch, pytest.raises(redis.exceptions.AuthenticationError):
+            watch.ping()
+    with _started(own, data) as port, _client(port, own, "watch") as watch:
+        assert watch.get("inspection:result:1") == "{}"
 
 
 def test_the_probe_takes_what_a_stranger_is_told(port: int, secrets: Path) -> None:
