@@ -7,7 +7,8 @@
 `components/kafka/topics.yaml` are the topics of `inspector topics create` with the settings of `base/config`,
 `components/secure/users.yaml` the roles of `deploy/security/roles.yaml`, `components/cameras/deployments.yaml` the
 cameras of `components/cameras/cameras.yaml`, `base/rules.yaml` and `components/dashboards/dashboards.yaml` what is in
-`deploy/observability`, as kustomize reads no files beside its root.
+`deploy/observability`, as kustomize reads no files beside its root; links of alerts begin with
+the URL of `runbooks.yaml`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from inspector.settings import Settings  # noqa: E402
 
 CLUSTER = {"strimzi.io/cluster": "line"}
 CAMERAS_FILE = HERE / "components" / "cameras" / "cameras.yaml"
+RUNBOOKS_FILE = HERE / "runbooks.yaml"
 CAMERA_TEMPLATE = HERE / "components" / "cameras" / "camera.yaml"
 _RESOURCES = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId", "CLUSTER": "cluster"}
 
@@ -102,7 +104,13 @@ def cameras() -> Objects:
 
 def rules() -> Objects:
     """Yield the alert rules of ``deploy/observability``, for the Prometheus operator."""
-    yield rules_object(runbooks="")
+    yield rules_object(runbooks_url())
+
+
+def runbooks_url() -> str:
+    """Return what goes before the path of an alert's page: an URL that ends with a slash, or nothing."""
+    url = str(yaml.safe_load(RUNBOOKS_FILE.read_text(encoding="utf-8"))["url"])
+    return f"{url.rstrip('/')}/" if url else ""
 
 
 def dashboards() -> Objects:

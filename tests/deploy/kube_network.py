@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kube_objects import Object, named, of_kind, pod_templates
+import yaml
+from kube_objects import Object, named, of_kind, pod_templates, told
 
 _API_SERVER = {443, 6443}
 _BETWEEN_BROKERS = {9090, 9091}
+_PORT = re.compile(r":(\d+)(?=[,/]|$)")  # of each server in an address
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,24 @@ def api_server(objects: Sequence[Object]) -> Iterator[str]:
         for pods in asks:
             if not any(_opens_api_server(policy, pods) for policy in of_kind(objects, "NetworkPolicy")):
                 yield f"{named(kafka)}: no NetworkPolicy lets {pods.owner} ask the API server"
+
+
+def ways_out(objects: Sequence[Object]) -> Iterator[str]:
+    """Where a pod is told of a server it may go to its port: traces, for one, would else be dropped without a word."""
+    policies = list(of_kind(objects, "NetworkPolicy"))
+    for pod in pod_templates(objects):
+        if pod.labels.get("app.kubernetes.io/name") != "inspector":
+            continue
+        open_ports = {
+            port["port"]
+            for policy in policies
+            if _matches(pod.labels, policy["spec"]["podSelector"])
+            for rule in policy["spec"].get("egress", ())
+            for port in rule["ports"]
+        }
+        for setting, port in _servers(pod.labels["app.kubernetes.io/component"], *told(objects, pod)):
+            if port not in open_ports:
+                yield f"{pod.owner}: is told {setting} at port {port}, to which no NetworkPolicy lets it go"
 
 
 def own_series(objects: Sequence[Object]) -> Iterator[str]:
@@ -114,3 +135,24 @@ def _opens_api_server(policy: Object, pods: Pods) -> bool:
         and all("ipBlock" in peer for peer in rule.get("to", ()))
         for rule in policy["spec"].get("egress", ())
     )
+
+
+def _servers(component: str, variables: Mapping[str, str], config: str) -> Iterator[tuple[str, int]]:
+    """Yield the settings that name servers, and their ports; cameras use no Redis, only the trainer keeps samples."""
+
+    def said(section: str, name: str) -> str:
+        variable = f"INSPECTOR_{section}__{name}".upper()
+        return str(variables.get(variable) or sections.get(section, {}).get(name) or "")
+
+    sections = yaml.safe_load(config)
+    addresses = {
+        "kafka.bootstrap_servers": said("kafka", "bootstrap_servers"),
+        "tracing.endpoint": said("tracing", "endpoint"),
+    }
+    if component != "camera":
+        addresses["redis.url"] = said("redis", "url")
+    if component == "trainer" and said("samples", "place").startswith("s3://"):
+        addresses["samples.place"] = said("samples", "endpoint") or "https://amazonaws.com:443"
+    for setting, address in addresses.items():
+        for port in _PORT.findall(address):
+            yield setting, int(port)

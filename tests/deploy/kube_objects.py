@@ -97,13 +97,13 @@ def pod_templates(objects: Sequence[Object]) -> Iterator[PodTemplate]:
 def told(objects: Sequence[Object], pod: PodTemplate) -> tuple[dict[str, str], str]:
     """Return what a pod of ours is told: its variables, and the text of inspector.yaml.
 
-    What the cluster fills in, such as a pod's name or a number of cores, is 4.
+    What the cluster fills in, such as a pod's name or a number of cores, is 4. A map that is not there says nothing.
     """
     maps = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
     container = pod.spec["containers"][0]
     variables: dict[str, str] = {}
     for source in container["envFrom"]:
-        variables |= maps[source["configMapRef"]["name"]]
+        variables |= maps.get(source["configMapRef"]["name"], {})
     variables |= {each["name"]: each.get("value", "4") for each in container["env"]}
     config = next(volume["configMap"]["name"] for volume in pod.spec["volumes"] if "configMap" in volume)
     return variables, maps[config]["inspector.yaml"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
-from kube_network import api_server, openings, own_series
+from kube_network import api_server, openings, own_series, ways_out
 from kube_objects import Object, PodTemplate, named, of_kind, pod_templates
 
 from inspector.apps import supervisor
@@ -176,7 +176,7 @@ def closed_doors(objects: Sequence[Object]) -> Iterator[str]:
 
 CHECKS: Sequence[Check] = (
     limits, images, least_rights, probes, time_to_leave, topics, scaling, secrets, references, closed_doors, openings,
-    api_server, own_series,
+    api_server, ways_out, own_series,
 )  # fmt: skip
 
 

@@ -201,7 +201,22 @@ def test_grafana_is_given_the_dashboards_as_they_are_and_the_operator_all_rules(
         # `kubectl apply` puts the whole object into an annotation once more.
         assert len(json.dumps(each)) < 262_144, each["metadata"]["name"]
     rules = next(of_kind(objects, "PrometheusRule"))
-    assert rules["spec"]["groups"] == rules_object(runbooks="")["spec"]["groups"]
+    generate = script(K8S / "generate.py")
+    assert rules["spec"]["groups"] == rules_object(generate.runbooks_url())["spec"]["groups"]
+
+
+def test_an_alert_leads_to_its_page_where_the_repository_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    generate = script(K8S / "generate.py")
+    (tmp_path / "runbooks.yaml").write_text("url: https://git.example/inspector/blob/main")
+    monkeypatch.setattr(generate, "RUNBOOKS_FILE", tmp_path / "runbooks.yaml")
+    groups = next(iter(generate.rules()))["spec"]["groups"]
+    links = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert len(links) > 10
+    for link in links:
+        page = link.removeprefix("https://git.example/inspector/blob/main/")
+        assert (ROOT / page).is_file(), link
 
 
 def test_no_grafana_is_presupposed(overlays: Mapping[str, Sequence[Object]]) -> None:

@@ -38,6 +38,17 @@ def test_a_planted_fault_is_refused_by_the_check_that_is_for_it(fault: str) -> N
     assert checks == ({REFUSED_BY_US[fault]} - {None})
 
 
+def test_traces_and_samples_get_out_by_the_component_that_is_for_them_and_not_without_it() -> None:
+    objects = rendered(PLANTED.parent / "outside")
+    assert findings(objects) == []
+    shut = [each for each in objects if each["metadata"]["name"] not in ("inspector-to-collector", "trainer-to-bucket")]
+    assert len(objects) - len(shut) == 2
+    told = findings(shut)
+    assert {said.partition(":")[0] for said in told} == {"ways_out"}
+    assert sum("tracing.endpoint" in said for said in told) >= 8
+    assert sum("samples.place" in said for said in told) == 1
+
+
 Change = Callable[[dict[str, Any]], None]
 
 
