@@ -20,7 +20,8 @@ from inspector.apps.reconcile_repair import Repairer
 from inspector.apps.reconcile_walk import Case, Scope, Walk, index_outcomes
 from inspector.domain.errors import BadInputError
 from inspector.pipeline.ports import FencedError
-from inspector.pipeline.reconciliation import Finding
+from inspector.pipeline.reconciliation import Finding, published_at
+from inspector.pipeline.stretches import Stretches
 from inspector.settings import Settings
 
 # Listed one by one; of more, only how many there are.
@@ -34,7 +35,8 @@ _RECORD_ROOM_BYTES = 512 * 1024
 class Report:
     """What was looked at and found. ``listed`` are the first findings, each with whether it is left and why.
 
-    Of frames older than ``complete_since`` nothing is found missing: Kafka may have let their outcomes go.
+    Of frames older than ``complete_since`` nothing is found missing: Kafka may have let their outcomes go. For a later
+    look: ``ends``, what was committed of each partition, and ``open``, where findings stay whose frames Kafka has.
     """
 
     partitions: int
@@ -44,6 +46,8 @@ class Report:
     found: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
     listed: list[tuple[Finding, bool, str]] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    open: Stretches = field(default_factory=Stretches)
 
     @property
     def consistent(self) -> bool:
@@ -57,6 +61,8 @@ class Report:
             stays = id(case) in reasons
             self.found[case.finding.kind.value] += 1
             self.left.update([case.finding.kind.value] if stays else [])
+            if stays and case.record is not None:
+                self.open.add(case.finding.source, published_at(case.record.timestamp_ms))
             if len(self.listed) < _MAX_LISTED:
                 self.listed.append((case.finding, stays, reasons.get(id(case), "")))
 
@@ -75,6 +81,13 @@ def run(settings: Settings, since: str | None, camera_id: str | None, repair: bo
         report = look(settings, scope, repair)
     except FencedError as error:
         raise BadInputError("to be the only repair of this group", str(error), "wait for it to end") from error
+    if not report.partitions:
+        kafka = settings.kafka
+        raise BadInputError(
+            f"frames of {kafka.frames_topic} that group {kafka.group} has committed",
+            "none: nothing was inspected so far, or its offsets have expired",
+            "correct kafka.group or kafka.frames_topic if another inspects",
+        )
     if as_json:
         console.print_json(_document(report, repair))
     else:
@@ -83,10 +96,10 @@ def run(settings: Settings, since: str | None, camera_id: str | None, repair: bo
 
 
 def look(settings: Settings, scope: Scope, repair: bool) -> Report:
-    """Compare, and repair if asked to.
+    """Compare, and repair if asked to; a report of no partition: the group has committed nothing.
 
     Raises:
-        BadInputError: as ``run``, but for another repair.
+        BadInputError: as ``run``, but for another repair and for nothing committed.
         FencedError: another repair was started meanwhile.
         InspectorError: as ``run``.
     """
@@ -103,13 +116,9 @@ def look(settings: Settings, scope: Scope, repair: bool) -> Report:
             store = RedisResultStore(client, group_id=kafka.group, retention=wiring.retention(settings))
             repairer = Repairer(settings, connection, log, store)
         # Offsets before outcomes: of a frame that is committed by now, everything is written by then.
-        ranges = committed_ranges(connection, kafka.group, kafka.frames_topic, scope.since)
+        ranges = committed_ranges(connection, kafka.group, kafka.frames_topic, scope.since, scope.after)
         if not ranges:
-            raise BadInputError(
-                f"frames of {kafka.frames_topic} that group {kafka.group} has committed",
-                "none: nothing was inspected so far, or its offsets have expired",
-                "correct kafka.group or kafka.frames_topic if another inspects",
-            )
+            return Report(0)
         index = OutcomeIndex()
         until_done.callback(index.close)
         with console.status("reading alerts and dead letters"):
@@ -120,7 +129,7 @@ def look(settings: Settings, scope: Scope, repair: bool) -> Report:
 
 
 def _walked(walk: Walk, ranges: list[CommittedRange], repairer: Repairer | None) -> Report:
-    report = Report(len(ranges), walk.complete_since)
+    report = Report(len(ranges), walk.complete_since, ends={part.partition: part.end for part in ranges})
     with console.progress("frames", sum(len(part) for part in ranges)) as meter:
         for window in walk.windows():
             report.frames += window.frames

@@ -32,6 +32,7 @@ from inspector.pipeline.reconciliation import (
     examine,
     published_at,
 )
+from inspector.pipeline.stretches import Stretch
 from inspector.settings import Settings
 
 _MAX_ALERT_BYTES = 2**20
@@ -44,11 +45,34 @@ _LONG_AGO = published_at(0)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to look at: frames published ``since`` then, of one camera; None: all. ``now`` is when it began."""
+    """What to look at: frames published ``since`` then, of one camera; None: all. ``now`` is when it began.
+
+    Frames published before, too, where an earlier look says so: what was committed ``after`` it (its ends, by
+    partition), and what it would have looked at ``again``. ``since`` is not younger than that look then.
+    """
 
     now: datetime
     since: datetime | None = None
     camera_id: str | None = None
+    after: Mapping[int, int] | None = None
+    again: tuple[Stretch, ...] = ()
+
+    @property
+    def outcomes_since(self) -> datetime | None:
+        """Since when alerts and dead letters of these frames may have been written; None: since ever."""
+        if self.since is None:
+            return None
+        return min([self.since, *(stretch.since for stretch in self.again)]) - _ALERTS_BEFORE
+
+    def ranges_again(self, ranges: Sequence[CommittedRange]) -> list[CommittedRange]:
+        """Return what is to be looked at again before the first of ``ranges``, as far as Kafka still has it."""
+        of, found = {part.partition: part for part in ranges}, []
+        for stretch in self.again:
+            if (part := of.get(stretch.partition)) is not None:
+                first, end = max(stretch.first, part.oldest), min(stretch.end, part.first, part.end)
+                if first < end:
+                    found.append(CommittedRange(part.partition, part.oldest, first, end))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +102,7 @@ def index_outcomes(connection: KafkaConnection, settings: Settings, scope: Scope
         BadInputError: an alert or dead letter of another major version: nobody can tell which frame it is of.
         InspectorError: as ``read_written``.
     """
-    kafka, since = settings.kafka, None if scope.since is None else scope.since - _ALERTS_BEFORE
+    kafka, since = settings.kafka, scope.outcomes_since
     for record in read_written(connection, kafka.alerts_topic, since, _MAX_ALERT_BYTES):
         if (found := _alert(record)) is not None and found[0].topic == kafka.frames_topic:
             index.add_alert(*found)
@@ -146,7 +170,10 @@ class Walk:
             InspectorError: as ``read_range`` and ``RedisResults``.
         """
         topic, max_bytes = self._settings.kafka.frames_topic, self._settings.limits.max_frame_bytes
-        for part, records, passed in read_range(self._connection, topic, self._ranges, max_bytes):
+        wanted = sorted(
+            [*self._scope.ranges_again(self._ranges), *self._ranges], key=lambda part: (part.partition, part.first)
+        )
+        for part, records, passed in read_range(self._connection, topic, wanted, max_bytes):
             frames = [(frame, record) for record in records if self._is_wanted(frame := _walked(record))]
             known = self._index.of(part.partition, [frame.source.offset for frame, _ in frames])
             yield self._examine([(f, r, known.get(f.source.offset, NOTHING_COMMITTED)) for f, r in frames], passed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def run(settings: Settings) -> None:
         )
     watch, beating = settings.watch, Heartbeat(settings.metrics.stuck_after_s)
     quick = quick_rounds(watch.look_every_s)
-    slow = (Round(watch.reconcile_every_s, look_at_outcomes), Round(watch.drift_every_s, look_at_drift))
+    slow = (Round(watch.reconcile_every_s, OutcomeLooks().look_at_outcomes), Round(watch.drift_every_s, look_at_drift))
     with stop_event() as stop, telling(settings, Part.WATCH, health=beating.health) as made:
         if made is None:
             return
@@ -131,15 +132,34 @@ def look_at_trainer(settings: Settings, made: Instruments) -> None:
         made.gauge("inspector_trainer_last_look_timestamp_seconds").set(looked_at.timestamp())
 
 
-def look_at_outcomes(settings: Settings, made: Instruments) -> None:
-    """Show what a reconcile of the last hours finds. Raises as ``reconcile.look``."""
-    now = datetime.now(UTC)
-    report = reconcile.look(settings, Scope(now, now - timedelta(hours=settings.watch.reconcile_hours)), repair=False)
-    findings = made.gauge("inspector_reconcile_findings")
-    for kind in FindingKind:
-        findings.labels(kind.value).set(report.found[kind.value])
-    made.gauge("inspector_reconcile_frames").set(report.frames)
-    made.set_now("inspector_reconcile_timestamp_seconds")
+class OutcomeLooks:
+    """Reconciles, one look after the other, so that what was found stays told until it is mended or gone from Kafka.
+
+    Each looks at frames published in the last hours; at what was committed since the look before it, however old (a
+    night's backlog); and again at what that one found. The first knows of no look before it.
+    """
+
+    def __init__(self) -> None:
+        self._before: Scope | None = None  # the next look's, as far as the last one knew it
+
+    def look_at_outcomes(self, settings: Settings, made: Instruments) -> None:
+        """Show what does not fit.
+
+        Raises:
+            InspectorError: as ``reconcile.look``; the next look takes over what this one had to do.
+        """
+        now = datetime.now(UTC)
+        since = now - timedelta(hours=settings.watch.reconcile_hours)
+        scope = Scope(now, since)
+        if (before := self._before) is not None:
+            scope = replace(before, now=now, since=min(since, before.now))
+        report = reconcile.look(settings, scope, repair=False)
+        self._before = Scope(now, after=report.ends, again=tuple(report.open))
+        findings = made.gauge("inspector_reconcile_findings")
+        for kind in FindingKind:
+            findings.labels(kind.value).set(report.found[kind.value])
+        made.gauge("inspector_reconcile_frames").set(report.frames)
+        made.set_now("inspector_reconcile_timestamp_seconds")
 
 
 def look_at_drift(settings: Settings, made: Instruments) -> None:

@@ -48,7 +48,8 @@ class TracingSettings(Section):
 class WatchSettings(Section):
     """How often ``inspector watch`` looks: at lag and newest results, at outcomes (reconcile), at drift.
 
-    A reconcile looks at frames published in the last ``reconcile_hours``.
+    A reconcile looks at frames published in the last ``reconcile_hours``, at what was committed since the one before
+    it, and again at what that one found.
     """
 
     look_every_s: Annotated[float, Field(ge=1)] = 30.0

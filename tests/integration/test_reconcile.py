@@ -21,6 +21,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from line import running_line, wait_for
 from local_services import ROOT, Services
+from prometheus_client.parser import text_string_to_metric_families
 from small_line import SmallLine, small_line
 from stub_engine import StubEngine
 
@@ -28,14 +29,19 @@ from inspector import settings as settings_of
 from inspector.adapters.kafka.committed import committed_ranges
 from inspector.adapters.kafka.connection import admin_client
 from inspector.adapters.redis import keys
+from inspector.adapters.telemetry.instruments import Instruments
 from inspector.apps import model_wiring, wiring
 from inspector.apps import reconcile as verb
 from inspector.apps.console import print_table
+from inspector.apps.watch import OutcomeLooks
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
+from inspector.domain.metrics import Part, metrics_of
 from inspector.domain.result import InspectionResult, PredLabel
 from inspector.pipeline import alert_record
 from inspector.pipeline.alert_record import make_alert
 from inspector.pipeline.ports import OutRecord
+from inspector.pipeline.reconciliation import FindingKind
+from inspector.settings.telemetry import WatchSettings
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -122,6 +128,46 @@ def test_a_line_that_lost_nothing_is_consistent(shared: SmallLine, reconcile: Re
     done = shared.line.run("reconcile")
     assert "all fits" in done.stdout
     assert "240 committed frames" in done.stdout
+
+
+def test_a_watch_sees_what_was_committed_late_and_tells_of_it_until_it_is_mended(
+    shared: SmallLine, reconcile: Reconcile
+) -> None:
+    """Frames that waited for a night are older than its window; so is a gap that nobody has mended for an hour."""
+    settings = settings_of.load(shared.line.config).model_copy(update={"watch": WatchSettings(reconcile_hours=1e-9)})
+    made, looks = Instruments(metrics_of(Part.WATCH), with_process=False), OutcomeLooks()
+
+    def look() -> tuple[float, dict[str, float]]:
+        looks.look_at_outcomes(settings, made)
+        families = text_string_to_metric_families(made.text().decode())
+        samples = {(s.name, *s.labels.values()): s.value for each in families for s in each.samples}
+        found = {kind.value: samples["inspector_reconcile_findings", kind.value] for kind in FindingKind}
+        return samples["inspector_reconcile_frames",], {kind: count for kind, count in found.items() if count}
+
+    before = shared.line.results().keys()
+    shared.publish(60)
+    assert look() == (0, {})
+    worker = shared.start("a")
+    shared.line.wait_drained()
+    worker.terminate()
+    assert worker.wait(60) == 0
+    late = {frame_id: result for frame_id, result in shared.line.results().items() if frame_id not in before}
+    first, last = min(late), max(late)
+    for frame_id in (first, last):
+        lose(shared, late[frame_id])
+    missing = Counter(
+        "result_missing" if late[frame_id].pred_label is PredLabel.ANOMALOUS else "no_outcome"
+        for frame_id in (first, last)
+    )
+
+    assert look() == (60, missing), "all that was committed since the look before"
+    for _ in range(2):  # nothing is committed meanwhile, nothing is mended
+        frames, found = look()
+        assert found == missing
+        assert frames < 60, "the places of findings, not all of it again"
+    assert reconcile(shared, repair=True)["consistent"]
+    assert look()[1] == {}
+    assert look() == (0, {}), "what is mended is not looked at any more"
 
 
 def test_results_that_redis_lost_are_stored_again_and_no_alert_is_sent_twice(

@@ -170,7 +170,7 @@ def test_every_role_does_its_work_over_tls_with_no_rights_but_its_own(
         watch.look_at_lag,
         watch.look_at_cameras,
         watch.look_at_trainer,
-        watch.look_at_outcomes,
+        watch.OutcomeLooks().look_at_outcomes,
         watch.look_at_drift,
     ):
         look(load(config["watch"]), watched)  # raises where a right is missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,11 +44,16 @@ class CommittedRange:
 
 
 def committed_ranges(
-    connection: KafkaConnection, group_id: str, topic: str, since: datetime | None = None
+    connection: KafkaConnection,
+    group_id: str,
+    topic: str,
+    since: datetime | None = None,
+    after: Mapping[int, int] | None = None,
 ) -> list[CommittedRange]:
     """Return what the group has committed of each partition, from the oldest kept or the first stamped ``since``.
 
-    Partitions of which nothing was ever committed are left out.
+    ``after``: by partition, what it had committed at an earlier moment: what came on top of that is in, too, however
+    old; of a partition that is not among these, all. Partitions of which nothing was ever committed are left out.
 
     Raises:
         ServiceUnavailableError: the brokers cannot be reached.
@@ -63,6 +68,8 @@ def committed_ranges(
     first = {partition: oldest[partition].offset for partition in known}
     if since is not None:
         first = {partition: max(first[partition], start) for partition, start in _at(connection, topic, since).items()}
+    if after is not None:
+        first = {tp: min(first[tp], max(oldest[tp].offset, after.get(tp.partition, 0))) for tp in known}
     return [
         # A topic made anew under an old group's offsets ends before them.
         CommittedRange(tp.partition, oldest[tp].offset, first[tp], min(committed[tp].offset, newest[tp].offset))

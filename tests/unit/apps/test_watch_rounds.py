@@ -7,7 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from inspector.adapters.kafka import lag
 from inspector.adapters.telemetry.instruments import Instruments
-from inspector.apps import watch
+from inspector.apps import reconcile, watch
+from inspector.apps.reconcile import Report
+from inspector.apps.reconcile_walk import Scope
 from inspector.apps.watch_rounds import Heartbeat, Round
 from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.domain.metrics import Part, metrics_of
@@ -66,6 +68,29 @@ def test_a_watch_is_ready_only_when_it_has_seen_all_of_it_once() -> None:
         assert beating.health().live
         ready.append(beating.health().ready)
     assert ready == [False, True, True]
+
+
+def test_a_reconcile_that_failed_leaves_its_part_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Instruments(metrics_of(Part.WATCH), with_process=False)
+    asked: list[Scope] = []
+    answers: list[Report | None] = [Report(1, ends={0: 5}), None, Report(1, ends={0: 9}), Report(1, ends={0: 9})]
+
+    def look(_settings: Settings, scope: Scope, repair: bool) -> Report:
+        assert not repair
+        asked.append(scope)
+        if (answer := answers.pop(0)) is None:
+            raise AWAY
+        return answer
+
+    monkeypatch.setattr(reconcile, "look", look)
+    each = Round(0, watch.OutcomeLooks().look_at_outcomes)
+    while answers:
+        each(Settings.model_validate({"watch": {"reconcile_hours": 1e-9}}), made)
+    assert [scope.after for scope in asked] == [None, {0: 5}, {0: 5}, {0: 9}]
+    first, second, third, fourth = (scope.since for scope in asked)
+    assert first is not None
+    assert second == third == asked[0].now, "outcomes written since the last look that was whole are looked for"
+    assert fourth == asked[2].now
 
 
 def test_a_refused_password_ends_the_watch() -> None:
