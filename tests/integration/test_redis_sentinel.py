@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -67,6 +69,16 @@ def refusal(url: str, access: RedisAccess) -> InspectorError:
         connect(url, timeout_s=TIMEOUT_S, access=access)
     assert "hunter2" not in str(caught.value)
     return caught.value
+
+
+def test_a_closed_client_leaves_no_socket_open(servers: SentinelServers, access: RedisAccess) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    gc.disable()  # what it would close some day is open until then
+    try:
+        connect(servers.url, access=access).close()
+        assert len(os.listdir("/proc/self/fd")) <= before
+    finally:
+        gc.enable()
 
 
 def test_who_cannot_prove_who_he_is_to_the_sentinels_is_told_which_setting_it_is(servers: SentinelServers) -> None:

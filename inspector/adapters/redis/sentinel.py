@@ -109,6 +109,15 @@ class _Sentinels(Sentinel):
         return place
 
 
+class _Pool(SentinelConnectionPool):
+    """redis-py's, closed with what it asked: its own leaves the sentinels' sockets to the garbage collector."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        super().disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels:
+            sentinel.connection_pool.disconnect(inuse_connections)
+
+
 def primary_client(
     url: str, timeout_s: float, options: Mapping[str, Any], sentinel_options: Mapping[str, Any]
 ) -> redis.Redis:
@@ -138,7 +147,7 @@ def primary_client(
         ssl=wanted.tls,
         retry=Retry(NoBackoff(), 1),  # as for a server of its own
     )
-    return cast(redis.Redis, made.master_for(wanted.service))  # type: ignore[no-untyped-call]
+    return cast(redis.Redis, made.master_for(wanted.service, connection_pool_class=_Pool))  # type: ignore[no-untyped-call]
 
 
 def pool_of(client: redis.Redis) -> SentinelConnectionPool | None:
