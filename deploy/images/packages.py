@@ -1,22 +1,20 @@
 #!/usr/bin/env python3
 """What goes into an image: the part of deploy/requirements.lock that runs, and its bill of materials.
 
-packages.py lock         writes deploy/images/runtime.lock: no test, lint or type package
-packages.py sbom         prints it as CycloneDX 1.6 (JSON); the same bytes for the same lock
-packages.py sbom cuda    the same for Dockerfile.cuda, which has cuda.lock besides
+packages.py lock                         writes deploy/images/runtime.lock: no test, lint or type package
+packages.py sbom [cuda] [--root FOLDER]  prints the bill as CycloneDX 1.6 (JSON), `cuda`: of Dockerfile.cuda; where the
+                                         built image is mounted in FOLDER, with its Debian packages
 Run it with the project's .venv, whose packages say what needs what.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
+import argparse
 import sys
-import uuid
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import bill
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -26,7 +24,6 @@ FULL_LOCK = ROOT / "deploy" / "requirements.lock"
 RUNTIME_LOCK = ROOT / "deploy" / "images" / "runtime.lock"
 CUDA_LOCK = ROOT / "deploy" / "images" / "cuda.lock"
 _HEAD = "# Written by deploy/images/packages.py from deploy/requirements.lock: what an image needs to run.\n"
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;\\]+)(?: ; (?P<marker>[^\\\n]+))?", re.MULTILINE)
 # The image's own, whatever runs this: the lock holds several versions of some packages, for other Pythons and machines.
 _IMAGE = {
     "python_version": "3.11",
@@ -38,7 +35,6 @@ _IMAGE = {
     "platform_python_implementation": "CPython",
     "os_name": "posix",
 }
-_NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 4122's of URLs
 
 
 def needed(root: str = "inspector") -> set[str]:
@@ -62,7 +58,7 @@ def needed(root: str = "inspector") -> set[str]:
 def locked() -> dict[str, str]:
     """Return of each package the block of the full lock (its pin with the hashes) that holds in the image."""
     text = FULL_LOCK.read_text()
-    pins = list(_PIN.finditer(text))
+    pins = list(bill.PIN.finditer(text))
     ends = [pin.start() for pin in pins[1:]] + [len(text)]
     return {
         canonicalize_name(pin["name"]): text[pin.start() : end]
@@ -88,39 +84,32 @@ def runtime_lock() -> str:
     return _HEAD + "\n".join(lines) + "\n"
 
 
-def sbom(lock: str) -> str:
-    """Return the bill of materials of a lock, CycloneDX 1.6; hashes are those of the archives that may be installed."""
-    parts = _PIN.split(lock)[1:]
-    components = []
-    for name, version, rest in zip(parts[::4], parts[1::4], parts[3::4], strict=True):
-        purl = f"pkg:pypi/{canonicalize_name(name)}@{version}"
-        hashes = [{"alg": "SHA-256", "content": digest} for digest in re.findall(r"sha256:([0-9a-f]{64})", rest)]
-        components.append(
-            {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl, "hashes": hashes}
-        )
-    document = {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, hashlib.sha256(lock.encode()).hexdigest())}",
-        "version": 1,
-        "metadata": {
-            "component": {"type": "application", "name": "inspector", "version": distribution("inspector").version}
-        },
-        "components": components,
-    }
-    return json.dumps(document, indent=1) + "\n"
+def sbom(image: str, root: Path | None) -> str:
+    """Return the bill of ``cpu``'s or ``cuda``'s image; ``root``: its files, once it is built.
+
+    Raises:
+        SystemExit: ``root`` is not what an image of ours has.
+    """
+    lock = RUNTIME_LOCK.read_text() + (CUDA_LOCK.read_text() if image == "cuda" else "")
+    try:
+        return bill.of_image(lock, distribution("inspector").version, ROOT, root)
+    except FileNotFoundError as error:
+        sys.exit(f"packages: {error}; mount the image and give that folder")
 
 
 def main() -> None:
     """Run one of the commands."""
-    if sys.argv[1:] == ["lock"]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("lock", help="write runtime.lock")
+    bill_of = commands.add_parser("sbom", help="print the bill of materials")
+    bill_of.add_argument("image", nargs="?", choices=("cpu", "cuda"), default="cpu", help="which (default: cpu)")
+    bill_of.add_argument("--root", type=Path, help="where the built image is mounted: lists Debian's packages, too")
+    given = parser.parse_args()
+    if given.command == "lock":
         RUNTIME_LOCK.write_text(runtime_lock())
-    elif sys.argv[1:] == ["sbom"]:
-        sys.stdout.write(sbom(RUNTIME_LOCK.read_text()))
-    elif sys.argv[1:] == ["sbom", "cuda"]:
-        sys.stdout.write(sbom(RUNTIME_LOCK.read_text() + CUDA_LOCK.read_text()))
     else:
-        sys.exit(__doc__)
+        sys.stdout.write(sbom(given.image, given.root))
 
 
 if __name__ == "__main__":

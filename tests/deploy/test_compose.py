@@ -66,11 +66,12 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
     assert users[-1] not in ("root", "0")
 
 
-def test_the_image_copies_only_what_exists_and_is_sent_to_the_builder() -> None:
+def test_the_images_copy_only_what_exists_and_is_sent_to_the_builder() -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
         source
-        for line in (ROOT / "deploy" / "images" / "Dockerfile").read_text().splitlines()
+        for dockerfile in (ROOT / "deploy" / "images").glob("Dockerfile*")
+        for line in dockerfile.read_text().splitlines()
         if line.startswith("COPY ") and "--from=" not in line  # out of an earlier stage
         for source in line.split()[1:-1]
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cyclonedx_schema import faults_in
 from local_services import ROOT
 from packaging.utils import canonicalize_name
 from PIL import Image
@@ -19,6 +21,25 @@ IMAGES = ROOT / "deploy" / "images"
 LOCK = IMAGES / "runtime.lock"
 DOCKERFILES = sorted(IMAGES.glob("Dockerfile*"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+STATUS = """Package: bsdutils
+Status: install ok installed
+Architecture: amd64
+Source: util-linux (2.38.1-5+deb12u3)
+Version: 1:2.38.1-5+deb12u3
+Description: basic utilities
+ Version: 9 of a description's second line is no field
+
+Package: left-over
+Status: deinstall ok config-files
+Architecture: all
+Version: 1.0
+
+Package: libc6
+Status: install ok installed
+Architecture: amd64
+Source: glibc
+Version: 2.36-9+deb12u13
+"""
 
 
 def packages(*command: str) -> str:
@@ -77,19 +98,70 @@ def test_an_image_is_made_in_stages_from_a_base_that_is_pinned(dockerfile: Path)
 def test_the_bill_of_materials_lists_what_is_in_the_image() -> None:
     bom = json.loads(packages("sbom"))
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
-    listed = {(each["name"], each["version"]) for each in bom["components"]}
+    listed = {(each["name"], each["version"]) for each in bom["components"] if each["type"] == "library"}
     assert listed == set(PIN.findall(LOCK.read_text()))
     torch = next(each for each in bom["components"] if each["name"] == "torch")
     assert torch["purl"] == f"pkg:pypi/torch@{torch['version']}"
     assert all(re.fullmatch("[0-9a-f]{64}", digest["content"]) for digest in torch["hashes"])
+    (model,) = (each for each in bom["components"] if each["type"] == "machine-learning-model")
+    weights = (ROOT / "inspector" / "models" / model["name"] / "open_clip_model.safetensors").read_bytes()
+    assert [digest["content"] for digest in model["hashes"]] == [hashlib.sha256(weights).hexdigest()]
+    assert [each["license"]["id"] for each in model["licenses"]] == ["Apache-2.0"]
+    assert {each["name"] for each in model["components"]} == {"open_clip_model.safetensors", "prompts.safetensors"}
     assert packages("sbom") == packages("sbom")
+
+
+def test_the_bill_of_a_built_image_lists_its_system_as_scanners_look_it_up(tmp_path: Path) -> None:
+    components = json.loads(packages("sbom", "--root", str(planted_root(tmp_path))))["components"]
+    assert [(each["name"], each["version"]) for each in components if each["type"] == "operating-system"] == [
+        ("debian", "12")
+    ]
+    assert [each["purl"] for each in components if each.get("purl", "").startswith("pkg:deb/")] == [
+        "pkg:deb/debian/bsdutils@1:2.38.1-5%2Bdeb12u3?arch=amd64&distro=debian-12"
+        "&upstream=util-linux%402.38.1-5%2Bdeb12u3",
+        "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64&distro=debian-12&upstream=glibc",
+    ]
+    assert "pkg:generic/python@3.11.14" in [each.get("purl") for each in components]
+    (model,) = (each for each in components if each["type"] == "machine-learning-model")
+    assert model["hashes"][0]["content"] == hashlib.sha256(b"weights of the image").hexdigest()
+
+
+def test_a_folder_that_is_no_image_of_ours_gives_no_bill(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        packages("sbom", "--root", str(tmp_path))
+    assert "mount the image" in failed.value.stderr
+    assert "Traceback" not in failed.value.stderr
+
+
+@pytest.mark.long  # it downloads the schema
+def test_the_bills_of_materials_are_as_the_schema_says(tmp_path: Path) -> None:
+    faults = faults_in(tmp_path)
+    root = planted_root(tmp_path / "root")
+    for of in (("cpu",), ("cuda",), ("cpu", "--root", str(root))):
+        assert faults(json.loads(packages("sbom", *of))) == []
+    assert faults({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library"}]})
+
+
+def planted_root(folder: Path) -> Path:
+    """Return a folder with what a bill is made of in a built image."""
+    model = folder / "opt" / "inspector" / "lib" / "python3.11" / "site-packages" / "inspector" / "models" / "small"
+    planted = {
+        folder / "etc" / "os-release": 'PRETTY_NAME="Debian"\nVERSION_ID="12"\nID=debian\n',
+        folder / "var" / "lib" / "dpkg" / "status": STATUS,
+        folder / "usr" / "local" / "include" / "python3.11" / "patchlevel.h": '#define PY_VERSION      "3.11.14"\n',
+        model / "open_clip_model.safetensors": "weights of the image",
+    }
+    for path, text in planted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
 
 
 def test_the_image_for_gpus_has_what_tells_how_busy_they_are_and_says_so() -> None:
     more = set(PIN.findall((IMAGES / "cuda.lock").read_text()))
     assert {name for name, _ in more} == {"nvidia-ml-py"}
     plain, cuda = (
-        {(each["name"], each["version"]) for each in json.loads(text)["components"]}
+        {(each["name"], each["version"]) for each in json.loads(text)["components"] if each["type"] == "library"}
         for text in (packages("sbom"), packages("sbom", "cuda"))
     )
     assert cuda == plain | more
