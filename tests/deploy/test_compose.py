@@ -20,7 +20,19 @@ def named(prefix: str) -> dict[str, dict[str, Any]]:
 def test_it_is_the_line_of_the_demo() -> None:
     assert len(named("camera-")) == 3
     assert len(named("inspector-")) == 2
-    assert SERVICES["kafka"]["image"] == "apache/kafka:4.3.0"
+    assert "/kafka:4.3.0@" in SERVICES["kafka"]["image"]
+
+
+def test_images_of_others_are_named_by_digest_and_redis_is_that_of_the_clusters() -> None:
+    """Ours are built by whoever starts it. What the overlays of k8s/ run is checked as they are rendered."""
+    others = {name: service["image"] for name, service in SERVICES.items() if "build" not in service}
+    assert sorted(others) == ["kafka", "redis"]
+    assert [
+        name for name, image in others.items() if not re.fullmatch(r"[a-z0-9./:-]+@sha256:[0-9a-f]{64}", image)
+    ] == []
+    named = re.compile(r"image: (\S*redis:\S*)")
+    in_clusters = {image for path in (ROOT / "k8s").rglob("*.yaml") for image in named.findall(path.read_text())}
+    assert in_clusters == {others["redis"]}
 
 
 def test_whatever_is_waited_for_exists_and_can_become_so() -> None:
