@@ -17,11 +17,16 @@ def type_probabilities(patches: Tensor, text: Tensor, text_mask: Tensor) -> Tens
         text: T, float32 [B, 1+K, D] with rows of length 1.
         text_mask: bool [B, 1+K], False where a row is padding; its probability is 0.
     """
+    return torch.softmax(type_logits(patches, text, text_mask), dim=-1)
+
+
+def type_logits(patches: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+    """Return what ``type_probabilities`` is the softmax of, float32 [B, P, 1+K]; -inf at padding rows."""
     patches = patches.float()
     # Dividing the few cosines costs less than normalising the features.
     lengths = patches.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    logits = patches @ text.transpose(1, 2) / (lengths * TEMPERATURE)
-    return torch.softmax(logits.masked_fill(~text_mask[:, None, :], -torch.inf), dim=-1)
+    logits: Tensor = patches @ text.transpose(1, 2) / (lengths * TEMPERATURE)
+    return logits.masked_fill(~text_mask[:, None, :], -torch.inf)
 
 
 def image_probability(images: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:

@@ -37,6 +37,8 @@ class Learner(nn.Module):
             self.heads = nn.ModuleList(nn.Linear(self.shape.visual_width, target_width) for _ in self.shape.taps)
         self.pair_scale = nn.Parameter(torch.full((len(self.shape.taps),), 5.0))
         self.pair_shift = nn.Parameter(torch.full((len(self.shape.taps),), -2.0))
+        self.peak_scale = nn.Parameter(torch.tensor(1.0))
+        self.peak_shift = nn.Parameter(torch.tensor(0.0))
         self._tokenizer = open_clip.get_tokenizer(spec.name)
 
     @property

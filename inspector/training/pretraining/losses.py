@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,7 @@ CELL_PX = 8
 """Side of the cells that defects are learnt in: masks at full size would cost more than the towers."""
 
 _CLEAR = 0.1  # share of a patch: one that shows less of a defect is asked nothing
+_PEAK = 0.05  # share of a picture's patches that are its peak
 _MOST = 20.0  # weight of a defective patch beside a normal one
 
 
@@ -56,6 +58,48 @@ def pair_loss(
         loss = functional.binary_cross_entropy_with_logits(logit, truth, reduction="none")
         losses.append((loss * weight).sum() / weight.sum().clamp_min(1))  # every patch may show a bit of a defect
     return torch.stack(losses).mean()
+
+
+def region_type_loss(logits: Tensor, types: Tensor) -> Tensor:
+    """Return how badly the type of a drawn region is told, each region alike: cross-entropy over the types, scalar.
+
+    DAPO's own focal loss is a mean over all pixels, nearly all of which are normal, and asks small defects for next to
+    nothing: a model trained on it alone finds defects without learning which they are. 0 where no region is of a known
+    type.
+
+    Args:
+        logits: float32 [B, patches, K] of the types, without the normal row.
+        types: int64 [B, patches]: 0 normal, k the k-th type, 255 unknown. The patches of one type in a picture are one
+            region, whose logits are their mean.
+    """
+    numbers = torch.arange(1, 1 + logits.shape[2], device=types.device)
+    shown = (types[:, :, None] == numbers).float()
+    patches = shown.sum(1)
+    regions = patches > 0
+    of_region = shown.transpose(1, 2) @ logits / patches.clamp_min(1)[:, :, None]
+    right = numbers.expand_as(regions)[regions] - 1
+    loss = functional.cross_entropy(of_region[regions], right, reduction="sum")
+    return loss / max(1, len(right))
+
+
+def peak_loss(logits: Tensor, defective: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return how badly the highest twentieth of a picture's map tells whether it shows a defect: a mean, scalar.
+
+    Binary cross-entropy over the pictures: highlights and edges of good parts are held down and small defects lifted,
+    where losses over all pixels ask little of either. A picture that shows less than a tenth of a patch of a defect
+    is not asked.
+
+    Args:
+        logits: of being anomalous, float32 [B, patches].
+        defective: the share of each patch that is defective, [B, patches].
+        scale, shift: scalars, from the mean of the highest logits to one of the picture.
+    """
+    most = defective.amax(1)
+    truth = (most >= _CLEAR).float()
+    asked = ((most == 0) | (most >= _CLEAR)).float()
+    highest = logits.topk(math.ceil(_PEAK * logits.shape[1]), dim=1).values.mean(1)
+    loss = functional.binary_cross_entropy_with_logits(scale * highest + shift, truth, reduction="none")
+    return (loss * asked).sum() / asked.sum().clamp_min(1)
 
 
 def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: Sequence[str]) -> Tensor:

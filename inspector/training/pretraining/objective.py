@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inspector.dapo.similarity import image_logits, type_probabilities
+from inspector.dapo.similarity import image_logits, type_logits
 from inspector.dapo.visual_tower import picked
-from inspector.training.losses import LossParts, dapo_loss
+from inspector.training.losses import dapo_loss
 from inspector.training.pretraining.batch import StepBatch
 from inspector.training.pretraining.learner import Learner
-from inspector.training.pretraining.losses import caption_loss, coarse_types, covered, pair_loss, texture_loss
+from inspector.training.pretraining.losses import (
+    caption_loss,
+    coarse_types,
+    covered,
+    pair_loss,
+    peak_loss,
+    region_type_loss,
+    texture_loss,
+)
 from inspector.training.pretraining.options import PretrainingOptions
 from inspector.training.pretraining.teacher import Standardised
 
-LOSSES = ("total", "classification", "focal", "dice", "pair", "texture", "caption")
+LOSSES = ("total", "classification", "focal", "dice", "type", "peak", "pair", "texture", "caption")
 """What ``Objective`` returns, in this order: the weighted sum that is trained on, then its parts, unweighted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What B first views show at each patch looked at, and at the places that DAPO's loss asks.
+
+    ``share`` of the patch that is defective, float32 [B, patches]; ``types`` int64 [B, patches], 255 of unknown type;
+    ``places`` the same [B, side, side], of cells of 8 px or of the patches; ``texture`` [B, patches, width].
+    """
+
+    share: Tensor
+    types: Tensor
+    places: Tensor
+    texture: Tensor
 
 
 class Objective:
@@ -52,53 +75,57 @@ class Objective:
             predicted = [head(tap[:count]) for head, tap in zip(learner.heads, seen.taps, strict=True)]
             sentences = learner.sentences(batch.captions)
             text = learner.words(batch.words, batch.contexts).float()
+        truth = self._truth(pictures[:count], masks, None if shown is None else shown[:count])
         # Cast once: gradients of the parts are then added in float32.
         taps, image = [tap.float() for tap in seen.taps], seen.image.float()
-        dapo = self._dapo(image, adapted, text, self._types(masks, shown))
         first, second = [tap[:count] for tap in taps], [tap[count:] for tap in taps]
-        share = covered(masks, learner.shape.patch_size_px)
-        target = self._target(pictures[:count])  # first views alone: on a CPU it costs half of what the student does
-        if shown is not None:
-            share, target = share.gather(1, shown[:count]), picked(target, shown[:count])
-        pair = pair_loss(first, second, share, learner.pair_scale, learner.pair_shift)
-        texture = texture_loss([one.float() for one in predicted], target)
         captions = caption_loss(image, sentences.float(), learner.clip.logit_scale, batch.captions)
-        options = self._options
-        total = (
-            options.defect_weight * dapo.total.mean()
-            + options.pair_weight * pair
-            + options.texture_weight * texture
-            + options.caption_weight * captions
-        )
-        parts = (total, dapo.classification.mean(), dapo.focal.mean(), dapo.dice.mean(), pair, texture, captions)
-        return dict(zip(LOSSES, parts, strict=True))
+        parts = {
+            **self._defects(image, adapted, text, truth),
+            "pair": pair_loss(first, second, truth.share, learner.pair_scale, learner.pair_shift),
+            "texture": texture_loss([one.float() for one in predicted], truth.texture),
+            "caption": captions,
+        }
+        weights = self._options.loss_weights
+        total = torch.stack([weights[name] * loss for name, loss in parts.items()]).sum()
+        return {"total": total, **parts}
 
-    def _types(self, masks: Tensor, shown: Tensor | None) -> Tensor:
-        """Return int64 [2B, side, side], what cells of 8 px of all views show, or each of the patches looked at.
-
-        Those few patches make a smaller square in any order: focal and dice ask each place for itself.
-        """
+    def _truth(self, pictures: Tensor, masks: Tensor, shown: Tensor | None) -> _Truth:
+        """Return what B first views show, ``masks`` int64 [B, S, S], at all patches or at those of ``shown``."""
+        patch_px = self._learner.shape.patch_size_px
+        share, types = covered(masks, patch_px), coarse_types(masks, patch_px).flatten(1)
+        texture = self._target(pictures)  # first views alone: on a CPU it costs half of what the student does
         if shown is None:
-            cells = coarse_types(masks)
-            return torch.cat([cells, torch.zeros_like(cells)])
-        by_patch = coarse_types(masks, self._learner.shape.patch_size_px).flatten(1).gather(1, shown[: len(masks)])
+            return _Truth(share, types, coarse_types(masks), texture)
+        share, types = share.gather(1, shown), types.gather(1, shown)
         side = math.isqrt(shown.shape[1])
-        return torch.cat([by_patch, torch.zeros_like(by_patch)]).view(-1, side, side)
+        # Those few patches make a smaller square in any order: focal and dice ask each place for itself.
+        return _Truth(share, types, types.view(-1, side, side), picked(texture, shown))
 
-    def _dapo(self, image: Tensor, adapted: list[Tensor], text: Tensor, types: Tensor) -> LossParts:
-        """Return DAPO's loss of each of the 2B pictures.
+    def _defects(self, image: Tensor, adapted: list[Tensor], text: Tensor, truth: _Truth) -> dict[str, Tensor]:
+        """Return DAPO's loss of 2B pictures in its parts, and what it leaves out: types of regions, and peaks of maps.
 
         Args:
             image: pooled features, float32 [2B, D].
             adapted: patches of each tap, [2B, patches, D].
             text: T, float32 [1+K, D].
-            types: what each place shows, int64 [2B, side, side]: as many places as patches, or more.
+            truth: of the first views; nothing is wrong with the second ones.
         """
-        rows = text.expand(len(types), -1, -1)
-        mask = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
+        rows = text.expand(len(image), -1, -1)
+        every = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
+        logits = [type_logits(tap, rows, every) for tap in adapted]
         side = math.isqrt(adapted[0].shape[1])
-        grids = [
-            type_probabilities(tap, rows, mask).transpose(1, 2).reshape(len(rows), -1, side, side) for tap in adapted
-        ]
-        anomalous = types.flatten(1).any(1)
-        return dapo_loss(image_logits(image, rows, mask), grids, mask, types, anomalous, torch.ones_like(anomalous))
+        grids = [tap.softmax(-1).transpose(1, 2).reshape(len(tap), -1, side, side) for tap in logits]
+        places, share = (torch.cat([one, torch.zeros_like(one)]) for one in (truth.places, truth.share))
+        anomalous = places.flatten(1).any(1)
+        images = image_logits(image, rows, every)
+        dapo = dapo_loss(images, grids, every, places, anomalous, torch.ones_like(anomalous))
+        mean = torch.stack(logits).mean(0)
+        defective = mean[:, :, 1:].logsumexp(2) - mean[:, :, 0]
+        return {
+            "classification": dapo.classification.mean(),
+            "focal": dapo.focal.mean(),
+            "dice": dapo.dice.mean(),
+            "type": region_type_loss(mean[: len(truth.types), :, 1:], truth.types),
+            "peak": peak_loss(defective, share, self._learner.peak_scale, self._learner.peak_shift),
+        }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from inspector.domain.checks import check_number
+from inspector.training.losses import SEGMENTATION_WEIGHT
 from inspector.training.options import MAX_SEED
 
 
@@ -38,6 +39,8 @@ class PretrainingOptions:
     pair_weight: float = 2.0
     caption_weight: float = 0.2
     defect_weight: float = 0.4
+    type_weight: float = 0.5
+    peak_weight: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,8 +53,23 @@ class PretrainingOptions:
         check_number("weight_decay", self.weight_decay, 0)
         for name in ("full_share", "decay_share", "average_decay"):
             check_number(name, getattr(self, name), 0, 1)
-        for name in ("texture_weight", "pair_weight", "caption_weight", "defect_weight"):
-            check_number(name, getattr(self, name), 0)
+        for name in ("texture", "pair", "caption", "defect", "type", "peak"):
+            check_number(f"{name}_weight", getattr(self, f"{name}_weight"), 0)
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weight of each part of ``objective.LOSSES`` in the total."""
+        maps = self.defect_weight * SEGMENTATION_WEIGHT
+        return {
+            "classification": self.defect_weight,
+            "focal": maps,
+            "dice": maps,
+            "type": self.type_weight,
+            "peak": self.peak_weight,
+            "pair": self.pair_weight,
+            "texture": self.texture_weight,
+            "caption": self.caption_weight,
+        }
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of ``step`` (from 0) of ``steps``."""

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from inspector.domain.errors import BadInputError
-from inspector.training.pretraining.losses import caption_loss, coarse_types, covered, pair_loss, texture_loss
+from inspector.training.pretraining.losses import (
+    caption_loss,
+    coarse_types,
+    covered,
+    pair_loss,
+    peak_loss,
+    region_type_loss,
+    texture_loss,
+)
 from inspector.training.pretraining.options import PretrainingOptions
 from inspector.training.pretraining.teacher import Standardised, TextureTeacher
 
@@ -59,6 +67,43 @@ def test_covered_is_the_share_of_each_patch() -> None:
     mask = torch.zeros(1, 32, 32, dtype=torch.long)
     mask[0, :8, 16:] = 255
     assert covered(mask, 16).tolist() == [[0, 0.5, 0, 0]]
+
+
+def test_a_small_regions_type_counts_as_much_as_a_large_ones() -> None:
+    types = torch.tensor([[1, 1, 1, 1, 1, 1, 2, 0]])
+    all_said_to_be_1 = torch.tensor([[4.0, 0.0]]).expand(1, 8, 2)
+    half_right = region_type_loss(all_said_to_be_1, types)
+    one_of_each = region_type_loss(all_said_to_be_1[:, :2], torch.tensor([[1, 2]]))
+    assert half_right.item() == pytest.approx(one_of_each.item())
+    right = torch.where(types[..., None] == torch.tensor([1, 2]), 4.0, 0.0)
+    assert region_type_loss(right, types) < 0.05 < half_right
+
+
+def test_only_regions_of_a_known_type_are_asked_for_it() -> None:
+    logits = torch.randn(2, 4, 3, requires_grad=True)
+    loss = region_type_loss(logits, torch.tensor([[0, 255, 0, 0], [0, 0, 0, 0]]))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_map_is_judged_by_its_highest_spots() -> None:
+    flat, peaked = torch.full((1, 40), -4.0), torch.full((1, 40), -4.0)
+    peaked[0, :2] = 4.0
+    defective, good = torch.zeros(1, 40), torch.zeros(1, 40)
+    defective[0, 7] = 0.5
+    one, nothing = torch.tensor(1.0), torch.tensor(0.0)
+    assert peak_loss(peaked, defective, one, nothing) < 0.05
+    assert peak_loss(flat, good, one, nothing) < 0.05
+    assert peak_loss(peaked, good, one, nothing) > 3
+    assert peak_loss(flat, defective, one, nothing) > 3
+
+
+def test_a_picture_with_a_trace_of_a_defect_is_not_asked() -> None:
+    trace = torch.zeros(1, 40)
+    trace[0, 7] = 0.05
+    assert peak_loss(torch.randn(1, 40), trace, torch.tensor(1.0), torch.tensor(0.0)) == 0
 
 
 def test_captions_that_are_equal_are_right_for_each_others_pictures() -> None:
