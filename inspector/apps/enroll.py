@@ -19,7 +19,7 @@ from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.records import to_json
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.settings import Settings
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.engine import InspectionEngine

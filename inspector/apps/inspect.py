@@ -22,11 +22,12 @@ from inspector.domain.outcome import Dropped, Inspected, Outcome, Rejected
 from inspector.domain.reject_alert import RejectAlert, RejectEvent
 from inspector.pipeline.decode_stage import StuckError
 from inspector.pipeline.drop_rule import DropLimits, DropPolicy
+from inspector.pipeline.engine_ports import ServingEngine
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
 from inspector.pipeline.partition_watch import PartitionWatch
-from inspector.pipeline.ports import Configuration, DecodeMarks, FencedError, FrameLog, ResultStore, ServingEngine
+from inspector.pipeline.ports import Configuration, DecodeMarks, FencedError, FrameLog, ResultStore
 from inspector.pipeline.reject_window import RejectLimits
 from inspector.pipeline.rollout_keeper import RolloutKeeper
 from inspector.settings import Settings

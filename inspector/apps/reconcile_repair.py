@@ -20,8 +20,9 @@ from inspector.domain.outcome import Inspected, Outcome, Rejected
 from inspector.pipeline import alert_record, dead_letter, outcomes
 from inspector.pipeline.config_applier import ConfigApplier
 from inspector.pipeline.config_book import ConfigBook
+from inspector.pipeline.engine_ports import DecodedFrame, Engine
 from inspector.pipeline.frame_record import parse
-from inspector.pipeline.ports import DecodedFrame, Engine, LogRecord, OutRecord, StoreStatus
+from inspector.pipeline.ports import LogRecord, OutRecord, StoreStatus
 from inspector.pipeline.reconciliation import CommittedAlert, Remedy, as_committed, late_alert
 from inspector.pipeline.scoring import BatchScorer, Slot
 from inspector.settings import Settings

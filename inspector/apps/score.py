@@ -25,7 +25,7 @@ from inspector.apps.score_truth import TruthMeter
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.result import PredLabel
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.settings import Settings
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores

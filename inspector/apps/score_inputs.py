@@ -9,7 +9,7 @@ from pathlib import Path
 from inspector.adapters.cameras.image import utc_now
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.image_file import list_images, load_image, printable
 

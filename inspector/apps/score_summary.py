@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from inspector.apps.score_truth import TruthMeter
 from inspector.domain.result import PredLabel
-from inspector.pipeline.ports import Verdict
+from inspector.pipeline.engine_ports import Verdict
 
 # Of so many images whose truth nobody knows, one at least may be expected to be odd.
 _MANY_IMAGES = 20

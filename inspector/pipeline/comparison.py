@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from inspector.domain.result import PredLabel, ScoreMode
-from inspector.pipeline.ports import Verdict
+from inspector.pipeline.engine_ports import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from inspector.domain.artefact import Announcement, ArtefactKind
 from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.records import from_json
-from inspector.pipeline.ports import ArtefactStore, ConfigFeed, Engine
+from inspector.pipeline.engine_ports import Engine
+from inspector.pipeline.ports import ArtefactStore, ConfigFeed
 
 # A bank is taken last: its calibration and its camera's settings are then already there for the first frame.
 _ORDER = (ArtefactKind.PRODUCT, ArtefactKind.CAMERA, ArtefactKind.CALIBRATION, ArtefactKind.BANK)

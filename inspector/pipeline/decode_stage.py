@@ -22,8 +22,9 @@ from inspector.domain.frame import Frame, FrameSource
 from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
 from inspector.pipeline.drop_rule import DropRule
+from inspector.pipeline.engine_ports import DecodedFrame, ServingEngine
 from inspector.pipeline.frame_record import parse
-from inspector.pipeline.ports import NO_TAG, DecodedFrame, DecodeMarks, LogRecord, Marked, ServingEngine, Unmark
+from inspector.pipeline.ports import NO_TAG, DecodeMarks, LogRecord, Marked, Unmark
 from inspector.pipeline.scoring import Slot
 
 MAX_DEATHS = 3

@@ -13,7 +13,8 @@ from inspector.domain.errors import CredentialsError, ServiceUnavailableError
 from inspector.domain.release import WeightsRelease
 from inspector.pipeline.config_applier import ConfigApplier, OnApplied, OnRefused
 from inspector.pipeline.config_book import ConfigBook
-from inspector.pipeline.ports import ArtefactStore, Engine
+from inspector.pipeline.engine_ports import Engine
+from inspector.pipeline.ports import ArtefactStore
 from inspector.pipeline.rollout_ports import EngineLoader, RolloutStore, Standing
 
 MAX_TRIES = 3

@@ -1,4 +1,4 @@
-"""Engines of one or two weights versions behind the face of one: ``ports.ServingEngine``.
+"""Engines of one or two weights versions behind the face of one: ``engine_ports.ServingEngine``.
 
 A batch of the loop is split by version, and each part is scored by ONE engine, named in its verdicts. Which versions
 there are changes by ``serve`` only, on the thread that scores, and so between two batches. The version on trial may
@@ -16,7 +16,7 @@ from inspector.domain.frame import Frame
 from inspector.domain.product import CameraSettings
 from inspector.domain.release import Rollout
 from inspector.pipeline.comparison import Pair, pair
-from inspector.pipeline.ports import DecodedFrame, ServingEngine, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, ServingEngine, Verdict
 from inspector.pipeline.rollout import Watched, version_for
 
 
@@ -136,23 +136,23 @@ class EngineVersions:
         self._last = None
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
-        """See ``ports.Engine``."""
+        """See ``engine_ports.Engine``."""
         return self._serving.engine_for(camera_id).find_camera(camera_id)
 
     def decoded_bytes(self, frame: Frame) -> int:
-        """See ``ports.Engine``."""
+        """See ``engine_ports.Engine``."""
         return self._serving.engine_for(frame.meta.camera_id).decoded_bytes(frame)
 
     def decode(self, frame: Frame) -> DecodedFrame:
-        """See ``ports.Engine``; an engine that finds a frame decoded for another one's tiles decodes it again."""
+        """See ``engine_ports.Engine``; one that finds a frame decoded for other tiles decodes it again."""
         return self._serving.engine_for(frame.meta.camera_id).decode(frame)
 
     def is_sound(self) -> bool:
-        """See ``ports.Engine``."""
+        """See ``engine_ports.Engine``."""
         return self._serving.main.is_sound()
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
-        """See ``ports.Engine``; each verdict names the version it is of."""
+        """See ``engine_ports.Engine``; each verdict names the version it is of."""
         serving = self._serving
         found: dict[int, Verdict] = {}
         last = _Last(serving)

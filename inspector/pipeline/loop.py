@@ -21,6 +21,7 @@ from inspector.pipeline import alert_record, dead_letter, outcomes, reject_recor
 from inspector.pipeline.batcher import Batcher
 from inspector.pipeline.decode_stage import DecodeStage, StuckError
 from inspector.pipeline.drop_rule import DropRule, PartitionKey
+from inspector.pipeline.engine_ports import ServingEngine
 from inspector.pipeline.ledger import OffsetLedger
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, LoopState, OutTopics
 from inspector.pipeline.milestones import Milestone
@@ -34,7 +35,6 @@ from inspector.pipeline.ports import (
     OutRecord,
     Ownership,
     ResultStore,
-    ServingEngine,
     StoreStatus,
 )
 from inspector.pipeline.reject_watch import RejectWatch

@@ -11,8 +11,9 @@ from inspector.domain.frame import Frame
 from inspector.domain.outcome import Dropped, DropReason, Inspected, Outcome, Rejected, RejectReason
 from inspector.domain.result import InspectionResult
 from inspector.pipeline.alert_record import make_alert
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.frame_record import peek_ids
-from inspector.pipeline.ports import DecodedFrame, LogRecord, StoreStatus, Verdict
+from inspector.pipeline.ports import LogRecord, StoreStatus
 
 
 def inspected(

@@ -1,7 +1,7 @@
-"""What the pipeline asks of the outside: a frame log, a result store, an engine, a feed of configuration.
+"""What the pipeline asks of the outside: a frame log, a result store, a feed of configuration.
 
-Each is a small Protocol with a real implementation in ``adapters`` (or ``vision``) and an in-memory one in
-``adapters.memory``; one contract suite runs against both.
+Each is a small Protocol with a real implementation in ``adapters`` and an in-memory one in ``adapters.memory``; one
+contract suite runs against both. What it asks of an engine is in ``engine_ports``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from inspector.domain.artefact import Announcement
-from inspector.domain.defect import Defect
-from inspector.domain.frame import Frame, FrameSource
-from inspector.domain.outcome import Evidence, Inspected
-from inspector.domain.product import CameraSettings, ProductSettings
-from inspector.domain.result import PredLabel, ScoreMode
+from inspector.domain.frame import FrameSource
+from inspector.domain.outcome import Inspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,104 +257,4 @@ class Configuration(Protocol):
 
         The loop calls it on the thread that scores, and so between two batches.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedFrame:
-    """A frame ready to be scored. ``pixels`` is the engine's own: for the real one uint8 [S, S, 3] RGB (numpy)."""
-
-    frame: Frame
-    pixels: Any = field(repr=False)
-    width_px: int = 0
-    height_px: int = 0
-    decode_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the engine found on one frame; the pipeline makes it a result and, if anomalous, an alert.
-
-    ``weights_version``: of the weights that found it, where an engine has more than one; None: the engine's.
-    """
-
-    anomaly_score: float
-    pred_label: PredLabel
-    image_threshold: float
-    mode: ScoreMode
-    defects: tuple[Defect, ...] = ()  # gravest first
-    evidence: Evidence = field(default_factory=Evidence, repr=False)
-    timings_ms: Mapping[str, float] = field(default_factory=dict)
-    bank_version: str | None = None
-    calibration_version: str | None = None
-    weights_trained: bool | None = None
-    weights_version: str | None = None
-
-
-class ServingEngine(Protocol):
-    """Decoding, scoring and judging: all that a running loop asks of an engine, or of several behind one face."""
-
-    @property
-    def weights_version(self) -> str:
-        """Version of the weights that score the next batch, but for verdicts that name another one."""
-        ...
-
-    @property
-    def model_name(self) -> str:
-        """Name of the model, as in ``model.name``."""
-        ...
-
-    def find_camera(self, camera_id: str) -> CameraSettings | None:
-        """Return a camera's settings; the default ones for a new camera, None if new cameras may not be served."""
-        ...
-
-    def decoded_bytes(self, frame: Frame) -> int:
-        """Return what the pixels of a frame will take; called while other threads decode and score."""
-        ...
-
-    def decode(self, frame: Frame) -> DecodedFrame:
-        """Decode one frame; called from several threads.
-
-        Raises:
-            FrameRejectedError: the bytes are no acceptable image.
-        """
-        ...
-
-    def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
-        """Score and judge one batch, which may mix cameras with different vocabularies; one verdict each.
-
-        Raises:
-            MemoryError: the device has too little memory for a batch of this size.
-        """
-        ...
-
-    def is_sound(self) -> bool:
-        """Score a frame of the engine's own; False if even that fails, so that no camera's frame is to blame."""
-        ...
-
-
-class Engine(ServingEngine, Protocol):
-    """An engine with one weights version, and what is configured for it."""
-
-    def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
-        """Use a reference bank (its file's bytes) for a camera from the next batch on.
-
-        Raises:
-            BadInputError: not a bank, or for another model; the one in use stays.
-        """
-        ...
-
-    def set_calibration(self, version: str, data: bytes) -> None:
-        """Use a calibration (JSON) for its camera, mode, weights and bank version. Raises as ``set_bank``.
-
-        It may be for a bank that is not there yet: it is announced first, so that no frame meets a bank without it.
-        """
-        ...
-
-    def set_product(self, name: str, settings: ProductSettings) -> None:
-        """Use these product settings from the next batch on, encoding new words if there are any."""
-        ...
-
-    def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
-        """Use these camera settings from the next batch on."""
         ...

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from inspector.domain.release import Rollout, WeightsRelease
 from inspector.pipeline.comparison import Comparison, Difference
-from inspector.pipeline.ports import Engine
+from inspector.pipeline.engine_ports import Engine
 from inspector.pipeline.rollout import Watched
 
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.outcome import Dropped, Outcome, Rejected, RejectReason
 from inspector.pipeline import outcomes
+from inspector.pipeline.engine_ports import DecodedFrame, ServingEngine, Verdict
 from inspector.pipeline.milestones import Milestone, OnMilestone, nobody_listens
-from inspector.pipeline.ports import DecodedFrame, LogRecord, ServingEngine, Verdict
+from inspector.pipeline.ports import LogRecord
 
 
 @dataclass(frozen=True, slots=True)

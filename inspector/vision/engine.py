@@ -21,7 +21,7 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodeLimits, decode
@@ -33,7 +33,7 @@ from inspector.vision.region_embeddings import MadeWith
 
 
 class InspectionEngine:
-    """Implements ``pipeline.ports.Engine``.
+    """Implements ``pipeline.engine_ports.Engine``.
 
     ``decode``, ``decoded_bytes`` and ``find_camera`` are thread-safe, the rest is one thread's.
 
@@ -100,11 +100,11 @@ class InspectionEngine:
         return self._scorer.texts()
 
     def find_camera(self, camera_id: str) -> CameraSettings | None:
-        """See ``pipeline.ports.Engine``."""
+        """See ``pipeline.engine_ports.Engine``."""
         return self._book.find_camera(camera_id)
 
     def decoded_bytes(self, frame: Frame) -> int:
-        """See ``pipeline.ports.Engine``."""
+        """See ``pipeline.engine_ports.Engine``."""
         return 3 * self._side_px(frame.meta) ** 2
 
     def decode(self, frame: Frame) -> DecodedFrame:
@@ -139,7 +139,7 @@ class InspectionEngine:
                 yield i, judge(frames[i], scores, plan, {"decode": frames[i].decode_ms, **shared_ms}, made_with), scores
 
     def is_sound(self) -> bool:
-        """See ``pipeline.ports.Engine``: the frame is plain grey, of a camera nobody has."""
+        """See ``pipeline.engine_ports.Engine``: the frame is plain grey, of a camera nobody has."""
         side = self.image_size_px
         try:
             self._scorer.score([np.full((side, side, 3), 128, np.uint8)], [self._book.calibration_plan("", "default")])
@@ -244,16 +244,16 @@ class InspectionEngine:
         return enrolment.calibrate(camera_id, raw, plan, self.weights_version, variant, false_alarm_rate, created_at)
 
     def set_bank(self, camera_id: str, version: str, data: bytes) -> None:
-        """See ``pipeline.ports.Engine``."""
+        """See ``pipeline.engine_ports.Engine``."""
         self._book.set_bank(camera_id, version, data)
         self._scorer.forget_neighbours(camera_id)
 
     def set_calibration(self, version: str, data: bytes) -> None:
-        """See ``pipeline.ports.Engine``."""
+        """See ``pipeline.engine_ports.Engine``."""
         self._book.set_calibration(version, data)
 
     def set_product(self, name: str, settings: ProductSettings) -> None:
-        """See ``pipeline.ports.Engine``.
+        """See ``pipeline.engine_ports.Engine``.
 
         Raises:
             BadInputError: words that cannot be encoded, or too many tiles; the settings in use stay.
@@ -262,7 +262,7 @@ class InspectionEngine:
         self._book.set_product(name, settings)
 
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:
-        """See ``pipeline.ports.Engine``."""
+        """See ``pipeline.engine_ports.Engine``."""
         self._book.set_camera(camera_id, settings)
         # Whatever changed: whoever announces a camera's settings can so make it forget what it took for usual.
         self._scorer.forget_neighbours(camera_id)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.outcome import Evidence
 from inspector.domain.result import PredLabel, ScoreMode
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size

@@ -16,7 +16,7 @@ from inspector.domain.frame import Frame
 from inspector.domain.outcome import RejectReason
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.result import PredLabel, ScoreMode
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 
 THRESHOLD = 0.5
 _WIDTH_PX, _HEIGHT_PX = 320, 240

@@ -29,7 +29,8 @@ from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.release import WeightsRelease
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline import loop
-from inspector.pipeline.ports import ArtefactStore, DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
+from inspector.pipeline.ports import ArtefactStore
 from inspector.pipeline.scoring import BatchScorer, Slot
 from inspector.settings import Settings
 

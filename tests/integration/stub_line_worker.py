@@ -26,7 +26,7 @@ from inspector.domain.frame import Frame
 from inspector.domain.outcome import RejectReason
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.result import PredLabel, ScoreMode
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 
 SEGFAULT, EXIT, DEFECT, BROKEN = b"SEGFAULT", b"EXIT", b"DEFECT", b"BROKEN"
 _SESSION_TIMEOUT_MS = 6_000  # the shortest that a broker accepts by default

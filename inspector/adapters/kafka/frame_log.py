@@ -20,15 +20,7 @@ from inspector.adapters.kafka.reconnect import Reconnect
 from inspector.adapters.kafka.watchdog import Watchdog, exit_process
 from inspector.domain.errors import BadInputError, CredentialsError, ServiceUnavailableError
 from inspector.pipeline.milestones import OnMilestone, nobody_listens
-from inspector.pipeline.ports import (
-    NO_NOTES,
-    CommitFailedError,
-    FencedError,
-    LogRecord,
-    OutRecord,
-    Ownership,
-    Polled,
-)
+from inspector.pipeline.ports import NO_NOTES, CommitFailedError, FencedError, LogRecord, OutRecord, Ownership, Polled
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from inspector.domain.frame import Frame, FrameSource
 from inspector.domain.outcome import Inspected
 from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.pipeline import alert_record, outcomes
-from inspector.pipeline.ports import DecodedFrame, FrameLog, OutRecord, ResultStore, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
+from inspector.pipeline.ports import FrameLog, OutRecord, ResultStore
 from inspector.settings import Settings
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodedImage, DecodeLimits, decode

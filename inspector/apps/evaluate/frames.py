@@ -10,7 +10,7 @@ from inspector.datasets.sample import Sample
 from inspector.domain.errors import FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.evaluation.unit_result import FailedImage
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.vision.engine import InspectionEngine
 
 # Not the time of day: what is measured must not hang on when.

@@ -30,7 +30,7 @@ from inspector.evaluation.unit_result import (
     UnitKey,
 )
 from inspector.pipeline.calibration import MIN_FRAMES
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores
 from inspector.vision.opencv import cv2

@@ -16,7 +16,8 @@ from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import from_json
 from inspector.domain.release import Companion
 from inspector.pipeline.config_applier import ConfigApplier
-from inspector.pipeline.ports import ArtefactStore, DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
+from inspector.pipeline.ports import ArtefactStore
 from inspector.settings import Settings
 from inspector.training.refresh.companions import calibrate_for_judging, decoded
 from inspector.training.refresh.inputs import KnownFrame

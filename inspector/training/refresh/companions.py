@@ -15,7 +15,7 @@ from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.records import to_json
 from inspector.pipeline.calibration import MIN_FRAMES
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.training.refresh.inputs import KnownFrame
 from inspector.vision.engine import InspectionEngine
 

@@ -14,8 +14,8 @@ import numpy as np
 from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.result import PredLabel
 from inspector.domain.text import shortened
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.gate_evidence import FrameEvidence, GateEvidence, PersonVerdict
-from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.training.refresh.judged_frames import JudgedFrame
 from inspector.vision.engine import InspectionEngine
 

@@ -10,7 +10,7 @@ from patching import replace
 from stub_engine import StubEngine
 
 from inspector.domain.frame import Frame
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 
 
 def plant() -> None:

@@ -13,7 +13,7 @@ from injected_names import MEMORY_LIMIT, MEMORY_REFUSALS
 from patching import replace
 from stub_engine import StubEngine
 
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 
 _RUN = Path(os.environ["CHAOS_DIR"])
 

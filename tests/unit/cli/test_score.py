@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command_line import one_line_problem, run
 
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores
 from inspector.vision.raw_scorer import RawScorer

@@ -19,10 +19,11 @@ from inspector.domain.product import CameraSettings, ProductSettings
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline import alert_record
 from inspector.pipeline.config_applier import ConfigApplier
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import CommitReport, LoopEvents, LoopLimits, OutTopics
 from inspector.pipeline.milestones import Milestone
-from inspector.pipeline.ports import DecodedFrame, OutRecord, Verdict
+from inspector.pipeline.ports import OutRecord
 from inspector.pipeline.reject_record import is_reject_alert
 
 GOOD, DEFECT, BROKEN = b"\xff\xd8\xff good", b"\xff\xd8\xff defect", b"\xff\xd8\xff broken"

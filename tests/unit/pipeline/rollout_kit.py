@@ -18,10 +18,10 @@ from inspector.domain.release import Companion, Rollout, WeightsRelease
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.comparison import Comparison
 from inspector.pipeline.config_book import ConfigBook
+from inspector.pipeline.engine_ports import DecodedFrame, Engine, Verdict
 from inspector.pipeline.engine_shelf import EngineShelf, ShelfEvents
 from inspector.pipeline.loop import InspectionLoop
 from inspector.pipeline.loop_parts import LoopEvents, LoopLimits, OutTopics
-from inspector.pipeline.ports import DecodedFrame, Engine, Verdict
 from inspector.pipeline.rollout import Decision, first_rollout, watched
 from inspector.pipeline.rollout_guard import GuardLimits
 from inspector.pipeline.rollout_keeper import KeeperEvents, KeeperLimits, RolloutKeeper

@@ -11,8 +11,8 @@ from rollout_kit import WHY, VersionEngine
 
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.release import RolloutStage
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.engine_versions import EngineVersions, Observation, Serving
-from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.pipeline.rollout import Watched, first_rollout, offered, promoted
 from inspector.pipeline.rollout_guard import GuardLimits, RolloutGuard
 

@@ -15,8 +15,8 @@ from inspector.domain.errors import BadInputError, FrameRejectedError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.outcome import RejectReason
 from inspector.domain.result import PredLabel, ScoreMode
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.gate_evidence import GateEvidence, PersonVerdict
-from inspector.pipeline.ports import DecodedFrame, Verdict
 from inspector.training.refresh.judged_frames import JudgedFrame
 from inspector.training.refresh.judging import JudgingStoppedError, judge_both
 from inspector.vision.judge import RawScores

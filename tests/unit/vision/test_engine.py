@@ -16,7 +16,7 @@ from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
-from inspector.pipeline.ports import Engine
+from inspector.pipeline.engine_ports import Engine
 from inspector.vision import judge as judging
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.decode import decode_full

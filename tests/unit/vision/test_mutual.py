@@ -22,7 +22,7 @@ from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
-from inspector.pipeline.ports import DecodedFrame
+from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.vision.bank_features import TEXTURE
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores

@@ -22,7 +22,7 @@ from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
-from inspector.pipeline.ports import DecodedFrame, Verdict
+from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision import bank_file, camera_book
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores, judge
