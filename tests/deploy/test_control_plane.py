@@ -16,8 +16,8 @@ from kube_policy import findings
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7_200)]
 
 IN = ("-n", "inspection")
-# Ours, and two with the components that none of ours has.
-TAKEN = {**OVERLAYS, **{name: PLANTED.parent / name for name in ("sentinel", "outside")}}
+# Ours, and three with the components that none of ours has.
+TAKEN = {**OVERLAYS, **{name: PLANTED.parent / name for name in ("sentinel", "sentinel_secure", "outside")}}
 INSPECTORS = "app.kubernetes.io/component=inspector"
 # What only the API server sees, and its words for it.
 REFUSED_BY_THE_SERVER = {

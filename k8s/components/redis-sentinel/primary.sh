@@ -2,6 +2,6 @@
 # Print the server that most sentinels name as the primary; nothing where none answers.
 set -eu
 for peer in $PEERS; do
-  named=$(timeout 2 redis-cli --raw -h "$peer" -p "$SENTINEL_PORT" sentinel get-master-addr-by-name "$SERVICE" 2>/dev/null | head -n 1)
+  named=$(timeout 2 sh "$CONFIG/ask.sh" --raw -h "$peer" -p "$SENTINEL_PORT" sentinel get-master-addr-by-name "$SERVICE" 2>/dev/null | head -n 1)
   case " $PEERS " in *" ${named:-nobody} "*) echo "$named" ;; esac
 done | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'

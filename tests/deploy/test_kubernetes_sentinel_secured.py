@@ -1,0 +1,233 @@
+"""Three Redis with sentinels, TLS and users: the rendered objects, and what they start with, on real servers."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from kube_objects import Object, PodTemplate, pod_templates, rendered, told
+from kube_policy import findings
+from local_services import ROOT
+from sentinel_pods import HOSTS, PORTS, Pod, connects, names_of, primary_of, wait_for, write
+
+from inspector.adapters.redis.connection import RedisAccess, connect
+from inspector.adapters.redis.sentinel import read_url
+from inspector.domain.errors import CredentialsError
+
+HERE = Path(__file__).parent
+SECURITY = ROOT / "deploy" / "security"
+SECRETS = "/run/secrets/redis"
+PLAIN_URL = f"redis+sentinel://{','.join(f'{host}:26380' for host in HOSTS)}/line"
+URL = PLAIN_URL.replace("redis", "rediss", 1)
+# With what a configuration file takes for more than a letter.
+PASSWORDS = {"setup": "plant-7-summer", "replica": 'r"7 \\n#x', "sentinel": 's\'7 $HOME "q"'}
+
+
+@pytest.fixture(scope="module")
+def objects() -> Sequence[Object]:
+    return rendered(HERE / "sentinel_secure")
+
+
+def test_it_has_no_fault(objects: Sequence[Object]) -> None:
+    assert findings(objects) == []
+
+
+def test_whoever_asks_redis_is_known_to_the_sentinels_by_the_name_and_the_password_that_redis_knows(
+    objects: Sequence[Object],
+) -> None:
+    plain = {pod.owner: told(objects_of("sentinel"), pod)[0] for pod in ours(objects_of("sentinel"))}
+    asked = set()
+    for pod in ours(objects):
+        variables, _ = told(objects, pod)
+        url = read_url(variables["INSPECTOR_REDIS__URL"])
+        assert url.tls
+        if pod.owner in plain:
+            assert url.sentinels == read_url(plain[pod.owner]["INSPECTOR_REDIS__URL"]).sentinels
+        if "INSPECTOR_REDIS__USERNAME" not in variables:
+            assert pod.labels["app.kubernetes.io/component"] == "camera"  # they have no business with Redis
+            continue
+        for ours_there, here in (("SENTINEL_USERNAME", "USERNAME"), ("SENTINEL_PASSWORD_FILE", "PASSWORD_FILE")):
+            assert variables[f"INSPECTOR_REDIS__{ours_there}"] == f"$(INSPECTOR_REDIS__{here})"
+            # The kubelet fills in what stands before it.
+            order = [each["name"] for each in pod.spec["containers"][0]["env"]]
+            assert order.index(f"INSPECTOR_REDIS__{here}") < order.index(f"INSPECTOR_REDIS__{ours_there}")
+        asked.add(pod.labels["app.kubernetes.io/component"])
+    assert asked == {"inspector", "trainer", "serve", "watch", "backup"}
+
+
+def test_servers_and_sentinels_have_the_secrets_that_their_scripts_read(objects: Sequence[Object]) -> None:
+    (pod,) = (each for each in pod_templates(objects) if each.owner == "StatefulSet/redis")
+    assert names_of(objects)["SECURED"] == SECRETS
+    for container in pod.spec["containers"]:
+        assert "args" not in container  # those of the one Redis of `secure`
+        assert {"name": "secrets", "mountPath": SECRETS, "readOnly": True} in container["volumeMounts"]
+        probes = [container[name]["exec"]["command"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+        assert all("/etc/redis/ask.sh" in probe[-1] or probe[-1] == "/etc/redis/alive.sh" for probe in probes)
+    sources = next(each for each in pod.spec["volumes"] if each["name"] == "secrets")["projected"]["sources"]
+    given = {item["path"] for source in sources for item in source["secret"].get("items", ())}
+    assert given == {"users.acl", "sentinels.acl", "sentinel", "replica"}
+
+
+def test_one_redis_is_secured_as_before() -> None:
+    (pod,) = (each for each in pod_templates(objects_of("../../k8s/overlays/secure")) if each.owner.endswith("/redis"))
+    assert "--tls-port" in pod.spec["containers"][0]["args"]
+
+
+def test_no_acl_file_is_written_of_passwords_that_are_not_there(tmp_path: Path) -> None:
+    """An account with an empty one lets everybody in."""
+    for content in (None, "\n", "two\nlines\n"):
+        if content is not None:
+            (tmp_path / "sentinel").write_text(content)
+        command = [sys.executable, str(SECURITY / "sentinel.py"), "sentinels", "--passwords", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: expected a password")
+    (tmp_path / "sentinel").write_text("of-plant-7\n")
+    (tmp_path / "watch").write_text("of-watch\n")
+    (tmp_path / "producer").write_text("who has no user of Redis\n")
+    users = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1] for line in users.splitlines()] == ["default", "sentinel", "watch"]
+    assert "user default off" in users
+    assert "of-" not in users
+
+
+def objects_of(folder: str) -> Sequence[Object]:
+    return rendered(HERE / folder)
+
+
+def ours(objects: Sequence[Object]) -> Iterator[PodTemplate]:
+    return (pod for pod in pod_templates(objects) if pod.labels["app.kubernetes.io/name"] == "inspector")
+
+
+def secrets(folder: Path, passwords: Mapping[str, str]) -> Path:
+    """Write what README has one make: `redis-tls` and `redis-users`."""
+    given = folder / "given"
+    given.mkdir(parents=True, exist_ok=True)
+    for name, password in passwords.items():
+        (given / name).write_text(f"{password}\n")
+        (folder / name).write_text(f"{password}\n")
+    made = {
+        "users.acl": (("access.py", "redis"), ("sentinel.py", "servers")),
+        "sentinels.acl": (("sentinel.py", "sentinels"),),
+    }
+    for file, commands in made.items():
+        printed = [
+            subprocess.run(
+                [sys.executable, str(SECURITY / script), of, "--passwords", str(given)],
+                check=True, capture_output=True, text=True,
+            ).stdout
+            for script, of in commands
+        ]  # fmt: skip
+        (folder / file).write_text("".join(printed))
+    return folder
+
+
+def certificate(folder: Path) -> None:
+    names = ",".join(f"IP:{host}" for host in HOSTS)
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=redis", "-addext", f"subjectAltName={names}",
+            "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt"),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / "ca.crt").write_bytes((folder / "tls.crt").read_bytes())
+
+
+@contextlib.contextmanager
+def running(folder: Path, objects: Sequence[Object], own: Path | None) -> Iterator[list[Pod]]:
+    """All pods with the secrets of ``own``; without any, as the component alone starts them."""
+    names = names_of(objects)
+    options: dict[str, Any] = {}
+    if own is not None:
+        names |= {"SECURED": str(own)}
+        options = {
+            "ssl": True, "ssl_ca_certs": str(own / "ca.crt"), "username": "sentinel",
+            "password": (own / "sentinel").read_text().rstrip("\n"),
+        }  # fmt: skip
+    pods = [Pod(host, folder / host, names, options) for host in HOSTS]
+    try:
+        for pod in pods:
+            pod.start()
+        primary_of(pods)
+        yield pods
+    finally:
+        for pod in pods:
+            pod.end()
+
+
+@pytest.mark.long
+@pytest.mark.services
+def test_servers_talk_tls_as_users_with_passwords_that_may_change_and_nothing_is_lost(
+    tmp_path: Path, objects: Sequence[Object]
+) -> None:
+    own = secrets(tmp_path / "secrets", PASSWORDS)
+    certificate(own)
+    as_setup = RedisAccess("setup", PASSWORDS["setup"], str(own / "ca.crt"), None, None, "setup", PASSWORDS["setup"])
+    with (  # a line that was not secured before
+        running(tmp_path, objects_of("sentinel"), None) as pods,
+        connect(PLAIN_URL, timeout_s=2) as client,
+    ):
+        write(client, "inspection:artefact:a", pods)
+
+    with running(tmp_path, objects, own) as pods:
+        assert all(pod.lives() for pod in pods)
+        wait_for(lambda: connects(URL, as_setup), pods)
+        refuses_strangers(own, pods)
+        with connect(URL, timeout_s=2, access=as_setup) as client:
+            assert client.get("inspection:artefact:a") is not None
+            write(client, "inspection:artefact:b", pods)
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.flushall()
+            primary = primary_of(pods)
+            primary.leave()
+            write(client, "inspection:artefact:c", pods)
+            primary.start()
+            killed = primary_of(pods)
+            assert killed is not primary
+            killed.end()
+            write(client, "inspection:artefact:d", pods)
+            killed.start()
+            primary_of(pods)
+
+    # Passwords change for all pods at once (deploy/day-two/secrets.md).
+    changed = {name: f"{password}-2" for name, password in PASSWORDS.items()}
+    secrets(own, changed)
+    with running(tmp_path, objects, own) as pods:
+        now = RedisAccess("setup", changed["setup"], str(own / "ca.crt"), None, None, "setup", changed["setup"])
+        wait_for(lambda: connects(URL, now), pods)
+        with pytest.raises(CredentialsError, match=r"redis\.sentinel_username"):
+            connect(URL, timeout_s=2, access=as_setup).close()
+        with connect(URL, timeout_s=2, access=now) as client:
+            assert all(client.get(f"inspection:artefact:{key}") for key in "abcd")
+
+
+def refuses_strangers(own: Path, pods: Sequence[Pod]) -> None:
+    """Without TLS, without a name, or as a role what is not a role's: on servers and on sentinels."""
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(own / "ca.crt")}
+    for port in PORTS.values():
+        with redis.Redis(HOSTS[0], int(port)) as plain, pytest.raises(redis.exceptions.ConnectionError):
+            plain.ping()
+        with redis.Redis(HOSTS[0], int(port), **tls) as nobody, pytest.raises(redis.exceptions.AuthenticationError):
+            nobody.ping()
+    setup = {**tls, "username": "setup", "password": PASSWORDS["setup"]}
+    with (
+        redis.Redis(HOSTS[0], int(PORTS["SENTINEL_PORT"]), **setup) as sentinel,
+        pytest.raises(redis.exceptions.NoPermissionError),
+    ):
+        sentinel.execute_command("SENTINEL", "FAILOVER", "line")
+    replica = {**tls, "username": "replica", "password": PASSWORDS["replica"]}
+    with (
+        redis.Redis(HOSTS[0], int(PORTS["REDIS_PORT"]), **replica) as copier,
+        pytest.raises(redis.exceptions.NoPermissionError),
+    ):
+        copier.get("inspection:artefact:a")
+    # A container in which nothing else is known asks as the probes do.
+    assert all(pod.lives() for pod in pods)
