@@ -24,8 +24,10 @@ from inspector.rendering.scenes import Pair, Photographs, render_pair
 from inspector.rendering.scenes.captions import caption
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.rendering.words import words_of
+from inspector.training.pretraining.strange_words import made_up, object_word
 
 _ROWS = 16  # of T a step has: all types it shows, and others that compete with them
+_STRANGE = 4  # rows of words that name no defect: they are never right
 _CONTEXTS = 2  # of the context variants a step uses
 _AHEAD = 4  # steps that are painted while one trains
 
@@ -34,14 +36,16 @@ _AHEAD = 4  # steps that are painted while one trains
 class StepBatch:
     """B pairs: ``pictures`` float32 [2B, 3, S, S], RGB 0..1, first views before second ones; the first views' masks.
 
-    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1; ``captions`` 2B sentences; ``corner`` is the patch of the
-    model's square that the pictures begin at; ``contexts`` are the context variants in turn. ``seen``: which patches of
-    each picture are looked at, int64 [2B, n] rising, n a square number; None: all of them.
+    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1, the last of which mean nothing; ``object_word`` is what the
+    product is called; ``captions`` 2B sentences; ``corner`` is the patch of the model's square that the pictures begin
+    at; ``contexts`` are the context variants in turn. ``seen``: which patches of each picture are looked at, int64
+    [2B, n] rising, n a square number; None: all of them.
     """
 
     pictures: Tensor
     type_mask: Tensor
     words: tuple[str, ...]
+    object_word: str
     captions: tuple[str, ...]
     corner: tuple[int, int]
     contexts: tuple[int, ...]
@@ -167,7 +171,8 @@ def step_batch(
     return StepBatch(
         torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(rows[masks]),
-        words,
+        (*words, *(made_up(rng) for _ in range(_STRANGE))),
+        object_word(rng),
         (*(p.caption for p in pairs), *(caption(rng, p.surface, ()) for p in pairs)),
         (int(rng.integers(room + 1)), int(rng.integers(room + 1))),
         tuple(int(k) for k in rng.permutation(contexts)[:_CONTEXTS]),

@@ -18,6 +18,7 @@ from inspector.dapo.text_tower import TextTower, causal_mask
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
 from inspector.dapo.weights_file import load_weights
 from inspector.domain.product import Vocabulary
+from inspector.training.pretraining.strange_words import ANY_OBJECT
 
 
 class Learner(nn.Module):
@@ -56,14 +57,14 @@ class Learner(nn.Module):
         visual = self.visual
         return visual.forward_embedded(visual.embed(images, corner, seen), self.prompts.visual_tokens)
 
-    def words(self, types: Sequence[str], contexts: Sequence[int]) -> Tensor:
+    def words(self, types: Sequence[str], contexts: Sequence[int], object_word: str = ANY_OBJECT) -> Tensor:
         """Return T, [1+K, D] with rows of length 1, from some of the context variants: a step need not see all.
 
         All prompts in one pass, as ``TextTower.forward`` makes each of them.
         """
         tower, chosen, ride_along = self.text, list(contexts), self.prompts.text_tokens
         normal, abnormal = self.prompts.normal_context[chosen], self.prompts.abnormal_context[chosen]
-        phrases = ["normal object", *(f"{name} anomaly object" for name in types)]
+        phrases = [f"normal {object_word}", *(f"{name} anomaly {object_word}" for name in types)]
         ids, ends = zip(*(tower.token_ids(phrase, normal.shape[1]) for phrase in phrases), strict=True)
         # One lookup: the gradient of each is as large as the whole vocabulary.
         embedded = tower.token_embedding(torch.stack(ids)[:, : max(ends) + 1])

@@ -74,7 +74,7 @@ class Objective:
             adapted = [adapter(tap) for adapter, tap in zip(learner.prompts.adapters, seen.taps, strict=True)]
             predicted = [head(tap[:count]) for head, tap in zip(learner.heads, seen.taps, strict=True)]
             sentences = learner.sentences(batch.captions)
-            text = learner.words(batch.words, batch.contexts).float()
+            text = learner.words(batch.words, batch.contexts, batch.object_word).float()
         truth = self._truth(pictures[:count], masks, None if shown is None else shown[:count])
         # Cast once: gradients of the parts are then added in float32.
         taps, image = [tap.float() for tap in seen.taps], seen.image.float()
@@ -125,7 +125,8 @@ class Objective:
         return {
             "classification": dapo.classification.mean(),
             "focal": dapo.focal.mean(),
-            "dice": dapo.dice.mean(),
+            # Of good pictures dice is least where nothing is ever a defect, and it has no way back from there.
+            "dice": (dapo.dice * anomalous).sum() / anomalous.sum().clamp_min(1),
             "type": region_type_loss(mean[: len(truth.types), :, 1:], truth.types),
             "peak": peak_loss(defective, share, self._learner.peak_scale, self._learner.peak_shift),
         }

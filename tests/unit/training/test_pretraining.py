@@ -25,6 +25,7 @@ from inspector.domain.errors import BadInputError, InspectorError
 from inspector.domain.product import Vocabulary
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, render_pair
+from inspector.rendering.words import kind_of
 from inspector.training.model_folder import write_model_folder
 from inspector.training.options import TrainingStoppedError
 from inspector.training.pretraining.batch import Painter, Request, painter, step_batch
@@ -198,8 +199,11 @@ def test_the_learner_sees_and_reads_as_the_path_that_serves() -> None:
         here, there = learner.see(images, (0, 0)), learner.visual(images, learner.prompts.visual_tokens)
         torch.testing.assert_close(here.image, there.image)
         torch.testing.assert_close(here.taps, there.taps)
-        served = encode_vocabularies(replace(TINY, seed=4), learner.prompts, [Vocabulary(types)])[Vocabulary(types)]
-        torch.testing.assert_close(learner.words(types, range(len(learner.prompts.normal_context))), served)
+        for called in ("object", "metal plate"):
+            words = Vocabulary(types, called)
+            served = encode_vocabularies(replace(TINY, seed=4), learner.prompts, [words])[words]
+            contexts = range(len(learner.prompts.normal_context))
+            torch.testing.assert_close(learner.words(types, contexts, called), served)
         captions = ["a photo of a plate", "a photo of a scratched printed board"]
         encoded = clip.encode_text(learner._tokenizer(captions))
         torch.testing.assert_close(learner.sentences(captions), encoded, atol=1e-5, rtol=1e-4)
@@ -230,8 +234,11 @@ def test_a_step_numbers_its_words_as_its_masks() -> None:
             (row,) = mask[torch.from_numpy(pair.type_mask == kind)].unique().tolist()
             assert made.words[row - 1] in batch.words_of(DEFECT_TYPES[kind - 1])
         assert torch.equal(mask == 0, torch.from_numpy(pair.type_mask == 0))
+    assert all(kind_of(word) is None for word in made.words[-4:])
+    assert made.type_mask[made.type_mask != 255].max() <= len(made.words) - 4
     again = step_batch(pairs, 0, 3, 6, 16, 5)
-    assert (again.words, again.corner, again.contexts) == (made.words, made.corner, made.contexts)
+    for name in ("words", "object_word", "corner", "contexts"):
+        assert getattr(again, name) == getattr(made, name)
     assert step_batch(pairs, 1, 3, 6, 16, 5).words != made.words
 
 
