@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from observability.promql import of_the_chosen_line
+
 SCHEMA_VERSION = 42
 COLUMNS = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -21,7 +23,10 @@ Kind = Literal["timeseries", "stat", "bargauge", "heatmap", "state-timeline"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL, and what its series are called: ``{{label}}`` takes a label's value."""
+    """PromQL over all there is, and what its series are called: ``{{label}}`` takes a label's value.
+
+    Panels show the line that is chosen at the top of their dashboard; that is not to be written here.
+    """
 
     expr: str
     legend: str = ""
@@ -79,7 +84,7 @@ class Panel:
             "refId": chr(ord("A") + place),
             "datasource": DATASOURCE,
             "editorMode": "code",
-            "expr": query.expr,
+            "expr": of_the_chosen_line(query.expr),
             "legendFormat": query.legend or "__auto",
             "instant": instant,
             "range": not instant,
@@ -207,14 +212,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A choice at the top of a dashboard: any number of a label's values, all at first."""
+    """A choice at the top of a dashboard: any number of values, all at first; ``one``: the first, or another."""
 
     name: str
     label: str
     query: str
+    one: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as Grafana has it."""
+        choice: dict[str, Any] = {"multi": False, "includeAll": False}
+        if not self.one:
+            all_of_them = {"text": ["All"], "value": ["$__all"]}
+            choice = {"multi": True, "includeAll": True, "allValue": ".*", "current": all_of_them}
         return {
             "type": "query",
             "name": self.name,
@@ -224,16 +234,16 @@ class Variable:
             "query": {"query": self.query, "refId": "StandardVariableQuery", "qryType": 1},
             "refresh": 2,
             "sort": 1,
-            "multi": True,
-            "includeAll": True,
-            "allValue": ".*",
-            "current": {"text": ["All"], "value": ["$__all"]},
+            **choice,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """``uid`` stays the same for ever: links and Grafana's own records name it."""
+    """``uid`` stays the same for ever: links and Grafana's own records name it.
+
+    One line at a time is shown, as its namespace tells it: two lines' figures in one sum are neither's.
+    """
 
     uid: str
     title: str
@@ -262,7 +272,7 @@ class Dashboard:
                     "tags": ["inspection"],
                     "asDropdown": True,
                     "keepTime": True,
-                    "includeVars": False,
+                    "includeVars": True,
                     "targetBlank": False,
                     "icon": "external link",
                     "tooltip": "",
@@ -270,7 +280,7 @@ class Dashboard:
                 }
             ],
             "annotations": {"list": [_alerts_as_annotations()]},
-            "templating": {"list": [_datasource(), *(variable.to_json() for variable in self.variables)]},
+            "templating": {"list": [_datasource(), *(each.to_json() for each in (_LINE, *self.variables))]},
             "panels": self._panels(),
         }
 
@@ -298,6 +308,9 @@ class Dashboard:
         return panels
 
 
+_LINE = Variable("namespace", "Line (namespace)", "label_values(inspector_build_info, namespace)", one=True)
+
+
 def _datasource() -> dict[str, Any]:
     return {"type": "datasource", "name": "datasource", "label": "Prometheus", "query": "prometheus", "refresh": 1}
 
@@ -308,7 +321,8 @@ def _alerts_as_annotations() -> dict[str, Any]:
         "datasource": DATASOURCE,
         "enable": True,
         "iconColor": RED,
-        "expr": 'ALERTS{alertstate="firing", service="inspection"}',
+        # And those of no line, as of a machine.
+        "expr": 'ALERTS{alertstate="firing", service="inspection", namespace=~"$namespace|"}',
         "titleFormat": "{{alertname}}",
         "textFormat": "{{severity}} {{camera_id}}{{instance}}",
         "step": "60s",

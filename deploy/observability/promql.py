@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 WINDOW = "$__rate_interval"  # what Grafana finds right for the scrape interval and the dashboard's time
+NAMESPACE = 'namespace=~"$namespace"'  # empty where none has one, which is what series without the label match
+_SERIES = re.compile(r"\b((?:inspector_|inspection:|process_)[a-z_:]+)(\{?)")
 
 
 def rate(series: str, window: str = WINDOW) -> str:
@@ -22,3 +26,8 @@ def quantile(level: float, histogram: str, by: str = "") -> str:
     """Return what this share of a histogram's observations stays below; ``by``: for each value of this label."""
     grouped = f"le, {by}" if by else "le"
     return f"histogram_quantile({level}, sum by ({grouped}) ({rate(f'{histogram}_bucket')}))"
+
+
+def of_the_chosen_line(expr: str) -> str:
+    """Return an expression that asks for one line's series alone: all of them have its namespace, or none has."""
+    return _SERIES.sub(lambda found: f"{found[1]}{{{NAMESPACE}{', ' if found[2] else '}'}", expr)

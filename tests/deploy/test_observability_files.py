@@ -27,7 +27,7 @@ RECORDED = {rule["record"] for group in rule_groups() for rule in group["rules"]
 VERBS = get_group(app).commands
 
 # What Prometheus itself puts on a series, and what clients, kubelet and node exporter call theirs.
-TARGET_LABELS = {"job", "instance", "le"}
+TARGET_LABELS = {"job", "instance", "namespace", "le"}
 SERIES = re.compile(r"\b(inspector_[a-z_]+)(\{[^}]*\})?")
 MATCHER = re.compile(r'([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 
@@ -72,7 +72,9 @@ def test_the_dashboards_are_what_is_made_of_the_views() -> None:
 def test_panels_say_what_they_show(name: str) -> None:
     view = VIEWS[name]
     assert view["uid"] == f"inspection-{name}"
-    assert view["templating"]["list"][0]["type"] == "datasource"
+    source, line = view["templating"]["list"][:2]
+    assert source["type"] == "datasource"
+    assert (line["name"], line["multi"], line["includeAll"]) == ("namespace", False, False)
     for panel in panels(view):
         assert panel["title"], panel
         assert panel["description"].endswith("."), panel["title"]
@@ -107,6 +109,14 @@ def test_an_expression_asks_for_what_is_exported(where: str, expr: str) -> None:
                 assert set(value.split("|")) <= set(known), f"{where}: {label} is never {value}"
     for name in re.findall(r"\binspection:[a-z_:]+", expr):
         assert name in RECORDED, where
+
+
+@pytest.mark.parametrize(("where", "expr"), [each for each in expressions() if each[0] not in {*ALERTS, *RECORDED}])
+def test_a_dashboard_shows_one_line(where: str, expr: str) -> None:
+    """The one that is chosen: whatever it asks for is of that namespace."""
+    asked = re.findall(r"\b(?:inspector_|inspection:|process_)[a-z_:]+(\{[^}]*\})?|\bALERTS(\{[^}]*\})", expr)
+    assert asked, where
+    assert all('namespace=~"$namespace' in matchers for matchers in map("".join, asked)), where
 
 
 @pytest.mark.parametrize(("where", "expr"), [each for each in expressions() if each[0] in {*ALERTS, *RECORDED}])

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from exporters import exporting
 from kafka import KafkaProducer
 from local_services import ROOT
@@ -31,15 +32,18 @@ from inspector.domain.trainer_run import TrainerOutcome, TrainerRun
 FIRST_PORT = 19090
 
 
-def queries() -> dict[str, str]:
-    """Every query of the dashboards by what shows it, as Grafana sends it with all cameras chosen."""
+def queries(namespace: str = "") -> dict[str, str]:
+    """Every query of the dashboards by what shows it, as Grafana sends it with a line and all cameras chosen.
+
+    Where no series has a namespace there is none to choose, and what Grafana sends is empty.
+    """
     found = {}
     for path, text in dashboards().items():
         for panel in json.loads(text)["panels"]:
             for target in panel.get("targets", ()):
                 name = f"{path.stem}: {panel['title']} {target['refId']}"
                 expr = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "1h")
-                found[name] = expr.replace("$camera", ".*")
+                found[name] = expr.replace("$camera", ".*").replace("$namespace", namespace)
                 assert "$" not in found[name], "a variable that this test does not know"
     return found
 
@@ -71,6 +75,18 @@ def test_every_query_returns_data_where_all_that_is_declared_is_exported(tmp_pat
         wait_for(lambda: not without_data(server, asked), 30)
         assert without_data(server, asked) == {}
         assert {rule["name"]: rule.get("lastError", "") for rule in server.rules() if rule["health"] != "ok"} == {}
+
+        # As it is in Kubernetes: each line's namespace is on all of it, and a dashboard shows one of them.
+        targets = tmp_path / "prometheus" / "targets.yaml"
+        groups = yaml.safe_load(targets.read_text())
+        for group in groups:
+            group["labels"]["namespace"] = "plant-7"
+        targets.write_text(yaml.safe_dump(groups))
+        asked = queries("plant-7")
+        wait_for(lambda: not without_data(server, asked), 40)
+        assert without_data(server, asked) == {}
+        shown = {name: {sample.value for sample in server.query(expr)} for name, expr in queries("plant-8").items()}
+        assert {name: values for name, values in shown.items() if not values <= {0}} == {}
 
 
 GPU_ALONE = {"service: GPU utilization A", "service: GPU memory A"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from observability.grafana import BLUE, GREY, ORANGE, RED, YELLOW, Dashboard, Panel, Query, Row, Step, Variable, number
-from observability.promql import rate, share
+from observability.promql import of_the_chosen_line, rate, share
 
 _CAMERA = 'camera_id=~"$camera"'
 _FRAMES = f"inspector_frames_total{{{_CAMERA}}}"
@@ -194,5 +194,5 @@ LINE = Dashboard(
     "Inspection: line",
     "What the cameras see: how much, how it was judged, which camera is silent, blind or not what it was.",
     (_NOW, _JUDGEMENTS, _CAMERAS),
-    (Variable("camera", "Camera", "label_values(inspector_frames_total, camera_id)"),),
+    (Variable("camera", "Camera", of_the_chosen_line("label_values(inspector_frames_total, camera_id)")),),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from observability.grafana import ORANGE, RED, YELLOW, Dashboard, Panel, Query, Row, Step, number
 from observability.promql import quantile
 
-_LAG = "sum(inspection:lag_frames:sum)"  # one for each namespace
+_LAG = "sum(inspection:lag_frames:sum)"
 _COMMITTED = "sum(rate(inspector_frames_total[$__rate_interval]))"
 
 _NOW = Row(
