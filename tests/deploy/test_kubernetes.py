@@ -91,6 +91,15 @@ def test_a_trainer_that_works_is_never_taken_for_silent() -> None:
     assert trainer["jobTemplate"]["spec"]["activeDeadlineSeconds"] + 3600 < patience_s
 
 
+def test_a_backup_that_works_is_never_missed() -> None:
+    """Between two that succeed lies a night, and at most what one may take."""
+    backup = next(of_kind(in_files(COMPONENTS / "backup"), "CronJob"))["spec"]
+    rule = next(rule for group in rule_groups() for rule in group["rules"] if rule.get("alert") == "BackupMissing")
+    patience_s = {int(hours) * 3600 for hours in re.findall(r"> (\d+) \* 3600$", rule["expr"], re.MULTILINE)}
+    assert patience_s == {24 * 3600 + backup["jobTemplate"]["spec"]["activeDeadlineSeconds"]}
+    assert 'cronjob="backup"' in rule["expr"]
+
+
 def test_every_camera_of_the_list_has_a_producer_of_its_own() -> None:
     listed = yaml.safe_load((COMPONENTS / "cameras" / "cameras.yaml").read_text())
     started = {}
