@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 
@@ -20,6 +22,7 @@ from inspector.dapo.clip import model_shape, register_models
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.datasets.opening import open_dataset
 from inspector.domain.errors import BadInputError
+from inspector.domain.scoring import ImageScore
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Photographs, render_pair
 from inspector.settings import Settings
@@ -34,18 +37,23 @@ from inspector.training.pretraining.options import (
     PretrainingStep,
 )
 from inspector.training.pretraining.run import Material, Pretrained, pretrain
+from inspector.training.pretraining.scene_thresholds import with_scene_thresholds
 from inspector.training.pretraining.teacher import TEACHERS
 from inspector.training.pretraining.validation import MEAN, SCENES, Validation
 from inspector.training.processes import Processes, joined
 from inspector.training.work_folder import begin_anew
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.image_file import load_image
+from inspector.vision.opencv import cv2
 
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
 _VALIDATION_FRAMES = 24  # of each data set's good training images
 _VALIDATION_SCENES = 40
 _VALIDATION_SEED = 9999
+_THRESHOLD_SEED = 8888
+_THRESHOLD_SCENES = 400
+_FALSE_ALARM_RATE = 0.01  # as by ``train``
 _TELL_EVERY = 50  # steps, where no terminal shows a bar
 
 
@@ -62,6 +70,7 @@ class Request:
     validate_on: tuple[Path, ...] = ()
     restart: bool = False
     from_pretrained: bool = False
+    image_score: ImageScore = "mean"
 
     @property
     def work(self) -> Path:
@@ -120,6 +129,8 @@ def run(settings: Settings, request: Request) -> int:
             if processes.writes:
                 console.remark(f"stopped by {error.got}; repeat the command to go on from there")
             return STOPPED
+        if processes.writes:
+            made = _with_thresholds(request, spec, made, material.photographs, progress)
     if processes.writes:
         _write(request, spec, made, _card(request, spec, material, processes))
     return 0
@@ -146,6 +157,19 @@ def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: Mod
         normals[dataset.name] = [decode(*load_image(file), DecodeLimits(), side).pixels for file in files]
     scenes = [render_pair((_VALIDATION_SEED, n), side, held_out, defective=1) for n in range(_VALIDATION_SCENES)]
     return Validation(normals, scenes, DEFECT_TYPES)
+
+
+def _with_thresholds(
+    request: Request, spec: ModelSpec, made: Pretrained, photographs: Photographs | None, progress: TrainingProgress
+) -> Pretrained:
+    side = model_shape(spec).image_size_px
+    good = []
+    for number in range(_THRESHOLD_SCENES):
+        second = render_pair((_THRESHOLD_SEED, number), side, photographs).second
+        good.append(np.asarray(cv2.cvtColor(second, cv2.COLOR_BGR2RGB), np.uint8))
+        progress.phase("rendering good scenes", number + 1, _THRESHOLD_SCENES)
+    step = partial(progress.phase, "thresholds")
+    return with_scene_thresholds(made, spec, good, request.image_score, _FALSE_ALARM_RATE, step)
 
 
 def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> None:

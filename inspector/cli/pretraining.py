@@ -40,6 +40,9 @@ def pretrain(
         int, typer.Option(metavar="N", min=0, max=256, help="Paint ahead in so many; for a GPU, as many as cores.")
     ] = 0,
     validate_every_min: Annotated[float, typer.Option(metavar="MINUTES", min=0.1, help="Between validations.")] = 15,
+    image_score: Annotated[
+        Literal["cls", "fused", "mean", "contrast"], typer.Option(help="Kind of image score the thresholds are of.")
+    ] = "mean",
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run left.")] = False,
     config: Config = None,
 ) -> None:
@@ -65,6 +68,7 @@ def pretrain(
         validate_on=tuple(validate_on or ()),
         restart=restart,
         from_pretrained=from_pretrained,
+        image_score=image_score,
     )
     code = verb.run(settings, request)
     if code:

@@ -61,7 +61,17 @@ def with_thresholds(
         image_scores.append(zero_shot_score(cls, anomaly_map[0, 0].cpu().numpy(), _ANY_PRODUCT, scoring, taps))
         peaks.append(anomaly_map.max().item())
         step(done, len(good))
-    image, pixel = (probability_threshold(scores, options.false_alarm_rate) for scores in (image_scores, peaks))
+    return measured(manifest, image_scores, peaks, options.false_alarm_rate)
+
+
+def measured(
+    manifest: WeightsManifest, image_scores: Sequence[float], peaks: Sequence[float], false_alarm_rate: float
+) -> WeightsManifest:
+    """Return ``manifest`` with thresholds and scales from good images' scores and their maps' peaks, 0..1.
+
+    Raises as ``threshold``.
+    """
+    image, pixel = (probability_threshold(scores, false_alarm_rate) for scores in (image_scores, peaks))
     return replace(
         manifest,
         image_threshold=image,

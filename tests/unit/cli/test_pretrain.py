@@ -19,6 +19,7 @@ from PIL import Image
 import inspector.apps.pretrain as verb
 import inspector.training.pretraining.run as loop
 from inspector.dapo.weights_file import verify_weights
+from inspector.training.thresholds import UNMEASURED
 
 TINY_PATCHES_OF_16 = {
     "embed_dim": 32,
@@ -37,6 +38,7 @@ def settings(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = here / "inspector.yaml"
     file.write_text(json.dumps({"model": {"name": "local-dir:tiny", "image_size_px": 208, "threads": 1}}))
     monkeypatch.setattr(verb, "_VALIDATION_SCENES", 2)
+    monkeypatch.setattr(verb, "_THRESHOLD_SCENES", 8)
     monkeypatch.setattr(loop, "_MOMENTS_PAIRS", 2)
     return file
 
@@ -66,7 +68,13 @@ def test_it_writes_a_model_that_open_clip_loads_and_score_uses(settings: Path) -
     clip = open_clip.create_model("local-dir:model", require_pretrained=True)
     assert clip.visual.image_size in (208, (208, 208))  # what it was trained at, not what the architecture says
     assert torch.isfinite(clip.encode_image(torch.zeros(1, 3, 208, 208))).all()
-    assert verify_weights(Path("model/prompts.safetensors")).trained
+    prompts = verify_weights(Path("model/prompts.safetensors"))
+    assert prompts.trained
+    assert prompts.image_score == "mean"
+    # Of good scenes' maps: a whole picture's mean is lower than the highest spots, and neither is the 0.5 of no answer.
+    assert 0 < prompts.image_threshold < prompts.pixel_threshold < 1
+    assert UNMEASURED not in (prompts.image_threshold, prompts.pixel_threshold)
+    assert prompts.image_scale > 0
 
     photographs(Path("parts"), 1)
     serving = {"INSPECTOR_MODEL__NAME": "local-dir:model", "INSPECTOR_MODEL__IMAGE_SIZE_PX": ""}
