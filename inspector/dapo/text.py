@@ -15,6 +15,10 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
 from inspector.domain.weights import TextMode
 
+# A cosine: of two such rows the probabilities of any patch differ by a factor of 17 at most, where a model that knows
+# the words tells normal from defect by many thousands.
+_LIKE_NORMAL = 0.98
+
 
 def encode_vocabularies(
     spec: ModelSpec, weights: PromptWeights, vocabularies: Collection[Vocabulary], text_mode: TextMode = "causal"
@@ -35,6 +39,15 @@ def encode_vocabularies(
     tower = load_text_tower(spec)
     with torch.no_grad():
         return {v: encode_vocabulary(tower, weights, v, text_mode).float().cpu() for v in dict.fromkeys(vocabularies)}
+
+
+def like_normal(vocabulary: Vocabulary, text: Tensor) -> tuple[str, ...]:
+    """Return the defect types of a vocabulary whose row of its T [1+K, D] is hardly another than normal's.
+
+    No patch can tell the two apart, so such a type is found everywhere or, with the others, in the place of normal.
+    """
+    alike = (text[1:] @ text[0] > _LIKE_NORMAL).tolist()
+    return tuple(name for name, as_normal in zip(vocabulary.defect_types, alike, strict=True) if as_normal)
 
 
 def encode_vocabulary(tower: TextTower, weights: PromptWeights, vocabulary: Vocabulary, text_mode: TextMode) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from torch import Tensor
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.text import encode_vocabularies
+from inspector.dapo.text import encode_vocabularies, like_normal
 from inspector.domain.product import Vocabulary
 from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
@@ -40,6 +41,7 @@ from inspector.vision.tiling import Tiling
 
 Pixels = NDArray[np.uint8]
 DEFAULT_MAX_TILES = 16
+_LOG = logging.getLogger(__name__)
 
 
 def frame_digest(pixels: Pixels) -> str:
@@ -111,7 +113,16 @@ class RawScorer:
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
         new = {vocabulary for vocabulary in vocabularies if vocabulary not in self._text}
-        self._text.update(encode_vocabularies(self._spec, self._weights, new, self._text_mode))
+        encoded = encode_vocabularies(self._spec, self._weights, new, self._text_mode)
+        for vocabulary, text in encoded.items():
+            if words := like_normal(vocabulary, text):
+                _LOG.warning(
+                    "the model cannot tell %s from a normal %s: zero-shot scores mean nothing there; "
+                    "set the product's object to object, or tune prompt weights with these words",
+                    ", ".join(words),
+                    vocabulary.object_word,
+                )
+        self._text.update(encoded)
 
     def score(
         self, pixels: Sequence[Pixels], plans: Sequence[Plan], *, embed: bool = False

@@ -37,6 +37,7 @@ from inspector.training.processes import Processes
 from inspector.training.work_folder import WorkFolder
 from inspector.vision.opencv import cv2
 
+TUNED_ON = "rendered scenes"
 _MOMENTS_PAIRS = 24  # pictures that the teacher's scale is taken from
 
 
@@ -140,7 +141,7 @@ class _Run:
     def result(self) -> Pretrained:
         """Return the averaged model."""
         average = self.state.average.cpu()
-        manifest = replace(average.manifest, trained=True)
+        manifest = replace(average.manifest, trained=True, tuned_on=(TUNED_ON,))
         return Pretrained(average.clip.eval(), average.prompts, manifest)
 
     def _resumed(self) -> int:
