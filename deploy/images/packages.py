@@ -25,9 +25,10 @@ RUNTIME_LOCK = ROOT / "deploy" / "images" / "runtime.lock"
 CUDA_LOCK = ROOT / "deploy" / "images" / "cuda.lock"
 _HEAD = "# Written by deploy/images/packages.py from deploy/requirements.lock: what an image needs to run.\n"
 # The image's own, whatever runs this: the lock holds several versions of some packages, for other Pythons and machines.
+# Of Python 3.11 the oldest, as Debian has it: what it alone needs keeps its marker, so that a newer one leaves it out.
 _IMAGE = {
     "python_version": "3.11",
-    "python_full_version": "3.11.13",
+    "python_full_version": "3.11.2",
     "sys_platform": "linux",
     "platform_system": "Linux",
     "platform_machine": "x86_64",
@@ -40,17 +41,21 @@ _IMAGE = {
 def needed(root: str = "inspector") -> set[str]:
     """Return the packages that ``root`` needs to run in the image, itself left out; names are canonical."""
     found: set[tuple[str, str]] = set()
+    not_here: set[str] = set()
     waiting = [(root, "")]
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in found:
             continue
         found.add((name, extra))
-        for text in distribution(name).requires or []:
+        for text in [] if name in not_here else distribution(name).requires or []:
             requirement = Requirement(text)
-            if requirement.marker is not None and not requirement.marker.evaluate({**_IMAGE, "extra": extra}):
-                continue
             of = canonicalize_name(requirement.name)
+            if requirement.marker is not None:
+                if not requirement.marker.evaluate({**_IMAGE, "extra": extra}):
+                    continue
+                if not requirement.marker.evaluate({"extra": extra}):
+                    not_here.add(of)
             waiting += [(of, each) for each in ("", *requirement.extras)]
     return {name for name, _ in found} - {root}
 
