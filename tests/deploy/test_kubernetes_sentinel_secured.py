@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,11 @@ from kube_policy import findings
 from local_services import ROOT
 from sentinel_pods import HOSTS, PORTS, Pod, connects, names_of, primary_of, wait_for, write
 
+from inspector import settings as all_settings
 from inspector.adapters.redis.connection import RedisAccess, connect
 from inspector.adapters.redis.sentinel import read_url
 from inspector.domain.errors import CredentialsError
+from inspector.settings import Settings
 
 HERE = Path(__file__).parent
 SECURITY = ROOT / "deploy" / "security"
@@ -39,26 +42,21 @@ def test_it_has_no_fault(objects: Sequence[Object]) -> None:
 
 
 def test_whoever_asks_redis_is_known_to_the_sentinels_by_the_name_and_the_password_that_redis_knows(
-    objects: Sequence[Object],
+    objects: Sequence[Object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    plain = {pod.owner: told(objects_of("sentinel"), pod)[0] for pod in ours(objects_of("sentinel"))}
+    plain = read_url(told_url(objects_of("sentinel")))
     asked = set()
     for pod in ours(objects):
-        variables, _ = told(objects, pod)
-        url = read_url(variables["INSPECTOR_REDIS__URL"])
+        component = pod.labels["app.kubernetes.io/component"]
+        settings = settings_of(objects, pod, monkeypatch, tmp_path).redis
+        url = read_url(settings.url.get_secret_value())
         assert url.tls
-        if pod.owner in plain:
-            assert url.sentinels == read_url(plain[pod.owner]["INSPECTOR_REDIS__URL"]).sentinels
-        if "INSPECTOR_REDIS__USERNAME" not in variables:
-            assert pod.labels["app.kubernetes.io/component"] == "camera"  # they have no business with Redis
-            continue
-        for ours_there, here in (("SENTINEL_USERNAME", "USERNAME"), ("SENTINEL_PASSWORD_FILE", "PASSWORD_FILE")):
-            assert variables[f"INSPECTOR_REDIS__{ours_there}"] == f"$(INSPECTOR_REDIS__{here})"
-            # The kubelet fills in what stands before it.
-            order = [each["name"] for each in pod.spec["containers"][0]["env"]]
-            assert order.index(f"INSPECTOR_REDIS__{here}") < order.index(f"INSPECTOR_REDIS__{ours_there}")
-        asked.add(pod.labels["app.kubernetes.io/component"])
-    assert asked == {"inspector", "trainer", "serve", "watch", "backup"}
+        assert (url.sentinels, url.service) == (plain.sentinels, plain.service)
+        assert settings.sentinel_username == settings.username
+        assert settings.sentinel_password_file == settings.password_file
+        assert (settings.username is None) == (component == "camera")  # cameras have no business with Redis
+        asked.add(component)
+    assert asked == {"camera", "inspector", "trainer", "serve", "watch", "backup"}
 
 
 def test_servers_and_sentinels_have_the_secrets_that_their_scripts_read(objects: Sequence[Object]) -> None:
@@ -99,6 +97,23 @@ def test_no_acl_file_is_written_of_passwords_that_are_not_there(tmp_path: Path) 
 
 def objects_of(folder: str) -> Sequence[Object]:
     return rendered(HERE / folder)
+
+
+def told_url(objects: Sequence[Object]) -> str:
+    return told(objects, next(ours(objects)))[0]["INSPECTOR_REDIS__URL"]
+
+
+def settings_of(objects: Sequence[Object], pod: PodTemplate, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Settings:
+    """What a process of the pod reads; a variable may name those before it, as the kubelet has it."""
+    variables, config = told(objects, pod)
+    known: dict[str, str] = {}
+    for name, value in variables.items():
+        known[name] = re.sub(r"\$\(([A-Z_]+)\)", lambda found: known.get(found[1], found[0]), value)
+    (folder / "inspector.yaml").write_text(config)
+    with monkeypatch.context() as environment:
+        for name, value in known.items():
+            environment.setenv(name, value)
+        return all_settings.load(folder / "inspector.yaml")
 
 
 def ours(objects: Sequence[Object]) -> Iterator[PodTemplate]:
