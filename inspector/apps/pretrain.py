@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -46,6 +46,7 @@ from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.image_file import load_image
 from inspector.vision.opencv import cv2
 
+Phase = Callable[[str, int, int], None]
 STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
 _VALIDATION_FRAMES = 24  # of each data set's good training images
@@ -125,12 +126,13 @@ def run(settings: Settings, request: Request) -> int:
             made = pretrain(
                 spec, material, request.options, request.steps, request.work, listener, request.effort, processes
             )
+            if processes.writes:
+                phase = _stoppable(progress.phase, stop.is_set)
+                made = _with_thresholds(made, spec, material.held_out, request.image_score, phase)
         except TrainingStoppedError as error:
             if processes.writes:
                 console.remark(f"stopped by {error.got}; repeat the command to go on from there")
             return STOPPED
-        if processes.writes:
-            made = _with_thresholds(request, spec, made, material.photographs, progress)
     if processes.writes:
         _write(request, spec, made, _card(request, spec, material, processes))
     return 0
@@ -141,7 +143,7 @@ def _material(request: Request, spec: ModelSpec, processes: Processes) -> Materi
     if request.photographs is not None:
         photographs, held_out = Photographs.load(request.photographs).split(_HELD_OUT)
     validation = _validation(request.validate_on, held_out, spec) if processes.writes else None
-    return Material(photographs, request.teacher, validation)
+    return Material(photographs, request.teacher, validation, held_out)
 
 
 def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: ModelSpec) -> Validation:
@@ -160,16 +162,27 @@ def _validation(folders: Sequence[Path], held_out: Photographs | None, spec: Mod
 
 
 def _with_thresholds(
-    request: Request, spec: ModelSpec, made: Pretrained, photographs: Photographs | None, progress: TrainingProgress
+    made: Pretrained, spec: ModelSpec, held_out: Photographs | None, image_score: ImageScore, phase: Phase
 ) -> Pretrained:
     side = model_shape(spec).image_size_px
     good = []
     for number in range(_THRESHOLD_SCENES):
-        second = render_pair((_THRESHOLD_SEED, number), side, photographs).second
+        # Three numbers: a run's own pairs have two, whatever its seed.
+        second = render_pair((_THRESHOLD_SEED, 3, number), side, held_out).second
         good.append(np.asarray(cv2.cvtColor(second, cv2.COLOR_BGR2RGB), np.uint8))
-        progress.phase("rendering good scenes", number + 1, _THRESHOLD_SCENES)
-    step = partial(progress.phase, "thresholds")
-    return with_scene_thresholds(made, spec, good, request.image_score, _FALSE_ALARM_RATE, step)
+        phase("rendering good scenes", number + 1, _THRESHOLD_SCENES)
+    return with_scene_thresholds(made, spec, good, image_score, _FALSE_ALARM_RATE, partial(phase, "thresholds"))
+
+
+def _stoppable(phase: Phase, stop: Callable[[], bool]) -> Phase:
+    """Return ``phase``, which ends the command once it was told to stop: all steps are made and kept by then."""
+
+    def shown(what: str, done: int, of: int) -> None:
+        if stop():
+            raise TrainingStoppedError("a run to its end", f"a signal to stop while {what}", "repeat the command")
+        phase(what, done, of)
+
+    return shown
 
 
 def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> None:

@@ -44,12 +44,16 @@ class DefectSpec:
         check_number("severity_weight", self.severity_weight, 0, 10, low_excluded=True)
 
 
+ANY_OBJECT = "object"
+"""What prompts call a part whatever it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """The words T is encoded from: defect types in order, and the word for the part ("object": any)."""
 
     defect_types: tuple[str, ...]
-    object_word: str = "object"
+    object_word: str = ANY_OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class ProductSettings:
         BadInputError: no defect types, one twice, a value out of range, or a polygon that is none.
     """
 
-    object_word: str = "object"
+    object_word: str = ANY_OBJECT
     defects: tuple[DefectSpec, ...] = field(default_factory=lambda: tuple(DefectSpec(n) for n in DEFAULT_DEFECT_NAMES))
     mm_per_px: float | None = None
     region_of_interest: tuple[Polygon, ...] = ()

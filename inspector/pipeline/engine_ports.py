@@ -1,6 +1,6 @@
 """What the pipeline asks of an engine: pixels of a frame, verdicts of a batch, and settings to be taken.
 
-The real one is in ``vision``, an in-memory one in ``adapters.memory``.
+The real one is ``vision.engine``; tests have simpler ones.
 """
 
 from __future__ import annotations

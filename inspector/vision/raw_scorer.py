@@ -18,7 +18,7 @@ from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabularies, like_normal
-from inspector.domain.product import Vocabulary
+from inspector.domain.product import ANY_OBJECT, Vocabulary
 from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
@@ -116,11 +116,12 @@ class RawScorer:
         encoded = encode_vocabularies(self._spec, self._weights, new, self._text_mode)
         for vocabulary, text in encoded.items():
             if words := like_normal(vocabulary, text):
+                named = vocabulary.object_word != ANY_OBJECT
                 _LOG.warning(
-                    "the model cannot tell %s from a normal %s: zero-shot scores mean nothing there; "
-                    "set the product's object to object, or tune prompt weights with these words",
+                    "the model cannot tell %s from a normal %s: zero-shot scores mean nothing there; %s",
                     ", ".join(words),
                     vocabulary.object_word,
+                    f"set the product's object to {ANY_OBJECT}" if named else "tune prompt weights with these words",
                 )
         self._text.update(encoded)
 

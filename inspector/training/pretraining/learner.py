@@ -17,8 +17,7 @@ from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text_tower import TextTower, causal_mask
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
 from inspector.dapo.weights_file import load_weights
-from inspector.domain.product import Vocabulary
-from inspector.training.pretraining.strange_words import ANY_OBJECT
+from inspector.domain.product import ANY_OBJECT, Vocabulary
 
 
 class Learner(nn.Module):

@@ -43,11 +43,15 @@ _MOMENTS_PAIRS = 24  # pictures that the teacher's scale is taken from
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run learns from: photographs (None: rendered surfaces only), the teacher's name, validation pictures."""
+    """What a run learns from: photographs (None: rendered surfaces only), the teacher's name, validation pictures.
+
+    ``held_out``: photographs that no step sees.
+    """
 
     photographs: Photographs | None
     teacher: str
     validation: Validation | None = None
+    held_out: Photographs | None = None
 
 
 @dataclass(frozen=True, slots=True)

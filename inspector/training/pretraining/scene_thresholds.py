@@ -37,8 +37,9 @@ def with_scene_thresholds(
 ) -> Pretrained:
     """Return ``made`` with the zero-shot thresholds that good scenes exceed at the wanted rate.
 
-    Each scene is another surface under another camera, so the thresholds hold for parts that nobody has shown the
-    model; one camera's own good frames allow much lower ones. Scored by the default vocabulary.
+    Scenes are of many surfaces and cameras, none of which a step has seen, so that the thresholds are those of a part
+    that nobody has shown the model; one camera's own good frames allow much lower ones. Scored by the default
+    vocabulary.
 
     Args:
         made: on the CPU.

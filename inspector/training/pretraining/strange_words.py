@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-ANY_OBJECT = "object"
+from inspector.domain.product import ANY_OBJECT
+from inspector.rendering.words import kind_of
 
 _PRODUCTS = (
     "part", "surface", "product", "item", "metal plate", "sheet metal", "steel strip", "casting", "gear", "bearing",
@@ -36,9 +37,18 @@ def object_word(rng: np.random.Generator) -> str:
 
 
 def made_up(rng: np.random.Generator) -> str:
-    """Draw one or two words of one to three syllables that mean nothing: any pieces of words may be in them."""
-    syllables = [[_syllable(rng) for _ in range(int(rng.integers(1, 4)))] for _ in range(int(rng.integers(1, 3)))]
-    return " ".join("".join(word) for word in syllables)
+    """Draw one or two words of two or three syllables that mean nothing: any pieces of words may be in them.
+
+    One syllable is often a word, and two are a defect now and then (hole): such words are drawn anew.
+    """
+    return " ".join(_made_up_word(rng) for _ in range(int(rng.integers(1, 3))))
+
+
+def _made_up_word(rng: np.random.Generator) -> str:
+    while True:
+        word = "".join(_syllable(rng) for _ in range(int(rng.integers(2, 4))))
+        if kind_of(word) is None:
+            return word
 
 
 def _syllable(rng: np.random.Generator) -> str:

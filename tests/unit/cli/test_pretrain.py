@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -18,8 +20,13 @@ from PIL import Image
 
 import inspector.apps.pretrain as verb
 import inspector.training.pretraining.run as loop
+import inspector.training.pretraining.scene_thresholds as scene_thresholds
+from inspector.apps import model_wiring
 from inspector.dapo.weights_file import verify_weights
-from inspector.training.thresholds import UNMEASURED
+from inspector.domain.frame import Frame, FrameMeta, FrameSource
+from inspector.settings import load
+from inspector.training.thresholds import UNMEASURED, measured
+from inspector.vision.opencv import cv2
 
 TINY_PATCHES_OF_16 = {
     "embed_dim": 32,
@@ -88,6 +95,48 @@ def test_it_writes_a_model_that_open_clip_loads_and_score_uses(settings: Path) -
     again = run("pretrain", *SHORT, "--photographs", "stones")  # no step is left: it only writes the model again
     assert again.exit_code == 0, again.output
     assert open_clip.create_model("local-dir:model", require_pretrained=True)
+
+
+def test_thresholds_are_of_scores_as_the_model_serves_them(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, Any] = {}
+
+    def with_them(made: Any, spec: Any, good: Any, *rest: Any) -> Any:
+        kept["good"] = good
+        return scene_thresholds.with_scene_thresholds(made, spec, good, *rest)
+
+    def of_them(manifest: Any, image_scores: Any, peaks: Any, rate: float) -> Any:
+        kept.update(image=image_scores, pixel=peaks)
+        return measured(manifest, image_scores, peaks, rate)
+
+    monkeypatch.setattr(verb, "with_scene_thresholds", with_them)
+    monkeypatch.setattr(scene_thresholds, "measured", of_them)
+    assert run("pretrain", *SHORT).exit_code == 0
+    settings.write_text(json.dumps({"model": {"name": "local-dir:model", "threads": 1, "engine": "torch"}}))
+    serving = load(settings)
+    engine = model_wiring.engine_of(serving, *model_wiring.prompt_weights(serving), {}, {}, allow_unknown=True)
+    for number, pixels in enumerate(kept["good"]):
+        png = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+        meta = FrameMeta(str(number), f"cam{number}", "line-1", "part", datetime(2026, 1, 1, tzinfo=UTC), "image/png")
+        ((_, raw),) = engine.inspect_with_raw([engine.decode(Frame(meta, FrameSource("frames", 0, number), png))])
+        # Weights are written in half precision.
+        assert raw.image_score == pytest.approx(kept["image"][number], rel=0.02)
+        assert raw.anomaly_map.max() == pytest.approx(kept["pixel"][number], rel=0.02)
+    assert len(kept["good"]) == len(kept["image"]) == len(kept["pixel"]) == 8
+    assert np.std(kept["image"]) > 0
+
+
+def test_ctrl_c_while_thresholds_are_measured_writes_no_model(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(phase: Any, _stop: Any) -> Any:
+        return stoppable(phase, lambda: True)
+
+    stoppable = verb._stoppable
+    monkeypatch.setattr(verb, "_stoppable", stopped)
+    done = run("pretrain", *SHORT)
+    assert done.exit_code == verb.STOPPED
+    assert "repeat the command" in done.stderr
+    assert not Path("model").exists()
+    monkeypatch.setattr(verb, "_stoppable", stoppable)
+    assert run("pretrain", *SHORT).exit_code == 0
 
 
 def test_places_it_cannot_write_to_are_refused_before_torch_is_loaded(settings: Path) -> None:

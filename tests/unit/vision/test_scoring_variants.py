@@ -187,4 +187,4 @@ def test_words_that_the_model_cannot_tell_from_normal_are_named(
     monkeypatch.setattr(raw_scorer, "encode_vocabularies", as_normal)
     engine()
     said = [record.getMessage() for record in caplog.records]
-    assert any("cannot tell scratch from a normal object" in each for each in said)
+    assert any("cannot tell scratch from a normal object" in each and "tune prompt weights" in each for each in said)
