@@ -37,22 +37,22 @@ class Pod:
     options: Mapping[str, Any] = field(default_factory=dict)
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, container: str) -> dict[str, str]:
         own = {"SELF": self.host, "DATA": str(self.folder), "CONFIG": str(COMPONENT), "PEERS": " ".join(HOSTS)}
-        return {**os.environ, **self.names, **own, "DOWN_AFTER_MS": "2000", "FAILOVER_TIMEOUT_MS": "6000"}
+        patience = {"DOWN_AFTER_MS": "2000", "FAILOVER_TIMEOUT_MS": "6000"}
+        return {**os.environ, **self.names, **PORTS, **own, **patience, "KEPT": str(self.folder / "kept" / container)}
 
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        for script in ("start-sentinel.sh", "start-redis.sh"):
-            with (self.folder / f"{script}.log").open("ab") as log:
-                command = ["sh", str(COMPONENT / script), "--bind", self.host]
-                self.running.append(subprocess.Popen(command, env=self.environment, stdout=log, stderr=log))
+        for container in ("sentinel", "redis"):
+            with (self.folder / f"{container}.log").open("ab") as log:
+                command = ["sh", str(COMPONENT / f"start-{container}.sh"), "--bind", self.host]
+                self.running.append(subprocess.Popen(command, env=self.environment(container), stdout=log, stderr=log))
 
     def leave(self) -> None:
         """As Kubernetes ends a pod: both containers at once, of which Redis's has something to do before."""
         self.running[0].terminate()
-        subprocess.run(["sh", str(COMPONENT / "stop-redis.sh")], env=self.environment, check=True, timeout=60)
+        subprocess.run(["sh", str(COMPONENT / "stop-redis.sh")], env=self.environment("redis"), check=True, timeout=60)
         self.end(signal.SIGTERM)
 
     def end(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -63,9 +63,13 @@ class Pod:
         self.running.clear()
 
     def lives(self) -> bool:
-        """What the liveness probe says."""
-        probe = ["sh", str(COMPONENT / "alive.sh")]
-        environment = {**self.environment, "PROBED": self.host}
+        """What the liveness probes of both containers say."""
+        asks_sentinel = f"ask.sh -h {self.host} -p {PORTS['SENTINEL_PORT']} ping | grep -q PONG"
+        return self._says_yes("redis", "alive.sh") and self._says_yes("sentinel", asks_sentinel)
+
+    def _says_yes(self, container: str, script: str) -> bool:
+        environment = {**self.environment(container), "PROBED": self.host}
+        probe = ["sh", "-c", f"sh {COMPONENT}/{script}"]
         return subprocess.run(probe, env=environment, capture_output=True, timeout=30).returncode == 0
 
     def role(self) -> str | None:
@@ -90,16 +94,16 @@ class Pod:
         # redis-py's own patience is seconds for each server that does not run.
         once = Retry(NoBackoff(), 0)
         common = {"decode_responses": True, "socket_timeout": 2, "retry": once, **self.options}
-        return redis.Redis(self.host, int(self.names[port]), **common)
+        return redis.Redis(self.host, int(PORTS[port]), **common)
 
     def log(self) -> str:
         return "\n".join(f"{self.host}: {path.read_text()[-1500:]}" for path in sorted(self.folder.glob("*.log")))
 
 
 def names_of(objects: Sequence[Object]) -> dict[str, str]:
-    """Return what the pods are told, with ports that are free on this machine."""
+    """Return what the pods are told."""
     told = next(each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].startswith("redis-names"))
-    return {**told["data"], **PORTS}
+    return dict(told["data"])
 
 
 def primary_of(pods: Sequence[Pod]) -> Pod:

@@ -22,14 +22,6 @@ def objects() -> Sequence[Object]:
     return rendered(Path(__file__).parent / "sentinel")
 
 
-def _names(objects: Sequence[Object]) -> dict[str, str]:
-    return next(
-        dict(each["data"])
-        for each in of_kind(objects, "ConfigMap")
-        if each["metadata"]["name"].startswith("redis-names")
-    )
-
-
 def _redis(objects: Sequence[Object]) -> Object:
     return next(each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "redis")
 
@@ -40,7 +32,7 @@ def test_it_has_no_fault(objects: Sequence[Object]) -> None:
 
 def test_inspectors_are_told_the_sentinels_that_there_are(objects: Sequence[Object]) -> None:
     told = next(each["data"] for each in of_kind(objects, "ConfigMap") if "environment" in each["metadata"]["name"])
-    asked, names, pods = read_url(told["INSPECTOR_REDIS__URL"]), _names(objects), _redis(objects)["spec"]
+    asked, names, pods = read_url(told["INSPECTOR_REDIS__URL"]), names_of(objects), _redis(objects)["spec"]
     there = [f"redis-{number}.{pods['serviceName']}.inspection.svc" for number in range(pods["replicas"])]
     assert names["PEERS"].split() == [host for host, _ in asked.sentinels] == there
     assert {str(port) for _, port in asked.sentinels} == {names["SENTINEL_PORT"]}
@@ -58,7 +50,7 @@ def test_each_server_keeps_what_one_server_keeps() -> None:
 
 
 def test_all_may_talk_to_whom_they_have_to(objects: Sequence[Object]) -> None:
-    ports = {int(_names(objects)[name]) for name in ("REDIS_PORT", "SENTINEL_PORT")}
+    ports = {int(names_of(objects)[name]) for name in ("REDIS_PORT", "SENTINEL_PORT")}
     policies = {each["metadata"]["name"]: each["spec"] for each in of_kind(objects, "NetworkPolicy")}
     for name, way in (
         ("inspector-to-redis", "egress"),

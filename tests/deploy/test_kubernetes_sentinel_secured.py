@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 import redis
-from kube_objects import Object, PodTemplate, pod_templates, rendered, told
+from kube_objects import Object, PodTemplate, of_kind, pod_templates, rendered, told
 from kube_policy import findings
-from local_services import ROOT
+from sentinel_files import SECURITY, as_sentinel, certificate, secrets
 from sentinel_pods import HOSTS, PORTS, Pod, connects, names_of, primary_of, wait_for, write
 
 from inspector import settings as all_settings
@@ -24,7 +25,6 @@ from inspector.domain.errors import CredentialsError
 from inspector.settings import Settings
 
 HERE = Path(__file__).parent
-SECURITY = ROOT / "deploy" / "security"
 SECRETS = "/run/secrets/redis"
 PLAIN_URL = f"redis+sentinel://{','.join(f'{host}:26380' for host in HOSTS)}/line"
 URL = PLAIN_URL.replace("redis", "rediss", 1)
@@ -62,6 +62,10 @@ def test_whoever_asks_redis_is_known_to_the_sentinels_by_the_name_and_the_passwo
 def test_servers_and_sentinels_have_the_secrets_that_their_scripts_read(objects: Sequence[Object]) -> None:
     (pod,) = (each for each in pod_templates(objects) if each.owner == "StatefulSet/redis")
     assert names_of(objects)["SECURED"] == SECRETS
+    kept = {
+        each["value"] for container in pod.spec["containers"] for each in container["env"] if each["name"] == "KEPT"
+    }
+    assert len(kept) == 2  # the tmp of both is one
     for container in pod.spec["containers"]:
         assert "args" not in container  # those of the one Redis of `secure`
         assert {"name": "secrets", "mountPath": SECRETS, "readOnly": True} in container["volumeMounts"]
@@ -70,6 +74,21 @@ def test_servers_and_sentinels_have_the_secrets_that_their_scripts_read(objects:
     sources = next(each for each in pod.spec["volumes"] if each["name"] == "secrets")["projected"]["sources"]
     given = {item["path"] for source in sources for item in source["secret"].get("items", ())}
     assert given == {"users.acl", "sentinels.acl", "sentinel", "replica"}
+
+
+def test_nobody_starts_the_pods_one_by_one_for_a_password_that_they_show_one_another(
+    objects: Sequence[Object],
+) -> None:
+    (stateful,) = (each for each in of_kind(objects, "StatefulSet") if each["metadata"]["name"] == "redis")
+    assert stateful["metadata"]["annotations"]["secret.reloader.stakater.com/reload"] == "redis-tls"
+
+
+def test_a_script_that_another_one_starts_is_in_the_pod(objects: Sequence[Object]) -> None:
+    given = next(
+        each["data"] for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].startswith("redis-config")
+    )
+    named = {name for text in given.values() for name in re.findall(r"\$CONFIG/([a-z.-]+)", text)}
+    assert {"ask.sh", "keep.sh", "redis.conf"} <= named <= given.keys()
 
 
 def test_one_redis_is_secured_as_before() -> None:
@@ -120,42 +139,6 @@ def ours(objects: Sequence[Object]) -> Iterator[PodTemplate]:
     return (pod for pod in pod_templates(objects) if pod.labels["app.kubernetes.io/name"] == "inspector")
 
 
-def secrets(folder: Path, passwords: Mapping[str, str]) -> Path:
-    """Write what README has one make: `redis-tls` and `redis-users`."""
-    given = folder / "given"
-    given.mkdir(parents=True, exist_ok=True)
-    for name, password in passwords.items():
-        (given / name).write_text(f"{password}\n")
-        (folder / name).write_text(f"{password}\n")
-    made = {
-        "users.acl": (("access.py", "redis"), ("sentinel.py", "servers")),
-        "sentinels.acl": (("sentinel.py", "sentinels"),),
-    }
-    for file, commands in made.items():
-        printed = [
-            subprocess.run(
-                [sys.executable, str(SECURITY / script), of, "--passwords", str(given)],
-                check=True, capture_output=True, text=True,
-            ).stdout
-            for script, of in commands
-        ]  # fmt: skip
-        (folder / file).write_text("".join(printed))
-    return folder
-
-
-def certificate(folder: Path) -> None:
-    names = ",".join(f"IP:{host}" for host in HOSTS)
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=redis", "-addext", f"subjectAltName={names}",
-            "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt"),
-        ],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    (folder / "ca.crt").write_bytes((folder / "tls.crt").read_bytes())
-
-
 @contextlib.contextmanager
 def running(folder: Path, objects: Sequence[Object], own: Path | None) -> Iterator[list[Pod]]:
     """All pods with the secrets of ``own``; without any, as the component alone starts them."""
@@ -163,10 +146,7 @@ def running(folder: Path, objects: Sequence[Object], own: Path | None) -> Iterat
     options: dict[str, Any] = {}
     if own is not None:
         names |= {"SECURED": str(own)}
-        options = {
-            "ssl": True, "ssl_ca_certs": str(own / "ca.crt"), "username": "sentinel",
-            "password": (own / "sentinel").read_text().rstrip("\n"),
-        }  # fmt: skip
+        options = as_sentinel(own)
     pods = [Pod(host, folder / host, names, options) for host in HOSTS]
     try:
         for pod in pods:
@@ -192,7 +172,11 @@ def test_servers_talk_tls_as_users_with_passwords_that_may_change_and_nothing_is
     ):
         write(client, "inspection:artefact:a", pods)
 
+    configured = [tmp_path / host / "redis.conf" for host in HOSTS]
+    for path in configured:
+        path.chmod(0o644)
     with running(tmp_path, objects, own) as pods:
+        assert {path.stat().st_mode & 0o777 for path in configured} == {0o600}  # they hold a password
         assert all(pod.lives() for pod in pods)
         wait_for(lambda: connects(URL, as_setup), pods)
         refuses_strangers(own, pods)
@@ -212,16 +196,53 @@ def test_servers_talk_tls_as_users_with_passwords_that_may_change_and_nothing_is
             killed.start()
             primary_of(pods)
 
-    # Passwords change for all pods at once (deploy/day-two/secrets.md).
-    changed = {name: f"{password}-2" for name, password in PASSWORDS.items()}
-    secrets(own, changed)
-    with running(tmp_path, objects, own) as pods:
+        # Passwords change for all pods at once (deploy/day-two/secrets.md).
+        changed = {name: f"{password}-2" for name, password in PASSWORDS.items()}
+        pods_that_run_keep_what_they_began_with(own, changed, pods)
+        primary = next(pod for pod in pods if pod.role() == "master")
+        rest = [pod for pod in pods if pod.role() is not None]
+        for pod in rest:
+            pod.end()
+        for pod in rest:
+            pod.start()
+        for pod in pods:
+            pod.options = as_sentinel(own)
+        assert primary_of(pods) is primary
         now = RedisAccess("setup", changed["setup"], str(own / "ca.crt"), None, None, "setup", changed["setup"])
         wait_for(lambda: connects(URL, now), pods)
         with pytest.raises(CredentialsError, match=r"redis\.sentinel_username"):
             connect(URL, timeout_s=2, access=as_setup).close()
         with connect(URL, timeout_s=2, access=now) as client:
             assert all(client.get(f"inspection:artefact:{key}") for key in "abcd")
+
+
+def pods_that_run_keep_what_they_began_with(own: Path, changed: Mapping[str, str], pods: Sequence[Pod]) -> None:
+    """The kubelet brings a Secret that changes into pods that run; one that starts meanwhile must not be a primary."""
+    last = primary_of(pods)
+    rest = [pod for pod in pods if pod is not last]
+    before = {path: path.read_bytes() for path in own.iterdir() if path.suffix in (".crt", ".key")}
+    secrets(own, changed)
+    certificate(own)
+    assert all(pod.lives() for pod in pods)
+
+    last.end()
+    starts_and_waits(last, rest)
+    script = last.running[-1]
+    script.terminate()  # the first process of its container would ignore it, did it not say otherwise
+    assert script.wait(30) == 128 + signal.SIGTERM
+    last.end()
+    for path, content in before.items():  # passwords alone are others
+        path.write_bytes(content)
+    starts_and_waits(last, rest)
+
+
+def starts_and_waits(last: Pod, rest: Sequence[Pod]) -> None:
+    log = last.folder / "redis.log"
+    log.unlink()
+    last.start()
+    wait_for(lambda: log.read_text().count("waits: ") > 2, [last])
+    assert all(pod.host in log.read_text() for pod in rest)
+    wait_for(lambda: sorted(pod.role() or "" for pod in rest) == ["master", "slave"], rest)
 
 
 def refuses_strangers(own: Path, pods: Sequence[Pod]) -> None:

@@ -3,6 +3,7 @@
 set -eu
 umask 077
 conf=$DATA/sentinel/sentinel.conf
+sh "$CONFIG/keep.sh"
 mkdir -p "$DATA/sentinel"
 if [ ! -s "$conf" ]; then
   primary=$(sh "$CONFIG/primary.sh")
