@@ -15,29 +15,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;\\]+)(?: ; (?P<marker>[^\\\n]+))?", re.MULTILINE)
 _FIELD = re.compile(r"^(Package|Status|Version|Architecture|Source): (.+)$", re.MULTILINE)
 _RELEASE = re.compile(r'^(ID|VERSION_ID)="?([^"\n]+)"?$', re.MULTILINE)
 _PYTHON_VERSION = re.compile(r'^#define PY_VERSION\s+"([^"]+)"', re.MULTILINE)
 _SITE_PACKAGES = "opt/inspector/lib/python3.*/site-packages"
+_WEIGHTS = "open_clip_model.safetensors"
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 4122's of URLs
 
 Component = dict[str, Any]
 
 
 def of_image(lock: str, version: str, sources: Path, root: Path | None) -> str:
-    """Return the bill of an image with what ``lock`` pins, as JSON; the same bytes for the same contents.
+    """Return the bill of an image with what it has of ``lock``, as JSON; the same bytes for the same contents.
 
     Args:
         lock: Packages with the hashes of the archives that may be installed.
         version: The inspector's own.
         sources: The project's root; its model is listed where there is no ``root``.
-        root: The files of the built image, where it is mounted; its model and Debian's packages are listed then.
+        root: The files of the built image, where it is mounted: its model and Debian's packages are listed then, and
+            of the lock what is installed, as some packages are for other Pythons.
 
     Raises:
         FileNotFoundError: ``root`` has no list of Debian's packages, or no inspector.
+        ValueError: a model has no weights, or ``root`` does not say which release it is of.
     """
     package = sources / "inspector"
     components = list(python_packages(lock))
@@ -46,6 +49,8 @@ def of_image(lock: str, version: str, sources: Path, root: Path | None) -> str:
         if installed is None:
             raise FileNotFoundError(f"{root / _SITE_PACKAGES}: the folder of a built image's files was expected")
         package = installed / "inspector"
+        there = {_named(*path.stem.split("-", 1)) for path in installed.glob("*.dist-info")}
+        components = [each for each in components if _named(each["name"], each["version"]) in there]
         components += system(root)
     components += models(package / "models")
     digest = hashlib.sha256(json.dumps(components).encode()).hexdigest()
@@ -74,8 +79,15 @@ def python_packages(lock: str) -> Iterator[Component]:
 
 
 def system(root: Path) -> Iterator[Component]:
-    """Yield the distribution, its packages that are installed in ``root``, and a Python that is none of them."""
-    release = dict(_RELEASE.findall((root / "etc" / "os-release").read_text()))
+    """Yield the distribution, its packages that are installed in ``root``, and a Python that is none of them.
+
+    Raises:
+        ValueError: it does not say which distribution and release it is, as purls have it.
+    """
+    described = root / "etc" / "os-release"
+    release = dict(_RELEASE.findall(described.read_text()))
+    if absent := {"ID", "VERSION_ID"} - release.keys():  # a distribution's testing release has no number
+        raise ValueError(f"{described}: no {' and no '.join(sorted(absent))}, by which packages are looked up")
     vendor, number = release["ID"], release["VERSION_ID"]
     yield {"type": "operating-system", "bom-ref": f"{vendor}-{number}", "name": vendor, "version": number}
     for entry in (root / "var" / "lib" / "dpkg" / "status").read_text().split("\n\n"):
@@ -97,13 +109,19 @@ def system(root: Path) -> Iterator[Component]:
 
 
 def models(folder: Path) -> Iterator[Component]:
-    """Yield the models in ``folder``, each with its files, by the content that lies there."""
+    """Yield the models in ``folder``, each with its files, by the content that lies there.
+
+    Raises:
+        ValueError: one has no weights.
+    """
     for model in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = [
             {"type": "file", "bom-ref": f"model:{model.name}/{path.name}", "name": path.name, "hashes": [_of(path)]}
             for path in sorted(model.glob("*.safetensors"))
         ]
-        weights = next(file for file in files if file["name"] == "open_clip_model.safetensors")
+        weights = next((file for file in files if file["name"] == _WEIGHTS), None)
+        if weights is None:
+            raise ValueError(f"{model / _WEIGHTS}: the weights of the model are not there")
         yield {
             "type": "machine-learning-model",
             "bom-ref": f"model:{model.name}",
@@ -113,6 +131,10 @@ def models(folder: Path) -> Iterator[Component]:
             "licenses": _licence("Apache-2.0"),
             "components": files,
         }
+
+
+def _named(name: str, version: str) -> tuple[str, str]:
+    return canonicalize_name(name), canonicalize_version(version)
 
 
 def _of(path: Path) -> dict[str, str]:

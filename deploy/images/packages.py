@@ -93,13 +93,15 @@ def sbom(image: str, root: Path | None) -> str:
     """Return the bill of ``cpu``'s or ``cuda``'s image; ``root``: its files, once it is built.
 
     Raises:
-        SystemExit: ``root`` is not what an image of ours has.
+        SystemExit: ``root`` is not what an image of ours has, or something that a bill tells of is not in it.
     """
     lock = RUNTIME_LOCK.read_text() + (CUDA_LOCK.read_text() if image == "cuda" else "")
     try:
         return bill.of_image(lock, distribution("inspector").version, ROOT, root)
     except FileNotFoundError as error:
         sys.exit(f"packages: {error}; mount the image and give that folder")
+    except ValueError as error:
+        sys.exit(f"packages: {error}")
 
 
 def main() -> None:

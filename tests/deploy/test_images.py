@@ -141,6 +141,33 @@ def test_the_bill_of_a_built_image_lists_its_system_as_scanners_look_it_up(tmp_p
     assert model["hashes"][0]["content"] == hashlib.sha256(b"weights of the image").hexdigest()
 
 
+def test_the_bill_of_a_built_image_lists_of_the_lock_what_is_installed(tmp_path: Path) -> None:
+    """The lock has packages that some Pythons alone need."""
+    root = planted_root(tmp_path)
+    pins = dict(PIN.findall(LOCK.read_text()))
+    site = root / "opt" / "inspector" / "lib" / "python3.11" / "site-packages"
+    for folder in (f"typing_extensions-{pins['typing-extensions']}", f"torch-{pins['torch']}", "redis-1.0", "pip-24.0"):
+        (site / f"{folder}.dist-info").mkdir()
+    components = json.loads(packages("sbom", "--root", str(root)))["components"]
+    listed = {each["name"] for each in components if each.get("purl", "").startswith("pkg:pypi/")}
+    assert listed == {"typing-extensions", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"), [("VERSION_ID", "no VERSION_ID"), ("weights", "open_clip_model.safetensors")]
+)
+def test_what_a_bill_needs_and_an_image_has_not_is_told_in_a_line(tmp_path: Path, gone: str, told: str) -> None:
+    root = planted_root(tmp_path)
+    if gone == "weights":
+        next(root.rglob("open_clip_model.safetensors")).unlink()
+    else:
+        (root / "etc" / "os-release").write_text("ID=debian\n")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        packages("sbom", "--root", str(root))
+    assert told in failed.value.stderr
+    assert failed.value.stderr.count("\n") == 1
+
+
 def test_a_folder_that_is_no_image_of_ours_gives_no_bill(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         packages("sbom", "--root", str(tmp_path))
