@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +16,8 @@ from torch import Tensor
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.text import encode_vocabularies, like_normal
-from inspector.domain.product import ANY_OBJECT, Vocabulary
+from inspector.dapo.text import encode_vocabularies
+from inspector.domain.product import Vocabulary
 from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
@@ -41,7 +40,6 @@ from inspector.vision.tiling import Tiling
 
 Pixels = NDArray[np.uint8]
 DEFAULT_MAX_TILES = 16
-_LOG = logging.getLogger(__name__)
 
 
 def frame_digest(pixels: Pixels) -> str:
@@ -113,17 +111,7 @@ class RawScorer:
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
         new = {vocabulary for vocabulary in vocabularies if vocabulary not in self._text}
-        encoded = encode_vocabularies(self._spec, self._weights, new, self._text_mode)
-        for vocabulary, text in encoded.items():
-            if words := like_normal(vocabulary, text):
-                named = vocabulary.object_word != ANY_OBJECT
-                _LOG.warning(
-                    "the model cannot tell %s from a normal %s: zero-shot scores mean nothing there; %s",
-                    ", ".join(words),
-                    vocabulary.object_word,
-                    f"set the product's object to {ANY_OBJECT}" if named else "tune prompt weights with these words",
-                )
-        self._text.update(encoded)
+        self._text.update(encode_vocabularies(self._spec, self._weights, new, self._text_mode))
 
     def score(
         self, pixels: Sequence[Pixels], plans: Sequence[Plan], *, embed: bool = False

@@ -17,6 +17,7 @@ from inspector.dapo.downloads import download_of
 from inspector.dapo.model_folder import bundled_prompts
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.spec import BUNDLED, ModelSpec
+from inspector.dapo.text import encode_vocabularies, like_normal
 from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
@@ -43,6 +44,14 @@ def test_it_is_trained() -> None:
     card = (FOLDER / "MODEL_CARD.md").read_text()
     assert all(part in card for part in ("## Data and licences", "## How it was made", "## Metrics", "## Limits"))
     assert all(part in card for part in ("untrained", "hand-made", "## Appendix", manifest.version))
+
+
+@pytest.mark.parametrize("called", ["object", "metal plate", "woven fabric belt", "gear", "Deckel", "part no. 4711"])
+def test_it_tells_defects_from_what_is_normal_whatever_the_product_is_called(called: str) -> None:
+    words = Vocabulary(("scratch", "dent", "misaligned part", "flux residue"), called)
+    prompts, manifest = load_weights(FOLDER / "prompts.safetensors", SPEC)
+    text = encode_vocabularies(SPEC, prompts, [words], manifest.text_mode)[words]
+    assert like_normal(words, text) == ()
 
 
 def test_it_is_small_and_holds_nothing_that_could_execute() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from engine_kit import NOW, PLATE, SPEC, frame, weights
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-import inspector.vision.raw_scorer as raw_scorer
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import CameraMode, CameraSettings, ProductSettings, Vocabulary
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
@@ -173,18 +169,3 @@ def test_only_settings_that_change_a_modes_scores_part_it_from_its_calibration()
     assert changed.variant(ScoreMode.ZERO_SHOT) == ""
     assert changed.variant(ScoreMode.BANK) == ""
     assert changed.variant(ScoreMode.MUTUAL) == "way=2 mutual_keep=0.5 bank_levels=tower"
-
-
-def test_words_that_the_model_cannot_tell_from_normal_are_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def as_normal(
-        _spec: object, _weights: object, asked: Collection[Vocabulary], _mode: str
-    ) -> dict[Vocabulary, Tensor]:
-        normal, defect = torch.eye(2, 128)
-        return {each: torch.stack([normal, normal, *[defect] * (len(each.defect_types) - 1)]) for each in asked}
-
-    monkeypatch.setattr(raw_scorer, "encode_vocabularies", as_normal)
-    engine()
-    said = [record.getMessage() for record in caplog.records]
-    assert any("cannot tell scratch from a normal object" in each and "tune prompt weights" in each for each in said)
