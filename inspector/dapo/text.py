@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -31,10 +31,6 @@ def encode_vocabularies(
 ) -> dict[Vocabulary, Tensor]:
     """Encode each vocabulary once; the text tower is built for it and leaves memory afterwards.
 
-    A model that has read only "object" may take the name of a product for a defect, and every frame of it with it.
-    Where a normal one of the product is another direction than a normal object, the name is left out, and the log says
-    so.
-
     Returns:
         For each vocabulary T, float32 [1+K, D] on the CPU, rows of length 1: row 0 normal, then each defect type.
 
@@ -47,26 +43,36 @@ def encode_vocabularies(
     if not vocabularies:
         return {}
     tower = load_text_tower(spec)
-
-    def encoded(vocabulary: Vocabulary) -> Tensor:
-        return encode_vocabulary(tower, weights, vocabulary, text_mode).float().cpu()
-
     with torch.no_grad():
-        return {vocabulary: _told_apart(vocabulary, encoded) for vocabulary in dict.fromkeys(vocabularies)}
+        return {v: encode_vocabulary(tower, weights, v, text_mode).float().cpu() for v in dict.fromkeys(vocabularies)}
 
 
-def _told_apart(vocabulary: Vocabulary, encoded: Callable[[Vocabulary], Tensor]) -> Tensor:
-    """Return T of a vocabulary, without the product's name where the model does not know it."""
-    text = encoded(vocabulary)
-    if vocabulary.object_word != ANY_OBJECT:
-        of_any = encoded(replace(vocabulary, object_word=ANY_OBJECT))
-        if float(text[0] @ of_any[0]) < _SAME_NORMAL:
-            _LOG.warning(
-                "the model does not know what a normal %s is: its product is inspected as %r",
-                vocabulary.object_word,
-                ANY_OBJECT,
-            )
-            text = of_any
+def serving_texts(
+    spec: ModelSpec, weights: PromptWeights, vocabularies: Collection[Vocabulary], text_mode: TextMode
+) -> dict[Vocabulary, Tensor]:
+    """Return T of each vocabulary as ``encode_vocabularies`` does, without the names of products that are unknown.
+
+    A model that has read only "object" may take the name of a product for a defect, and every frame of it with it.
+    Where a normal one of the product is another direction than a normal object, T is that of any object, and the log
+    says so; also of which types T cannot tell from normal.
+    """
+    of_any = {vocabulary: replace(vocabulary, object_word=ANY_OBJECT) for vocabulary in vocabularies}
+    encoded = encode_vocabularies(spec, weights, [*of_any, *of_any.values()], text_mode)
+    return {
+        vocabulary: _told_apart(vocabulary, encoded[vocabulary], encoded[unnamed])
+        for vocabulary, unnamed in of_any.items()
+    }
+
+
+def _told_apart(vocabulary: Vocabulary, text: Tensor, of_any: Tensor) -> Tensor:
+    """Return T of a vocabulary, or that of any object where the model does not know the product's name."""
+    if float(text[0] @ of_any[0]) < _SAME_NORMAL:
+        _LOG.warning(
+            "the model does not know what a normal %s is: its product is inspected as %r",
+            vocabulary.object_word,
+            ANY_OBJECT,
+        )
+        text = of_any
     if alike := like_normal(vocabulary, text):
         _LOG.warning(
             "the model cannot tell %s from what is normal: zero-shot scores mean nothing there; "

@@ -16,7 +16,7 @@ from torch import Tensor
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.text import encode_vocabularies
+from inspector.dapo.text import serving_texts
 from inspector.domain.product import Vocabulary
 from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
@@ -111,7 +111,7 @@ class RawScorer:
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
         new = {vocabulary for vocabulary in vocabularies if vocabulary not in self._text}
-        self._text.update(encode_vocabularies(self._spec, self._weights, new, self._text_mode))
+        self._text.update(serving_texts(self._spec, self._weights, new, self._text_mode))
 
     def score(
         self, pixels: Sequence[Pixels], plans: Sequence[Plan], *, embed: bool = False

@@ -17,7 +17,7 @@ from inspector.dapo.downloads import download_of
 from inspector.dapo.model_folder import bundled_prompts
 from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.spec import BUNDLED, ModelSpec
-from inspector.dapo.text import encode_vocabularies, like_normal
+from inspector.dapo.text import like_normal, serving_texts
 from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
@@ -50,7 +50,7 @@ def test_it_is_trained() -> None:
 def test_it_tells_defects_from_what_is_normal_whatever_the_product_is_called(called: str) -> None:
     words = Vocabulary(("scratch", "dent", "misaligned part", "flux residue"), called)
     prompts, manifest = load_weights(FOLDER / "prompts.safetensors", SPEC)
-    text = encode_vocabularies(SPEC, prompts, [words], manifest.text_mode)[words]
+    text = serving_texts(SPEC, prompts, [words], manifest.text_mode)[words]
     assert like_normal(words, text) == ()
 
 

@@ -19,7 +19,7 @@ OBJECT, LID = Vocabulary(TYPES), Vocabulary(TYPES, "lid")
 def encoded(monkeypatch: pytest.MonkeyPatch, rows: dict[str, Tensor], *asked: Vocabulary) -> dict[Vocabulary, Tensor]:
     """Encode with a model whose T is ``rows`` by object word."""
     monkeypatch.setattr(text, "encode_vocabulary", lambda _tower, _weights, words, _mode: rows[words.object_word])
-    return text.encode_vocabularies(SPEC, init_prompt_weights(SPEC, OBJECT, 0)[0], asked)
+    return text.serving_texts(SPEC, init_prompt_weights(SPEC, OBJECT, 0)[0], asked, "causal")
 
 
 def test_a_product_whose_name_the_model_takes_for_a_defect_is_inspected_as_any_object(
