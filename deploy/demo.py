@@ -146,7 +146,7 @@ def prepare(demo: Demo, enrolled: bool) -> None:
     else:
         demo.console.print(
             f"{start}It has never seen these parts, and nobody shows it a good one: all it is told is words, such as "
-            "[bold]scratch[/] and [bold]metal plate[/]."
+            "[bold]scratch[/] and [bold]missing part[/]."
         )
     for number in (1, 2):
         demo.start(f"inspector-{number}", "inspect", INSPECTOR_REPLICA=demo.names.replica(number))

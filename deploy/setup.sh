@@ -174,7 +174,7 @@ make_environment() {
   fi
   rm -f "$STAMP"
   # The lock is complete, so nothing is resolved; every archive must have the hash that the lock names.
-  step "Python packages (5.7 GB installed, minutes the first time)" .venv/bin/python -m pip install \
+  step "Python packages (6.6 GB installed, minutes the first time)" .venv/bin/python -m pip install \
     --disable-pip-version-check --no-input --require-hashes --no-deps "${LOCKS[@]/#/--requirement=}"
   step "inspector itself" .venv/bin/python -m pip install \
     --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
