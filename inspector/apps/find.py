@@ -149,14 +149,14 @@ def _by_version(stored: Iterable[_Stored]) -> Mapping[str, list[_Stored]]:
 
 def _encoded(settings: Settings, versions: KnownWeights, version: str, text: str) -> NDArray[np.float32]:
     """Return what a region's product with is its similarity to ``text``, [D], by the weights of one known version."""
-    from inspector.dapo.text import serving_texts
+    from inspector.dapo.text import encode_vocabularies
 
     weights, manifest = versions[version]
 
     vocabulary = Vocabulary((text,))
     with console.status("reading the text"):
         spec = model_wiring.model_spec(settings)
-        encoded = serving_texts(spec, weights, [vocabulary], manifest.text_mode)[vocabulary]
+        encoded = encode_vocabularies(spec, weights, [vocabulary], manifest.text_mode)[vocabulary]
     normal, wanted = encoded.numpy()
     direction: NDArray[np.float32] = wanted - normal
     return direction

@@ -54,7 +54,7 @@ def serving_texts(
 
     A model that has read only "object" may take the name of a product for a defect, and every frame of it with it.
     Where a normal one of the product is another direction than a normal object, T is that of any object, and the log
-    says so; also of which types T cannot tell from normal.
+    says so; also of which types T cannot tell from normal. Raises as ``encode_vocabularies``.
     """
     of_any = {vocabulary: replace(vocabulary, object_word=ANY_OBJECT) for vocabulary in vocabularies}
     encoded = encode_vocabularies(spec, weights, [*of_any, *of_any.values()], text_mode)
