@@ -19,7 +19,7 @@ from inspector.apps import model_wiring
 from inspector.apps.release_loader import ReleaseLoader
 from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights, seal
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.text import encode_vocabularies
+from inspector.dapo.text import serving_texts
 from inspector.dapo.weights_file import weights_bytes
 from inspector.domain.errors import BadInputError, ServiceUnavailableError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
@@ -97,9 +97,9 @@ def test_a_release_scores_as_its_file_does_and_needs_no_text_tower(
         spec: ModelSpec, weights: PromptWeights, words: Collection[Vocabulary], text_mode: TextMode
     ) -> dict[Vocabulary, torch.Tensor]:
         asked.extend(words)
-        return encode_vocabularies(spec, weights, words, text_mode)
+        return serving_texts(spec, weights, words, text_mode)
 
-    monkeypatch.setattr("inspector.vision.raw_scorer.encode_vocabularies", encode)
+    monkeypatch.setattr("inspector.vision.raw_scorer.serving_texts", encode)
     engine, _taken = ReleaseLoader(settings, published.store).load(published.release)
     assert asked == []
     assert engine.weights_version == published.release.weights_version
