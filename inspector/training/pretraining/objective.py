@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from inspector.dapo.similarity import image_logits, type_logits
 from inspector.dapo.visual_tower import picked
@@ -44,6 +46,12 @@ class _Truth:
     texture: Tensor
 
 
+def _attention(device: torch.device) -> AbstractContextManager[None]:
+    """Choose torch's plain attention on a CPU: the fused one has a slow backward pass there."""
+    kernel: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+    return kernel
+
+
 class Objective:
     """Losses of a learner on a batch, differentiable in all of its parameters."""
 
@@ -69,7 +77,7 @@ class Objective:
         device = self._mean.device
         pictures, masks = batch.pictures.to(device), batch.type_mask.to(device)
         shown = None if batch.seen is None else batch.seen.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16), _attention(device):
             seen = learner.see((pictures - self._mean) / self._std, batch.corner, shown)
             adapted = [adapter(tap) for adapter, tap in zip(learner.prompts.adapters, seen.taps, strict=True)]
             predicted = [head(tap[:count]) for head, tap in zip(learner.heads, seen.taps, strict=True)]
@@ -94,7 +102,8 @@ class Objective:
         """Return what B first views show, ``masks`` int64 [B, S, S], at all patches or at those of ``shown``."""
         patch_px = self._learner.shape.patch_size_px
         share, types = covered(masks, patch_px), coarse_types(masks, patch_px).flatten(1)
-        texture = self._target(pictures)  # first views alone: on a CPU it costs half of what the student does
+        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self._bf16):
+            texture = self._target(pictures)  # first views alone: on a CPU it costs half of what the student does
         if shown is None:
             return _Truth(share, types, coarse_types(masks), texture)
         share, types = share.gather(1, shown), types.gather(1, shown)

@@ -39,7 +39,7 @@ class PretrainingOptions:
     pair_weight: float = 2.0
     caption_weight: float = 0.2
     defect_weight: float = 0.4
-    type_weight: float = 0.5
+    type_weight: float = 1.0
     peak_weight: float = 0.5
     seed: int = 0
 
