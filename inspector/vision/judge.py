@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.domain.artefact import ScoreMap
+from inspector.domain.defect import Point
 from inspector.domain.outcome import Evidence
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
@@ -17,6 +18,7 @@ from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
 from inspector.vision.plan import Plan
+from inspector.vision.polygons import inspected_area
 from inspector.vision.region_embeddings import MadeWith, Patches, RegionEmbeddings, dump_regions, embed_regions
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import ScoreMaps, apply_score_map
@@ -66,7 +68,8 @@ def judge(
     evidence = Evidence(regions=_embeddings(regions, raw, made_with))
     if label is PredLabel.ANOMALOUS:
         started = time.perf_counter()
-        evidence = replace(_evidence(frame, regions, image_score, plan), regions=evidence.regions)
+        highest = _highest(anomaly_map, plan, size)
+        evidence = replace(_evidence(frame, regions, image_score, plan, highest), regions=evidence.regions)
         timings_ms["overlay"] = _ms_since(started)
     return Verdict(
         anomaly_score=image_score,
@@ -98,23 +101,35 @@ def _embeddings(regions: Regions, raw: RawScores, made_with: MadeWith) -> bytes 
     return dump_regions(RegionEmbeddings(embed_regions(regions.labels, len(regions.defects), raw.patches), made_with))
 
 
-def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> Evidence:
+def _highest(anomaly_map: NDArray[np.float32], plan: Plan, size: FrameSize) -> Point | None:
+    """Return where on the frame the map is highest of what is inspected; None where nothing is."""
+    area = inspected_area(plan.product.region_of_interest, plan.product.ignore, anomaly_map.shape[0])
+    if not area.any():
+        return None
+    row, column = np.unravel_index(np.where(area, anomaly_map, -np.inf).argmax(), anomaly_map.shape)
+    rows, columns = anomaly_map.shape
+    return Point(int((column + 0.5) * size.width_px / columns), int((row + 0.5) * size.height_px / rows))
+
+
+def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan, highest: Point | None) -> Evidence:
     """Return the frame and the pictures of it; the frame alone where they cannot be made.
+
+    A frame that is anomalous as a whole, without a region, has no mask: an empty one would say that all of it is good.
 
     Whatever fails, the verdict and its alert stand: pictures are an extra, and three libraries draw them from bytes
     that come from outside.
     """
     try:
         with in_turn(_BYTES_A_PIXEL * frame.width_px * frame.height_px):
-            overlay = _overlay(frame, regions, score, plan)
-            mask = draw_mask(regions.mask, frame.width_px, frame.height_px)
+            overlay = _overlay(frame, regions, score, plan, highest)
+            mask = draw_mask(regions.mask, frame.width_px, frame.height_px) if regions.defects else None
         return Evidence(frame=frame.frame.image, overlay=overlay, mask=mask)
     except Exception:
         _LOG.warning("no pictures of frame %s: they could not be drawn", frame.frame.meta.frame_id, exc_info=True)
         return Evidence(frame=frame.frame.image)
 
 
-def _overlay(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) -> bytes:
+def _overlay(frame: DecodedFrame, regions: Regions, score: float, plan: Plan, highest: Point | None) -> bytes:
     size = (frame.width_px, frame.height_px)
     meta = frame.frame.meta
     return draw_overlay(
@@ -127,6 +142,7 @@ def _overlay(frame: DecodedFrame, regions: Regions, score: float, plan: Plan) ->
         caption=f"{meta.camera_id}  {meta.captured_at:%Y-%m-%d %H:%M:%S} UTC",
         omitted=regions.omitted,
         types=plan.product.vocabulary.defect_types,
+        highest=highest,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from inspector.domain.defect import Defect
+from inspector.domain.defect import Defect, Point
 from inspector.domain.result import PredLabel
 from inspector.vision.label_layout import Rect, place_label
 from inspector.vision.opencv import cv2
@@ -25,7 +25,7 @@ _COLOURS = (
     *((86, 180, 233), (230, 159, 0), (240, 110, 60), (0, 190, 140), (222, 130, 190), (240, 228, 66)),
     *((150, 120, 255), (150, 220, 80), (255, 90, 120), (0, 215, 225), (200, 205, 215), (180, 115, 60)),
 )
-_DARK = (18, 20, 24)
+_DARK, _WHITE = (18, 20, 24), (245, 245, 245)
 _RED, _GREEN = (235, 80, 70), (60, 190, 110)
 _SMALLEST_SIDE_PX = 720
 # A JPEG has at most 65,500 px a side, and nobody looks at so many; the pixels bound what drawing holds in memory.
@@ -57,12 +57,14 @@ def draw_overlay(
     caption: str = "",
     omitted: int = 0,
     types: Sequence[str] = (),
+    highest: Point | None = None,
 ) -> bytes:
     """Return the overlay as JPEG: the frame at ``picture_size`` and a strip below it.
 
     ``pixels`` (uint8 [h, w, 3] RGB) show a frame of ``frame_size`` (width, height), perhaps reduced; defects are in
     pixels of the frame. ``caption`` stands at the right of the strip (camera and time), ``omitted`` counts defects
-    found, not listed, and ``types`` are the product's, whose order gives the colours.
+    found, not listed, and ``types`` are the product's, whose order gives the colours. ``highest``, in pixels of the
+    frame, is where the map is highest: marked where there is no defect, so that one sees where to look.
     """
     width, height = picture_size(*frame_size)
     if pixels.shape[:2] != (height, width):
@@ -75,9 +77,14 @@ def draw_overlay(
     scale = (width / frame_size[0], height / frame_size[1])
     colours = [colour_of(defect.defect_type, types) for defect in defects]
     _draw_outlines(canvas[:height], defects, colours, scale)
+    if highest is not None and not defects:
+        _draw_spot(canvas[:height], highest, scale)
     picture = Image.fromarray(canvas)
     _draw_labels(picture, height, defects, colours, scale, _font(font_px))
-    _draw_strip(picture, height, _verdict(defects, label, score, threshold, omitted), label, caption, _font(font_px))
+    verdict = _verdict(len(defects) + omitted, omitted, label, score, threshold)
+    if highest is not None and not defects:
+        verdict += ", highest in the ring"
+    _draw_strip(picture, height, verdict, label, caption, _font(font_px))
     return _encode(picture)
 
 
@@ -106,6 +113,15 @@ def _draw_outlines(
         cv2.polylines(canvas, [outline], isClosed=True, color=colour, thickness=line_px, lineType=cv2.LINE_AA)
 
 
+def _draw_spot(canvas: NDArray[np.uint8], highest: Point, scale: tuple[float, float]) -> None:
+    """Draw a white ring about a place: no outline, for nothing is known of how far the defect reaches."""
+    longest = max(canvas.shape[:2])
+    centre = tuple(round(value * factor) for value, factor in zip(highest, scale, strict=True))
+    line_px, radius_px = max(2, round(longest / 640)), round(longest / 16)
+    for colour, thickness in ((_DARK, line_px + 2), (_WHITE, line_px)):
+        cv2.circle(canvas, centre, radius_px, colour, thickness, cv2.LINE_AA)
+
+
 def _draw_labels(
     picture: Image.Image,
     height_px: int,
@@ -129,11 +145,10 @@ def _draw_labels(
         right, bottom = spot.x + spot.w - 1, spot.y + spot.h - 1
         pen.rounded_rectangle((spot.x, spot.y, right, bottom), radius=pad, fill=(*_DARK, 215))
         pen.rounded_rectangle((spot.x, spot.y, spot.x + pad - 1, bottom), radius=pad // 2, fill=colour)
-        pen.text((spot.x + 2 * pad, spot.y + spot.h / 2), text, fill=(245, 245, 245), font=font, anchor="lm")
+        pen.text((spot.x + 2 * pad, spot.y + spot.h / 2), text, fill=_WHITE, font=font, anchor="lm")
 
 
-def _verdict(defects: Sequence[Defect], label: PredLabel, score: float, threshold: float, omitted: int) -> str:
-    count = len(defects) + omitted
+def _verdict(count: int, omitted: int, label: PredLabel, score: float, threshold: float) -> str:
     found = "no region" if not count else f"{count} region{'s' if count > 1 else ''}"
     more = f", {omitted} not listed" if omitted else ""
     return f"{label.upper()}  {score:.2f}  (threshold {threshold:.2f})   {found}{more}"
@@ -151,7 +166,7 @@ def _draw_strip(
     fitted = _shrunk(pen, verdict, font, room)
     if fitted is None:
         return
-    pen.text((left, middle), verdict, fill=(245, 245, 245), font=fitted, anchor="lm")
+    pen.text((left, middle), verdict, fill=_WHITE, font=fitted, anchor="lm")
     used = pen.textlength(verdict, fitted) + 2 * font.size
     if used + pen.textlength(caption, font) <= room:
         pen.text((picture.width - edge, middle), caption, fill=(165, 170, 178), font=font, anchor="rm")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from engine_kit import BOARD, NOW, PLATE, SPEC, engine, frame, version_of, weigh
 
 from inspector.domain.artefact import Calibration, ScoreMap
 from inspector.domain.errors import BadInputError
+from inspector.domain.defect import Point
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import to_json
@@ -22,6 +23,7 @@ from inspector.vision.bank_file import parse_bank
 from inspector.vision.decode import decode_full
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.opencv import cv2
+from inspector.vision.overlay import draw_overlay
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,6 +66,29 @@ def test_an_enrolled_camera_finds_the_defect_where_it_is_and_shows_it(enrolled: 
     assert mask.shape == (192, 240)
     assert mask[55, 170] == 255
     assert set(anomalous.timings_ms) == {"decode", "preprocess", "score", "bank", "regions", "overlay"}
+
+
+def test_an_anomalous_frame_without_a_region_shows_where_to_look_and_has_no_empty_mask(
+    enrolled: InspectionEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: list[Point | None] = []
+
+    def draw(*args: Any, highest: Point | None, **options: Any) -> bytes:
+        marked.append(highest)
+        return draw_overlay(*args, highest=highest, **options)
+
+    monkeypatch.setattr(judging, "draw_overlay", draw)
+    enrolled.set_camera("cam1", CameraSettings("plate", image_threshold=0.0))
+    enrolled.set_product("plate", ProductSettings("plate", (DefectSpec("scratch", min_area_px=10**6),)))
+    (verdict,) = enrolled.inspect([enrolled.decode(frame(100, defect=True))])
+    assert verdict.pred_label is PredLabel.ANOMALOUS
+    assert verdict.defects == ()
+    assert verdict.evidence.overlay is not None
+    assert verdict.evidence.mask is None
+    (spot,) = marked
+    assert spot is not None
+    assert abs(spot.x - 170) < 40
+    assert abs(spot.y - 55) < 40
 
 
 def plain_frame(width: int, height: int) -> Frame:

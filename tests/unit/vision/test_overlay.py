@@ -108,6 +108,19 @@ def test_the_types_of_a_product_have_colours_of_their_own() -> None:
     assert len(lines) == 12
 
 
+def test_where_no_region_is_a_ring_marks_the_highest_spot() -> None:
+    frame = np.full((800, 1000, 3), 120, np.uint8)
+    ringed = decoded(draw_overlay(frame, (1000, 800), [], *VERDICT, highest=Point(400, 300)))
+    changed = np.abs(ringed[:780].astype(int) - 120).max(axis=2) > 25
+    rows, columns = np.nonzero(changed)
+    assert abs(rows.mean() - 300) < 2
+    assert abs(columns.mean() - 400) < 2
+    assert not changed[280:320, 380:420].any()
+    outlined = [defect(300, 300, 200, 100)]
+    with_defect = decoded(draw_overlay(frame, (1000, 800), outlined, *VERDICT, highest=Point(400, 300)))
+    assert (with_defect == decoded(draw_overlay(frame, (1000, 800), outlined, *VERDICT))).all()
+
+
 def test_the_mask_has_the_frames_size_and_two_values() -> None:
     mask = np.zeros((64, 64), np.bool_)
     mask[:32] = True
