@@ -11,8 +11,8 @@ import torch
 from engine_kit import BOARD, NOW, PLATE, SPEC, engine, frame, version_of, weights
 
 from inspector.domain.artefact import Calibration, ScoreMap
-from inspector.domain.errors import BadInputError
 from inspector.domain.defect import Point
+from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings, DefectSpec, ProductSettings
 from inspector.domain.records import to_json
