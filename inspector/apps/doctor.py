@@ -14,7 +14,6 @@ from inspector.adapters.kafka import connection as kafka
 from inspector.adapters.kafka.topics import check_topics
 from inspector.adapters.redis import doctor as redis
 from inspector.apps import console, model_wiring, wiring
-from inspector.apps.weights import threshold_texts
 from inspector.domain.errors import InspectorError
 from inspector.domain.text import shortened
 from inspector.settings import Settings
@@ -169,7 +168,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         yield Finding("weights", Status.WARN, f"{name}: {model_wiring.UNTRAINED}", todo)
         return
     tuned_on = ", ".join(manifest.tuned_on) or "data they do not name"
-    found = f"{name}, tuned on {tuned_on}, whose good images set the thresholds: {threshold_texts(manifest)}"
+    found = f"{name}, tuned on {tuned_on}, whose good images set the thresholds"
     yield Finding("weights", Status.OK, f"{found}; types: {', '.join(manifest.vocabulary)}")
 
 

@@ -158,7 +158,9 @@ def _not_for_these_weights(announcement: Announcement, error: Exception) -> None
 
 
 def _loaded(version: str, memory_bytes: int) -> None:
-    _log.info("weights are ready", version=version[:12], memory_mb=round(memory_bytes / 2**20))
+    # The first version loads into memory that the process has already: what it took cannot be told.
+    told = {"memory_mb": round(memory_bytes / 2**20)} if memory_bytes >= 2**20 else {}
+    _log.info("weights are ready", version=version[:12], **told)
 
 
 def _refused(listener: RolloutListener, version: str, why: str) -> None:

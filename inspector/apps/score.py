@@ -38,10 +38,10 @@ _MUTUAL_BLOCK_TILED = 16
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``products.default``.
+    """What to score and where to put it; ``defects`` and ``tiles`` None take those of ``product``.
 
-    ``mutual``: the images are each other's reference. ``image_threshold`` (0..1, on the calibrated score) None takes
-    that of the reference or the weights.
+    ``product`` is a name of the settings. ``mutual``: the images are each other's reference. ``image_threshold`` (0..1,
+    on the calibrated score) None takes that of the reference or the weights.
     """
 
     paths: tuple[str, ...]
@@ -54,20 +54,22 @@ class Request:
     tiles: int | None = None
     mutual: bool = False
     image_threshold: float | None = None
+    product: str = PRODUCT
 
 
 def run(settings: Settings, request: Request) -> None:
     """Score every image; print a table or JSON, write files if asked, and say how it compares with the truth, if known.
 
     Raises:
-        BadInputError: nothing to score, an unusable reference or model, or some images could not be scored.
+        BadInputError: nothing to score, an unknown product, an unusable reference or model, or some images could not be
+            scored.
         OSError: the output folder cannot be written.
     """
     inputs = find_inputs(request.paths, request.out)
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)  # before the work: a wrong name should not cost a minute
     product = _product(settings, request)
-    types_asked = request.defects is not None or types_are_set(settings, PRODUCT)
+    types_asked = request.defects is not None or types_are_set(settings, request.product)
     camera = CameraSettings(image_threshold=request.image_threshold)
     local = local_engine(settings, product, request.reference, camera, request.mutual, types_asked)
     engine = local.engine
@@ -97,14 +99,18 @@ def run(settings: Settings, request: Request) -> None:
 
 
 def _product(settings: Settings, request: Request) -> ProductSettings:
-    product = settings.domain_products()[PRODUCT]
+    known_products = settings.domain_products()
+    if request.product not in known_products:
+        names = ", ".join(sorted(known_products))
+        raise BadInputError(f"a product of the settings: {names}", request.product, "add products.NAME, or choose one")
+    product = known_products[request.product]
     if request.tiles is not None:
         product = replace(product, tiles=request.tiles)
     if request.defects is None:
         return product
     known = {spec.name: spec for spec in product.defects}
-    names = dict.fromkeys(request.defects)
-    return replace(product, defects=tuple(known.get(name, DefectSpec(name)) for name in names))
+    asked = dict.fromkeys(request.defects)
+    return replace(product, defects=tuple(known.get(name, DefectSpec(name)) for name in asked))
 
 
 def _batches(inputs: Sequence[InputFile], size: int) -> Iterator[Sequence[InputFile]]:

@@ -29,6 +29,9 @@ def score(
     defects: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Defect types to look for, as in scratch,dent.")
     ] = None,
+    product: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose types, areas, tiles and thresholds: products.NAME.")
+    ] = "default",
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Normal images of the same part.")] = None,
     mutual: Annotated[
         bool,
@@ -54,7 +57,7 @@ def score(
             metavar="N",
             min=1,
             max=MAX_TILES,
-            help="Look through N x N overlapping tiles; default: products.default.tiles.",
+            help="Look through N x N overlapping tiles; default: those of the product.",
         ),
     ] = None,
     image_threshold: Annotated[
@@ -90,6 +93,7 @@ def score(
         tiles=tiles,
         mutual=mutual,
         image_threshold=image_threshold,
+        product=product,
     )
     verb.run(settings, request)
 

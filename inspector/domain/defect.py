@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_CLOSE = 0.1  # of probability
+
 
 class Box(NamedTuple):
     """Axis-aligned box in pixels of the frame as captured: left, top, width, height."""
@@ -44,3 +46,15 @@ class Defect:
     type_probability: float | None = None
     runner_up: str | None = None
     runner_up_probability: float | None = None
+
+    @property
+    def type_is_close(self) -> bool:
+        """Whether the runner-up is so near that the type is hardly told apart from it."""
+        if self.type_probability is None or self.runner_up_probability is None:
+            return False
+        return self.type_probability - self.runner_up_probability < _CLOSE
+
+    @property
+    def type_text(self) -> str:
+        """The type as a person reads it in a table or a picture: with a question mark where it is close."""
+        return f"{self.defect_type}?" if self.type_is_close else self.defect_type

@@ -16,8 +16,6 @@ from inspector.domain.result import InspectionResult, PredLabel, ScoreMode
 from inspector.domain.text import printable
 from inspector.pipeline.sizes import size_text
 
-# Below this difference of probability, the runner-up is named as hardly told apart.
-CLOSE = 0.1
 # Below this share of the frame, two decimals would leave little of it.
 SMALL_PERCENT = 0.1
 
@@ -116,7 +114,7 @@ def _type(facts: DefectFacts) -> str:
         return f"No other type than {printable(defect.defect_type)} was looked for."
     chosen = f"{facts.type_word.capitalize()} {printable(defect.defect_type)} ({100 * defect.type_probability:.0f} %)"
     other = f"the runner-up {printable(defect.runner_up)} ({100 * defect.runner_up_probability:.0f} %)"
-    if defect.type_probability - defect.runner_up_probability < CLOSE:
+    if defect.type_is_close:
         return f"{chosen}, hardly told apart from {other}."
     return f"{chosen}, less likely {other}."
 

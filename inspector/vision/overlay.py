@@ -136,7 +136,7 @@ def _draw_labels(
     taken: list[Rect] = []
     for defect, colour in zip(defects, colours, strict=True):
         box = Rect(*(round(value * scale[axis % 2]) for axis, value in enumerate(defect.box)))
-        text = f"{defect.defect_type}  {defect.score:.2f}"
+        text = f"{defect.type_text}  {defect.score:.2f}"
         width, height = round(pen.textlength(text, font)) + 3 * pad, round(font.size * 1.25) + pad
         spot = place_label((width, height), box, (picture.width, height_px), taken, gap=pad)
         if spot is None:

@@ -133,6 +133,18 @@ def test_through_tiles_a_reference_and_its_defects_are_found_as_well(photos: Pat
     assert run("score", "set/test", "--tiles", "9").exit_code == 2
 
 
+def test_a_product_of_the_settings_brings_its_types_and_an_unknown_one_is_named(photos: Path) -> None:
+    settings = json.loads(Path("inspector.yaml").read_text())
+    Path("inspector.yaml").write_text(json.dumps(settings | {"products": {"lid": {"defects": [{"name": "graze"}]}}}))
+    result = run("score", "set/test", "--reference", "set/train/good", "--product", "lid", "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    rows = json.loads(result.stdout)["results"]
+    assert {defect["defect_type"] for row in rows for defect in row["defects"]} == {"graze"}
+    problem = one_line_problem(run("score", "set/test", "--product", "cap"))
+    assert "default, lid" in problem
+    assert "cap" in problem
+
+
 def test_masks_may_stand_elsewhere(photos: Path) -> None:
     (photos / "ground_truth").rename(photos.parent / "masks")
     result = run("score", "set/test", "--reference", "set/train/good", "--truth", "masks", "--json")
