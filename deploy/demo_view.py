@@ -22,6 +22,7 @@ from inspector.pipeline.reject_record import is_reject_alert
 
 _RECENT = 2_000
 _RATE_WINDOW_S = 5.0
+_LONG_WAIT_S = 2.0
 
 
 @dataclass
@@ -105,12 +106,23 @@ def live(rows: Sequence[CameraRow], *, published: int, lag: int | None, watch: A
     latencies = list(watch.latencies_ms)
     p50, p99 = quantile(latencies, 0.5), quantile(latencies, 0.99)
     latency = f"{p50:.0f} ms, 99% below {p99:.0f} ms" if p50 is not None and p99 is not None else "no alert yet"
+    pace = sum(row.frames_per_s for row in rows)
     totals = Text(
         f"{elapsed_s:4.0f} s   {sum(row.frames for row in rows)} of {published} frames"
-        f"   {sum(row.frames_per_s for row in rows):.1f} frames/s   lag {'?' if lag is None else lag}"
+        f"   {pace:.1f} frames/s   lag {'?' if lag is None else lag}{_queue(lag, pace)}"
         f"   capture to alert: {latency}"
     )
     return Group(totals, table)
+
+
+def _queue(lag: int | None, frames_per_s: float) -> str:
+    """Say how long a frame waits where cameras send more than is inspected: it is most of the latency then."""
+    wait_s = lag / frames_per_s if lag and frames_per_s else 0.0
+    return (
+        f" (the cameras send faster than this machine inspects: {wait_s:.0f} s to wait)"
+        if wait_s >= _LONG_WAIT_S
+        else ""
+    )
 
 
 def summary(scores: Mapping[str, CameraScore]) -> Table:

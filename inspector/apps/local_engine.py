@@ -15,6 +15,7 @@ from inspector.vision.engine import InspectionEngine
 # Decoded frames of the reference are held at once: 256 are 50 MB at 256 px, 200 MB at 518 px. Tiled ones are larger.
 _MAX_REFERENCE = 256
 _MAX_REFERENCE_TILED = 32
+_NAMED_TYPES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def local_engine(
         cameras = {CAMERA_ID: own}
         engine = model_wiring.engine_of(settings, weights, manifest, {PRODUCT: product}, cameras, allow_unknown=True)
     if own_types:
-        console.remark(f"no defect types given: those of the weights are looked for, {', '.join(own_types)}")
+        few, more = ", ".join(own_types[:_NAMED_TYPES]), len(own_types) - _NAMED_TYPES
+        others = f" and {more} more (inspector weights show)" if more > 0 else ""
+        console.remark(f"no defect types given: those of the weights are looked for, {few}{others}")
     used = 0
     if reference is not None:
         most = max(_MAX_REFERENCE_TILED, _MAX_REFERENCE // product.tiles**2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pytest
 from demo_log import is_ready
 from demo_names import Names
 from demo_truth import CameraScore, Inspected, TrueFrame, compare, read_truth
-from demo_view import quantile
+from demo_view import AlertWatch, CameraRow, live, quantile
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from inspector.domain.defect import Box, Defect
 from inspector.domain.frame import FrameSource
@@ -134,3 +137,11 @@ def test_quantiles_of_a_hundred() -> None:
     assert quantile(range(100), 0.5) == 50
     assert quantile(range(100), 0.99) == 99
     assert quantile([], 0.5) is None
+
+
+@pytest.mark.parametrize(("lag", "told"), [(120, True), (3, False), (0, False), (None, False)])
+def test_a_long_queue_is_told_as_what_it_is(lag: int | None, told: bool) -> None:
+    rows = [CameraRow("cam1", 50, 10.0, 2, Counter())]
+    shown = Console(width=300, file=io.StringIO(), record=True)
+    shown.print(live(rows, published=200, lag=lag, watch=AlertWatch(), elapsed_s=5))
+    assert ("faster than this machine inspects: 12 s to wait" in shown.export_text()) is told
