@@ -26,6 +26,9 @@ def pretrain(
     from_pretrained: Annotated[
         bool, typer.Option("--from-pretrained", help="Begin with the weights of model.pretrained, not with fresh ones.")
     ] = False,
+    fresh_text: Annotated[
+        bool, typer.Option("--fresh-text", help="Of those weights take the visual tower alone, and learn words anew.")
+    ] = False,
     teacher: Annotated[
         Literal["efficientnet-lite0", "texture"],
         typer.Option(help="What keeps texture: an ImageNet network's features, or hand-made ones."),
@@ -54,6 +57,8 @@ def pretrain(
     from inspector.apps import train_output
 
     train_output.check_model(out, restart=restart)  # before torch, which takes its time to load
+    if fresh_text and not from_pretrained:
+        raise typer.BadParameter("--fresh-text leaves out a part of what --from-pretrained takes: give both")
     settings = load_settings(config, flags={"model": {} if precision is None else {"precision": precision}})
     from inspector.apps import pretrain as verb
     from inspector.training.pretraining.options import PretrainingEffort, PretrainingOptions
@@ -61,7 +66,7 @@ def pretrain(
     request = verb.Request(
         out=out,
         images=images,
-        options=PretrainingOptions(pairs_a_step=pairs, lr=lr, seed=seed),
+        options=PretrainingOptions(pairs_a_step=pairs, lr=lr, seed=seed, fresh_text=fresh_text),
         effort=PretrainingEffort(render_processes=render_processes, validate_every_s=60 * validate_every_min),
         teacher=teacher,
         photographs=photographs,

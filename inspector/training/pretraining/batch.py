@@ -28,6 +28,8 @@ from inspector.training.pretraining.strange_words import made_up, object_word
 
 _ROWS = 16  # of T a step has: all types it shows, and others that compete with them
 _STRANGE = 4  # rows of words that name no defect: they are never right
+# How often a type goes by such a word: an unknown word then means a defect that no other word names.
+_RENAMED_SHARE = 0.15
 _CONTEXTS = 2  # of the context variants a step uses
 _AHEAD = 4  # steps that are painted while one trains
 
@@ -164,8 +166,7 @@ def step_batch(
     rows = np.zeros(256, np.int64)
     rows[labels], rows[UNKNOWN_TYPE] = range(1, 1 + len(labels)), UNKNOWN_TYPE
     known = [words_of(DEFECT_TYPES[k - 1]) for k in labels]
-    # The name itself half of the time: it is what most vocabularies say.
-    words = tuple(w[0] if rng.random() < 0.5 else w[int(rng.integers(len(w)))] for w in known)
+    words = tuple(_word(rng, each) for each in known)
     side = pictures.shape[1] // patch_px
     room = grid - side
     return StepBatch(
@@ -178,6 +179,13 @@ def step_batch(
         tuple(int(k) for k in rng.permutation(contexts)[:_CONTEXTS]),
         _some_patches(rng, len(pictures), side, seen_share),
     )
+
+
+def _word(rng: np.random.Generator, words: Sequence[str]) -> str:
+    """Draw what a type is called: by its own name about half of the time, which is what most vocabularies say."""
+    if rng.random() < _RENAMED_SHARE:
+        return made_up(rng)
+    return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
 def _some_patches(rng: np.random.Generator, count: int, side: int, share: float) -> Tensor | None:

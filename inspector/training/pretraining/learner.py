@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import open_clip
@@ -12,26 +13,38 @@ from torch import Tensor, nn
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.layer_tokens import run_with_layer_tokens
 from inspector.dapo.model_folder import bundled_prompts
-from inspector.dapo.prompt_weights import init_prompt_weights
-from inspector.dapo.spec import ModelSpec
+from inspector.dapo.prompt_weights import PromptWeights, init_prompt_weights
+from inspector.dapo.spec import RANDOM, ModelSpec
 from inspector.dapo.text_tower import TextTower, causal_mask
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
 from inspector.dapo.weights_file import load_weights
 from inspector.domain.product import ANY_OBJECT, Vocabulary
 
+_VISUAL, _PROJECTION = ("clip.visual.", "prompts.visual_tokens"), "clip.visual.proj"
+
 
 class Learner(nn.Module):
     """A CLIP model with DAPO's prompt weights, all of it trainable: pictures are seen as the serving path sees them."""
 
-    def __init__(self, spec: ModelSpec, types: Sequence[str], target_width: int, seed: int) -> None:
-        """Build a model, fresh or with weights that ``spec`` names. Raises as ``build_clip`` and ``load_weights``."""
+    def __init__(
+        self, spec: ModelSpec, types: Sequence[str], target_width: int, seed: int, *, fresh_text: bool = False
+    ) -> None:
+        """Build a model, fresh or with weights that ``spec`` names. Raises as ``build_clip`` and ``load_weights``.
+
+        ``fresh_text``: nothing but the visual tower and its tokens is taken of those weights.
+        """
         super().__init__()
-        clip: Any = build_clip(spec).train().requires_grad_(True)
+        clip: Any = build_clip(spec)
+        if fresh_text:
+            fresh: Any = build_clip(replace(spec, pretrained=RANDOM))
+            fresh.visual = clip.visual
+            clip = fresh
+        clip.train().requires_grad_(True)
         self.shape = model_shape(spec)
         self.clip = clip
         self.prompts, self.manifest = init_prompt_weights(spec, Vocabulary(tuple(types)), seed)
         if (file := bundled_prompts(spec)) is not None:
-            self.prompts = load_weights(file, spec)[0]
+            self._take(load_weights(file, spec)[0], fresh_text=fresh_text)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.heads = nn.ModuleList(nn.Linear(self.shape.visual_width, target_width) for _ in self.shape.taps)
@@ -40,6 +53,19 @@ class Learner(nn.Module):
         self.peak_scale = nn.Parameter(torch.tensor(1.0))
         self.peak_shift = nn.Parameter(torch.tensor(0.0))
         self._tokenizer = open_clip.get_tokenizer(spec.name)
+
+    def _take(self, tuned: PromptWeights, *, fresh_text: bool) -> None:
+        """Take over tuned prompt weights, or the visual tokens alone."""
+        if fresh_text:
+            self.prompts.visual_tokens = tuned.visual_tokens
+        else:
+            self.prompts = tuned
+
+    def hold_visual(self, still: bool) -> None:
+        """Let the visual tower and its tokens stand still, or learn again; what projects its features always learns."""
+        for name, parameter in self.named_parameters():
+            if name.startswith(_VISUAL) and name != _PROJECTION:
+                parameter.requires_grad_(not still)
 
     @property
     def visual(self) -> VisualTower:

@@ -14,6 +14,7 @@ CELL_PX = 8
 
 _CLEAR = 0.1  # share of a patch: one that shows less of a defect is asked nothing
 _PEAK = 0.05  # share of a picture's patches that are its peak
+_NEAR = 0.5  # cosine of two rows of T: what all defects have in common leaves them so near
 _MOST = 20.0  # weight of a defective patch beside a normal one
 
 
@@ -80,6 +81,20 @@ def region_type_loss(logits: Tensor, types: Tensor) -> Tensor:
     right = numbers.expand_as(regions)[regions] - 1
     loss = functional.cross_entropy(of_region[regions], right, reduction="sum")
     return loss / max(1, len(right))
+
+
+def spread_loss(rows: Tensor) -> Tensor:
+    """Return how far the rows of different words lie too near each other: a mean over the pairs, scalar, 0 at best.
+
+    The square of what a pair's cosine exceeds 1/2 by. Before types are told apart, equal rows are the best guess, and
+    rows that have become equal give the pictures no reason to tell types apart: without this all types came to lie on
+    one line.
+
+    Args:
+        rows: T without the normal row, float32 [K, D] with rows of length 1, K at least 2.
+    """
+    others = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+    return (rows @ rows.T)[others].sub(_NEAR).clamp_min(0).square().mean()
 
 
 def peak_loss(logits: Tensor, defective: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -23,13 +23,16 @@ from inspector.training.pretraining.losses import (
     pair_loss,
     peak_loss,
     region_type_loss,
+    spread_loss,
     texture_loss,
 )
 from inspector.training.pretraining.options import PretrainingOptions
 from inspector.training.pretraining.teacher import Standardised
 
-LOSSES = ("total", "classification", "focal", "dice", "type", "peak", "pair", "texture", "caption")
+LOSSES = ("total", "classification", "focal", "dice", "type", "peak", "spread", "pair", "texture", "caption")
 """What ``Objective`` returns, in this order: the weighted sum that is trained on, then its parts, unweighted."""
+
+_CLEAR = 0.03  # share of a patch: a line two pixels wide covers more of each but its ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class _Truth:
     types: Tensor
     places: Tensor
     texture: Tensor
+
+    @property
+    def clear_types(self) -> Tensor:
+        """``types`` of the patches that show enough of a defect to ask which it is, 0 elsewhere."""
+        return self.types.where(self.share >= _CLEAR, 0)
 
 
 def _attention(device: torch.device) -> AbstractContextManager[None]:
@@ -90,6 +98,7 @@ class Objective:
         captions = caption_loss(image, sentences.float(), learner.clip.logit_scale, batch.captions)
         parts = {
             **self._defects(image, adapted, text, truth),
+            "spread": spread_loss(text[1:]),
             "pair": pair_loss(first, second, truth.share, learner.pair_scale, learner.pair_shift),
             "texture": texture_loss([one.float() for one in predicted], truth.texture),
             "caption": captions,
@@ -136,6 +145,6 @@ class Objective:
             "focal": dapo.focal.mean(),
             # Of good pictures dice is least where nothing is ever a defect, and it has no way back from there.
             "dice": (dapo.dice * anomalous).sum() / anomalous.sum().clamp_min(1),
-            "type": region_type_loss(mean[: len(truth.types), :, 1:], truth.types),
+            "type": region_type_loss(mean[: len(truth.types), :, 1:], truth.clear_types),
             "peak": peak_loss(defective, share, self._learner.peak_scale, self._learner.peak_shift),
         }

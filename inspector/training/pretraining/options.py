@@ -19,7 +19,9 @@ class PretrainingOptions:
     last ``full_share`` of the run sees them whole and at the model's own size. The learning rate rises to ``lr`` over
     ``warmup_steps``, stays, and falls to nothing over the last ``decay_share`` of the run: a run that has not begun to
     fall can be made longer. Weights of the losses: see ``losses.py``. ``average_decay``: the model that comes out is
-    the mean of the weights over about 1 / (1 - decay) steps.
+    the mean of the weights over about 1 / (1 - decay) steps. ``fresh_text``: of the weights that the run begins with
+    only the visual tower counts; it stands still while the rate rises, lest it learns from a text side that knows
+    nothing.
 
     Raises:
         BadInputError: a number out of range.
@@ -39,8 +41,10 @@ class PretrainingOptions:
     pair_weight: float = 2.0
     caption_weight: float = 0.2
     defect_weight: float = 0.4
-    type_weight: float = 1.0
+    type_weight: float = 2.0
     peak_weight: float = 0.5
+    spread_weight: float = 10.0
+    fresh_text: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,7 +57,7 @@ class PretrainingOptions:
         check_number("weight_decay", self.weight_decay, 0)
         for name in ("full_share", "decay_share", "average_decay"):
             check_number(name, getattr(self, name), 0, 1)
-        for name in ("texture", "pair", "caption", "defect", "type", "peak"):
+        for name in ("texture", "pair", "caption", "defect", "type", "peak", "spread"):
             check_number(f"{name}_weight", getattr(self, f"{name}_weight"), 0)
 
     @property
@@ -66,6 +70,7 @@ class PretrainingOptions:
             "dice": maps,
             "type": self.type_weight,
             "peak": self.peak_weight,
+            "spread": self.spread_weight,
             "pair": self.pair_weight,
             "texture": self.texture_weight,
             "caption": self.caption_weight,
@@ -76,6 +81,10 @@ class PretrainingOptions:
         rising = min(1.0, (step + 1) / self.warmup_steps)
         falling = min(1.0, (steps - step) / max(1.0, self.decay_share * steps))
         return self.lr * rising * falling
+
+    def holds_visual(self, step: int) -> bool:
+        """Return whether in ``step`` (from 0) the visual tower stands still."""
+        return self.fresh_text and step < self.warmup_steps
 
     def full_size(self, step: int, steps: int) -> bool:
         """Return whether ``step`` (from 0) of ``steps`` sees pictures at the model's own size."""

@@ -178,6 +178,7 @@ class _Run:
         """
         state, shape = self.state, self.state.learner.shape
         device = state.learner.pair_scale.device
+        state.learner.hold_visual(self.options.holds_visual(request.step))
         state.forget_gradients()
         losses = {name: torch.zeros((), device=device) for name in LOSSES}
         if pairs:
@@ -234,7 +235,8 @@ def _learning(spec: ModelSpec, material: Material, options: PretrainingOptions) 
     if isinstance(teacher, nn.Module):
         teacher.to(device)
     target = Standardised(teacher, _moments_of(material.photographs, options).to(device))
-    learner = Learner(replace(spec, seed=options.seed), DEFECT_TYPES, teacher.width, options.seed).to(device)
+    seeded = replace(spec, seed=options.seed)
+    learner = Learner(seeded, DEFECT_TYPES, teacher.width, options.seed, fresh_text=options.fresh_text).to(device)
     return TrainingState(learner, options), Objective(learner, target, options, bf16=spec.precision == "bf16")
 
 

@@ -115,8 +115,8 @@ def test_the_seed_decides_weights_and_pictures(uninterrupted: tuple[Pretrained, 
     drawn: list[torch.Tensor] = []
 
     class Watched(Learner):
-        def __init__(self, spec: ModelSpec, *rest: Any) -> None:
-            super().__init__(spec, *rest)
+        def __init__(self, spec: ModelSpec, *rest: Any, **options: Any) -> None:
+            super().__init__(spec, *rest, **options)
             drawn.append(self.clip.visual.conv1.weight.detach().clone())
 
     with pytest.MonkeyPatch.context() as patched:
@@ -220,6 +220,27 @@ def test_a_crop_takes_the_positions_of_its_corner() -> None:
         assert not torch.equal(learner.see(images, (1, 1)).image, before)
 
 
+def test_with_fresh_text_the_visual_tower_is_taken_and_stands_still_while_the_rate_rises(tmp_path: Path) -> None:
+    made = run(tmp_path / "first")
+    spec = replace(TINY, name=f"local-dir:{tmp_path / 'model'}", pretrained="bundled")
+    preprocess = {"mean": list(made.clip.visual.image_mean), "std": list(made.clip.visual.image_std)}
+    config = {"model_cfg": open_clip.get_model_config(TINY.name) or {}, "preprocess_cfg": preprocess}
+    write_model_folder(
+        tmp_path / "model", made.clip, config, (made.prompts, made.manifest), "# A card\n", name=spec.name
+    )
+    options = replace(SHORT, fresh_text=True, seed=8)
+    begun = tensors(run(tmp_path / "still", 2, spec=spec, options=options))
+    gone_on = tensors(run(tmp_path / "on", 4, spec=spec, options=options))
+    taken = tensors(made)
+    looks = [name for name in taken if name.startswith(("visual.", "prompts.visual_tokens")) and name != "visual.proj"]
+    for name in looks:  # but for weight decay, and fp16 on the way
+        torch.testing.assert_close(begun[name], taken[name], atol=5e-4, rtol=2e-3, msg=name)
+        assert not torch.equal(gone_on[name], begun[name]), name
+    for name in ("token_embedding.weight", "prompts.abnormal_context", "prompts.adapters.0.weight"):
+        assert (begun[name] - taken[name]).norm() > 0.5 * taken[name].norm(), name
+    assert (begun["visual.proj"] - taken["visual.proj"]).abs().max() > 1e-3
+
+
 def test_a_step_numbers_its_words_as_its_masks() -> None:
     pairs = [painted((3, number), 64) for number in range(8)]
     made = step_batch(pairs, 0, 3, 6, 16, 5)
@@ -232,7 +253,7 @@ def test_a_step_numbers_its_words_as_its_masks() -> None:
     for pair, mask in zip(pairs, made.type_mask, strict=True):
         for kind in set(pair.type_mask[pair.type_mask > 0].tolist()) - {255}:
             (row,) = mask[torch.from_numpy(pair.type_mask == kind)].unique().tolist()
-            assert made.words[row - 1] in batch.words_of(DEFECT_TYPES[kind - 1])
+            assert made.words[row - 1] in batch.words_of(DEFECT_TYPES[kind - 1]) or kind_of(made.words[row - 1]) is None
         assert torch.equal(mask == 0, torch.from_numpy(pair.type_mask == 0))
     assert all(kind_of(word) is None for word in made.words[-4:])
     assert made.type_mask[made.type_mask != 255].max() <= len(made.words) - 4
@@ -240,6 +261,14 @@ def test_a_step_numbers_its_words_as_its_masks() -> None:
     for name in ("words", "object_word", "corner", "contexts"):
         assert getattr(again, name) == getattr(made, name)
     assert step_batch(pairs, 1, 3, 6, 16, 5).words != made.words
+
+
+def test_a_type_goes_by_a_word_that_means_nothing_now_and_then() -> None:
+    pairs = [painted((3, number), 64) for number in range(8)]
+    named = [
+        kind_of(word) is not None for step in range(60) for word in step_batch(pairs, step, 3, 6, 16, 5).words[:16]
+    ]
+    assert 0.8 < sum(named) / len(named) < 0.9
 
 
 def test_painters_in_other_processes_give_the_same_pairs_in_order() -> None:

@@ -15,6 +15,7 @@ from inspector.training.pretraining.losses import (
     pair_loss,
     peak_loss,
     region_type_loss,
+    spread_loss,
     texture_loss,
 )
 from inspector.training.pretraining.options import PretrainingOptions
@@ -175,3 +176,15 @@ def test_the_end_sees_pictures_at_the_models_own_size() -> None:
 def test_options_that_no_run_can_have_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BadInputError, match=next(iter(wrong))):
         PretrainingOptions(**wrong)  # type: ignore[arg-type]  # that is the point
+
+
+def test_spread_loss_parts_rows_that_lie_together_and_leaves_those_that_do_not() -> None:
+    apart = torch.eye(6)
+    assert spread_loss(apart) == 0
+    together = torch.nn.functional.normalize(torch.ones(6, 6) + 0.1 * apart, dim=-1).requires_grad_()
+    near = spread_loss(together)
+    assert near > 0.2
+    torch.autograd.backward(near)
+    assert together.grad is not None
+    step = torch.nn.functional.normalize(together.detach() - 5 * together.grad, dim=-1)
+    assert spread_loss(step) < near
