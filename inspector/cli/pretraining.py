@@ -37,7 +37,8 @@ def pretrain(
     lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
     precision: Annotated[
-        Literal["fp32", "bf16"] | None, typer.Option(help="bf16 pays on a GPU. Default: model.precision.")
+        Literal["fp32", "bf16"] | None,
+        typer.Option(help="bf16 pays on a GPU, and on a CPU with AMX. Default: model.precision."),
     ] = None,
     render_processes: Annotated[
         int, typer.Option(metavar="N", min=0, max=256, help="Paint ahead in so many; for a GPU, as many as cores.")
