@@ -94,6 +94,7 @@ def run(settings: Settings, request: Request) -> int:
         InspectorError: a loss that is no number.
         OSError: a file cannot be written.
     """
+    _check_fresh_text(request, settings.model.pretrained)
     with joined(settings.model.device) as processes, ExitStack() as stack:
         if processes.writes and request.restart:
             begin_anew(request.work)
@@ -219,7 +220,7 @@ def _card(request: Request, spec: ModelSpec, material: Material, processes: Proc
     photographs = 0 if material.photographs is None else len(material.photographs)
     validated = ", ".join(path.name for path in request.validate_on) or "no data set"
     facts = {
-        "began with": f"the weights {spec.pretrained}" if request.from_pretrained else "fresh weights",
+        "began with": _beginning(request, spec),
         "images": f"{2 * request.options.pairs_a_step * request.steps} rendered, in {request.steps} steps",
         "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
         "teacher": f"{request.teacher}: {TEACHERS[request.teacher].lineage}",
@@ -231,6 +232,26 @@ def _card(request: Request, spec: ModelSpec, material: Material, processes: Proc
     }
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return f"# A model by `inspector pretrain`\n\n{lines}\n"
+
+
+def _beginning(request: Request, spec: ModelSpec) -> str:
+    if not request.from_pretrained:
+        return "fresh weights"
+    return f"the weights {spec.pretrained}" + (", their visual tower alone" if request.options.fresh_text else "")
+
+
+def _check_fresh_text(request: Request, pretrained: str) -> None:
+    if not request.options.fresh_text:
+        return
+    if pretrained == RANDOM:
+        raise BadInputError("weights to take a visual tower from", f"model.pretrained {RANDOM}", "set model.pretrained")
+    if request.steps <= 2 * request.options.warmup_steps:
+        least = 4 * request.options.warmup_steps * request.options.pairs_a_step
+        raise BadInputError(
+            f"more than {least} images, after which a tower with fresh words learns at its full rate",
+            str(request.images),
+            "give more --images",
+        )
 
 
 def _losses(values: Mapping[str, float]) -> str:

@@ -102,7 +102,9 @@ def _product(settings: Settings, request: Request) -> ProductSettings:
     known_products = settings.domain_products()
     if request.product not in known_products:
         names = ", ".join(sorted(known_products))
-        raise BadInputError(f"a product of the settings: {names}", request.product, "add products.NAME, or choose one")
+        raise BadInputError(
+            f"a product of the settings: {names}", repr(request.product), "add products.NAME, or choose one"
+        )
     product = known_products[request.product]
     if request.tiles is not None:
         product = replace(product, tiles=request.tiles)

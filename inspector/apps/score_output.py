@@ -24,7 +24,8 @@ Summary = Mapping[str, object]
 class ScoredFile:
     """One row. ``error`` is set, and the rest empty, where the image could not be scored.
 
-    ``overlay`` and ``mask`` are paths relative to the output folder; only anomalous images have them.
+    ``overlay`` and ``mask`` are paths relative to the output folder; only anomalous images have them, and a mask only
+    where a region was found.
     """
 
     file: str

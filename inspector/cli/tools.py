@@ -30,7 +30,7 @@ def score(
         str | None, typer.Option(metavar="NAMES", help="Defect types to look for, as in scratch,dent.")
     ] = None,
     product: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose types, areas, tiles and thresholds: products.NAME.")
+        str, typer.Option(metavar="NAME", help="Whose types, their thresholds, areas and tiles: products.NAME.")
     ] = "default",
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Normal images of the same part.")] = None,
     mutual: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_CLOSE = 0.1  # of probability
+_CLOSE = 0.8  # of the type's own probability
 
 
 class Box(NamedTuple):
@@ -52,7 +52,7 @@ class Defect:
         """Whether the runner-up is so near that the type is hardly told apart from it."""
         if self.type_probability is None or self.runner_up_probability is None:
             return False
-        return self.type_probability - self.runner_up_probability < _CLOSE
+        return self.runner_up_probability > _CLOSE * self.type_probability
 
     @property
     def type_text(self) -> str:

@@ -34,6 +34,8 @@ class RejectReason(StrEnum):
 class Evidence:
     """What is kept beside a result, where kept: the encoded frame, the overlay (JPEG), the mask (PNG).
 
+    There is no mask of a frame that is anomalous as a whole, without a region.
+
     ``regions``: what the listed defects look like to words (safetensors, see ``vision.region_embeddings``).
     """
 

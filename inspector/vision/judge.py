@@ -68,8 +68,7 @@ def judge(
     evidence = Evidence(regions=_embeddings(regions, raw, made_with))
     if label is PredLabel.ANOMALOUS:
         started = time.perf_counter()
-        highest = _highest(anomaly_map, plan, size)
-        evidence = replace(_evidence(frame, regions, image_score, plan, highest), regions=evidence.regions)
+        evidence = replace(_evidence(frame, regions, raw, image_score, plan), regions=evidence.regions)
         timings_ms["overlay"] = _ms_since(started)
     return Verdict(
         anomaly_score=image_score,
@@ -111,7 +110,7 @@ def _highest(anomaly_map: NDArray[np.float32], plan: Plan, size: FrameSize) -> P
     return Point(int((column + 0.5) * size.width_px / columns), int((row + 0.5) * size.height_px / rows))
 
 
-def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan, highest: Point | None) -> Evidence:
+def _evidence(frame: DecodedFrame, regions: Regions, raw: RawScores, score: float, plan: Plan) -> Evidence:
     """Return the frame and the pictures of it; the frame alone where they cannot be made.
 
     A frame that is anomalous as a whole, without a region, has no mask: an empty one would say that all of it is good.
@@ -121,6 +120,9 @@ def _evidence(frame: DecodedFrame, regions: Regions, score: float, plan: Plan, h
     """
     try:
         with in_turn(_BYTES_A_PIXEL * frame.width_px * frame.height_px):
+            # Of the raw map: far below the threshold, calibrated scores have too few digits to tell places apart.
+            size = FrameSize(frame.width_px, frame.height_px)
+            highest = None if regions.defects else _highest(raw.anomaly_map, plan, size)
             overlay = _overlay(frame, regions, score, plan, highest)
             mask = draw_mask(regions.mask, frame.width_px, frame.height_px) if regions.defects else None
         return Evidence(frame=frame.frame.image, overlay=overlay, mask=mask)

@@ -82,8 +82,6 @@ def draw_overlay(
     picture = Image.fromarray(canvas)
     _draw_labels(picture, height, defects, colours, scale, _font(font_px))
     verdict = _verdict(len(defects) + omitted, omitted, label, score, threshold)
-    if highest is not None and not defects:
-        verdict += ", highest in the ring"
     _draw_strip(picture, height, verdict, label, caption, _font(font_px))
     return _encode(picture)
 
@@ -115,9 +113,9 @@ def _draw_outlines(
 
 def _draw_spot(canvas: NDArray[np.uint8], highest: Point, scale: tuple[float, float]) -> None:
     """Draw a white ring about a place: no outline, for nothing is known of how far the defect reaches."""
-    longest = max(canvas.shape[:2])
+    longest, shortest = max(canvas.shape[:2]), min(canvas.shape[:2])
     centre = tuple(round(value * factor) for value, factor in zip(highest, scale, strict=True))
-    line_px, radius_px = max(2, round(longest / 640)), round(longest / 16)
+    line_px, radius_px = max(2, round(longest / 640)), max(4, round(min(longest / 16, shortest / 3)))
     for colour, thickness in ((_DARK, line_px + 2), (_WHITE, line_px)):
         cv2.circle(canvas, centre, radius_px, colour, thickness, cv2.LINE_AA)
 

@@ -23,6 +23,7 @@ from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
 _BLOCKS_A_SIDE = 4
+_MORE_THAN_ROUNDING = 1.001
 # Values of a level of the tower that are matched in place: 16 MiB in half precision.
 _MOST_IN_PLACE = 2**23
 
@@ -157,8 +158,18 @@ def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
         choices.append(_measured(white, InPlace(white[chosen].contiguous(), chosen), whitening))
     if scoring.bank_matching != "in_place":
         choices.append(_measured(white, _anywhere(white, scoring.bank_patches), whitening))
-    # Mean square: peaks decide about a frame, and many places that match exactly must not hide a few that never do.
-    return min(choices, key=lambda level: level.mean**2 + level.std**2)
+    return min(choices, key=_unexplained)
+
+
+def _unexplained(level: Level) -> float:
+    """Return the mean square of the normals' distances.
+
+    Peaks decide about a frame, and many places that match exactly must not hide a few that never do.
+    Where each place has a look of its own both ways of matching find the same patches, and rounding, which differs from
+    one processor to the next, would choose: in place, which asks more, is taken then.
+    """
+    square = level.mean**2 + level.std**2
+    return square if isinstance(level.matcher, InPlace) else square * _MORE_THAN_ROUNDING
 
 
 def frames_in_place(name: str, shape: Sequence[int], frames: int, scoring: ScoringSettings) -> int:

@@ -28,8 +28,9 @@ from inspector.training.pretraining.strange_words import made_up, object_word
 
 _ROWS = 16  # of T a step has: all types it shows, and others that compete with them
 _STRANGE = 4  # rows of words that name no defect: they are never right
-# How often a type goes by such a word: an unknown word then means a defect that no other word names.
-_RENAMED_SHARE = 0.15
+# How often one type that is shown goes by such a word, with no other one beside it: an unknown word then means a defect
+# that no other word names.
+_RENAMED_SHARE = 0.3
 _CONTEXTS = 2  # of the context variants a step uses
 _AHEAD = 4  # steps that are painted while one trains
 
@@ -38,7 +39,7 @@ _AHEAD = 4  # steps that are painted while one trains
 class StepBatch:
     """B pairs: ``pictures`` float32 [2B, 3, S, S], RGB 0..1, first views before second ones; the first views' masks.
 
-    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1, the last of which mean nothing; ``object_word`` is what the
+    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1, the last of which may mean nothing; ``object_word`` is what the
     product is called; ``captions`` 2B sentences; ``corner`` is the patch of the model's square that the pictures begin
     at; ``contexts`` are the context variants in turn. ``seen``: which patches of each picture are looked at, int64
     [2B, n] rising, n a square number; None: all of them.
@@ -166,26 +167,24 @@ def step_batch(
     rows = np.zeros(256, np.int64)
     rows[labels], rows[UNKNOWN_TYPE] = range(1, 1 + len(labels)), UNKNOWN_TYPE
     known = [words_of(DEFECT_TYPES[k - 1]) for k in labels]
-    words = tuple(_word(rng, each) for each in known)
+    # Each by its own name half of the time, which is what most vocabularies say.
+    words = [each[0] if rng.random() < 0.5 else each[int(rng.integers(len(each)))] for each in known]
+    renamed = bool(shown) and rng.random() < _RENAMED_SHARE
+    if renamed:
+        words[int(rng.integers(len(shown)))] = made_up(rng)
+    strange = () if renamed else tuple(made_up(rng) for _ in range(_STRANGE))
     side = pictures.shape[1] // patch_px
     room = grid - side
     return StepBatch(
         torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(rows[masks]),
-        (*words, *(made_up(rng) for _ in range(_STRANGE))),
+        (*words, *strange),
         object_word(rng),
         (*(p.caption for p in pairs), *(caption(rng, p.surface, ()) for p in pairs)),
         (int(rng.integers(room + 1)), int(rng.integers(room + 1))),
         tuple(int(k) for k in rng.permutation(contexts)[:_CONTEXTS]),
         _some_patches(rng, len(pictures), side, seen_share),
     )
-
-
-def _word(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """Draw what a type is called: by its own name about half of the time, which is what most vocabularies say."""
-    if rng.random() < _RENAMED_SHARE:
-        return made_up(rng)
-    return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
 def _some_patches(rng: np.random.Generator, count: int, side: int, share: float) -> Tensor | None:

@@ -21,7 +21,7 @@ class PretrainingOptions:
     fall can be made longer. Weights of the losses: see ``losses.py``. ``average_decay``: the model that comes out is
     the mean of the weights over about 1 / (1 - decay) steps. ``fresh_text``: of the weights that the run begins with
     only the visual tower counts; it stands still while the rate rises, lest it learns from a text side that knows
-    nothing.
+    nothing, and then the rate rises once more.
 
     Raises:
         BadInputError: a number out of range.
@@ -78,7 +78,8 @@ class PretrainingOptions:
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of ``step`` (from 0) of ``steps``."""
-        rising = min(1.0, (step + 1) / self.warmup_steps)
+        again = self.warmup_steps if self.fresh_text and not self.holds_visual(step) else 0
+        rising = min(1.0, (step - again + 1) / self.warmup_steps)
         falling = min(1.0, (steps - step) / max(1.0, self.decay_share * steps))
         return self.lr * rising * falling
 

@@ -234,10 +234,12 @@ def _learning(spec: ModelSpec, material: Material, options: PretrainingOptions) 
     teacher = TEACHERS[material.teacher]()
     if isinstance(teacher, nn.Module):
         teacher.to(device)
-    target = Standardised(teacher, _moments_of(material.photographs, options).to(device))
+    bf16 = spec.precision == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):  # as steps will see it
+        target = Standardised(teacher, _moments_of(material.photographs, options).to(device))
     seeded = replace(spec, seed=options.seed)
     learner = Learner(seeded, DEFECT_TYPES, teacher.width, options.seed, fresh_text=options.fresh_text).to(device)
-    return TrainingState(learner, options), Objective(learner, target, options, bf16=spec.precision == "bf16")
+    return TrainingState(learner, options), Objective(learner, target, options, bf16=bf16)
 
 
 def _check_shape(shape: ModelShape, spec: ModelSpec, options: PretrainingOptions) -> None:

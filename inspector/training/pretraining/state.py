@@ -40,7 +40,7 @@ class TrainingState:
     def forget_gradients(self) -> None:
         """Put zeros where the next backward pass adds: a parameter that no loss reaches is decayed all the same."""
         for parameter in self.learner.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
 
     def gradients(self) -> Tensor:
         """Return the gradients of all parameters in a row, float32 [N]."""
@@ -58,7 +58,8 @@ class TrainingState:
         parameters = list(self.learner.parameters())
         parts = torch.split(gradients, [p.numel() for p in parameters])
         for parameter, gradient in zip(parameters, parts, strict=True):
-            parameter.grad = gradient.view_as(parameter)
+            # What is held has no gradient: no decay, and no step that counts for its moments.
+            parameter.grad = gradient.view_as(parameter) if parameter.requires_grad else None
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
