@@ -39,10 +39,10 @@ _AHEAD = 4  # steps that are painted while one trains
 class StepBatch:
     """B pairs: ``pictures`` float32 [2B, 3, S, S], RGB 0..1, first views before second ones; the first views' masks.
 
-    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1, the last of which may mean nothing; ``object_word`` is what the
-    product is called; ``captions`` 2B sentences; ``corner`` is the patch of the model's square that the pictures begin
-    at; ``contexts`` are the context variants in turn. ``seen``: which patches of each picture are looked at, int64
-    [2B, n] rising, n a square number; None: all of them.
+    ``type_mask`` int64 [B, S, S] numbers ``words`` from 1, the last of which may mean nothing; ``object_word`` is what
+    the product is called; ``captions`` 2B sentences; ``corner`` is the patch of the model's square that the pictures
+    begin at; ``contexts`` are the context variants in turn. ``seen``: which patches of each picture are looked at,
+    int64 [2B, n] rising, n a square number; None: all of them.
     """
 
     pictures: Tensor

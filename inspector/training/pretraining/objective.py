@@ -70,7 +70,8 @@ class Objective:
             learner: on the device where batches will be computed.
             target: what each patch of first views should predict.
             options: weights of the parts.
-            bf16: run both towers, adapters, heads and the teacher in bfloat16; the losses themselves are always float32.
+            bf16: run both towers, adapters, heads and the teacher in bfloat16; the losses themselves are always
+                float32.
         """
         self._learner, self._target, self._options, self._bf16 = learner, target, options, bf16
         visual: Any = learner.clip.visual
