@@ -195,3 +195,16 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(settings: Path)
         steps = len(made)
     problem = one_line_problem(run("pretrain", *SHORT, "--images", "4"))
     assert f"expected {4 * steps} images or more" in problem
+
+
+def test_fresh_text_is_refused_where_it_would_take_nothing_or_never_let_the_tower_learn(settings: Path) -> None:
+    alone = run("pretrain", *SHORT, "--fresh-text")
+    assert alone.exit_code == 2
+    assert "--from-pretrained" in alone.stderr
+    configured = json.loads(settings.read_text())
+    assert configured["model"].get("pretrained") is None
+    short = one_line_problem(run("pretrain", *SHORT, "--from-pretrained", "--fresh-text"))
+    assert "more than 2400 images" in short
+    settings.write_text(json.dumps({"model": configured["model"] | {"pretrained": "random"}}))
+    assert "model.pretrained" in one_line_problem(run("pretrain", *SHORT, "--from-pretrained", "--fresh-text"))
+    assert not Path("model").exists()

@@ -188,3 +188,10 @@ def test_spread_loss_parts_rows_that_lie_together_and_leaves_those_that_do_not()
     assert together.grad is not None
     step = torch.nn.functional.normalize(together.detach() - 5 * together.grad, dim=-1)
     assert spread_loss(step) < near
+
+
+def test_with_fresh_text_the_rate_rises_again_where_the_visual_tower_joins() -> None:
+    options = PretrainingOptions(fresh_text=True, warmup_steps=4, lr=1e-3)
+    assert [options.holds_visual(step) for step in (0, 3, 4)] == [True, True, False]
+    assert [options.rate(step, 100) for step in (0, 3, 4, 7, 8)] == pytest.approx([25e-5, 1e-3, 25e-5, 1e-3, 1e-3])
+    assert PretrainingOptions(warmup_steps=4, lr=1e-3).rate(4, 100) == pytest.approx(1e-3)
