@@ -118,11 +118,9 @@ def live(rows: Sequence[CameraRow], *, published: int, lag: int | None, watch: A
 def _queue(lag: int | None, frames_per_s: float) -> str:
     """Say how long a frame waits where more came than was inspected: it is most of the latency then."""
     wait_s = lag / frames_per_s if lag and frames_per_s else 0.0
-    return (
-        f" (more came than this machine inspects in time: each waits about {wait_s:.0f} s)"
-        if wait_s >= _LONG_WAIT_S
-        else ""
-    )
+    if wait_s < _LONG_WAIT_S:
+        return ""
+    return f" (more came than this machine inspects in time: each waits about {wait_s:.0f} s)"
 
 
 def summary(scores: Mapping[str, CameraScore]) -> Table:

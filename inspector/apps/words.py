@@ -26,9 +26,8 @@ def defects_in_words(defects: Sequence[Defect]) -> str:
 def regions_cell(pred_label: str | None, defects: Sequence[Defect]) -> Text:
     """Return the regions of a frame for a table; named where the frame is anomalous, counted where it is normal.
 
-    A frame may be anomalous as a whole, without a region above the pixel threshold.
-
-    A severity says how soon to act, and nobody acts on a frame that was judged normal.
+    A frame may be anomalous as a whole, without a region above the pixel threshold. A severity says how soon to act,
+    and nobody acts on a frame that was judged normal.
     """
     if not defects and pred_label == PredLabel.ANOMALOUS:
         return console.cell("the frame as a whole")
