@@ -360,7 +360,8 @@ def test_gatherers_at_once_leave_whole_samples_only(place: Place) -> None:
     # One may have removed a frame while another put it: then it is told as damaged, and never served.
     store.discard(list(store.damage()))
     kept = list(store.samples())
-    assert len(kept) >= 4
+    # Nobody removes these, and of the normal ones no six others draw lower numbers: how many more stay, luck decides.
+    assert {"f3", "f7", "f11"} <= {one.frame_id for one in kept}
     for one in kept:
         assert hashlib.sha256(store.image(one)).hexdigest() == one.sha256
         assert store.part(one, one.parts[0].name) == b"by %d" % int(one.parts[0].name[9])
