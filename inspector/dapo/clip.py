@@ -47,6 +47,14 @@ class ModelShape:
         side = self.image_size_px // self.patch_size_px
         return side, side
 
+    @property
+    def detail_layer(self) -> int:
+        """The layer, counted from 1, whose patch tokens tell details apart: the second tap, half way up.
+
+        Lower ones see too little of what is around a patch, and higher ones forget how it looks.
+        """
+        return self.taps[1]
+
 
 def model_shape(spec: ModelSpec) -> ModelShape:
     """Return the dimensions of the model ``spec`` names.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,10 @@ from torch.nn.utils.rnn import pad_sequence
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.similarity import image_probability, type_probabilities
 from inspector.dapo.spec import Engine, ModelSpec
-from inspector.dapo.visual_tower import VisualFeatures, VisualTower, load_visual_tower
+from inspector.dapo.visual_tower import VisualTower, load_visual_tower
+
+if TYPE_CHECKING:
+    from inspector.dapo.onnx_tower import OnnxTower
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +50,10 @@ class VisualScorer:
         self._device = tokens.device
         in_onnx = onnx_tower(tower, tokens, spec) if spec.engine == "onnx" else None
         self._engine: Engine = "torch" if in_onnx is None else "onnx"
-        self._encode: Callable[[Tensor], VisualFeatures] = in_onnx or partial(tower, layer_tokens=tokens)
+        self._encode = in_onnx or partial(tower, layer_tokens=tokens)
+        self._detail = (
+            in_onnx.detail if in_onnx else partial(tower.patches_at, tower.shape.detail_layer, layer_tokens=tokens)
+        )
         # Copied: the caller may go on training the weights, or want them where they are.
         self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
 
@@ -110,8 +117,38 @@ class VisualScorer:
             adapted=tuple(adapted),
         )
 
+    @torch.inference_mode()
+    def detail(self, images: Tensor) -> Tensor:
+        """Return the patch tokens of images at twice their size, float32 [B, 2 gh, 2 gw, D_v], of ``detail_layer``.
 
-def onnx_tower(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> Callable[[Tensor], VisualFeatures] | None:
+        A defect that lies in a corner of a patch fills one of these. Each quarter of an image goes through the tower as
+        an image of its own: half of its layers, four times.
+
+        Args:
+            images: float32 [B, 3, S, S], normalised with ``mean`` and ``std``.
+        """
+        quarters = enlarged_quarters(images.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            tokens = self._detail(images=quarters)
+        return joined_quarters(tokens.float().reshape(len(quarters), *self.grid, -1))
+
+
+def enlarged_quarters(images: Tensor) -> Tensor:
+    """Return the quarters of images [B, C, S, S] at twice their size, [4B, C, S, S]: of each image row by row."""
+    count, channels, side = images.shape[:3]
+    enlarged = functional.interpolate(images, (2 * side, 2 * side), mode="bicubic", align_corners=False)
+    quarters = enlarged.reshape(count, channels, 2, side, 2, side).permute(0, 2, 4, 1, 3, 5)
+    return quarters.reshape(4 * count, channels, side, side)
+
+
+def joined_quarters(grids: Tensor) -> Tensor:
+    """Return the grids [B, 2 gh, 2 gw, D] of images, from those of their quarters, [4B, gh, gw, D]."""
+    rows, columns, width = grids.shape[1:]
+    quarters = grids.reshape(-1, 2, 2, rows, columns, width).permute(0, 1, 3, 2, 4, 5)
+    return quarters.reshape(-1, 2 * rows, 2 * columns, width)
+
+
+def onnx_tower(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> OnnxTower | None:
     """Return what encodes images with the layer tokens in ONNX Runtime; None, with a warning, where that cannot be."""
     try:
         # Here, not above: both are slow to load, and a machine may be without them.

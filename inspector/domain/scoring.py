@@ -12,7 +12,7 @@ from inspector.domain.result import ScoreMode
 
 ImageScore = Literal["cls", "fused", "mean", "contrast"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
-BankLevels = Literal["all", "texture", "tower"]
+BankLevels = Literal["all", "coarse", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
 
 
@@ -29,7 +29,9 @@ class ScoringSettings:
     highest value) of the inspected pixels: one noisy patch is no defect.
 
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
-    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too. Frames of
+    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: those of the
+    tower, of the frame and of its quarters at twice their size, and hand-made texture (``all``), ``texture`` or the
+    ``tower`` alone, or all but the quarters (``coarse``), which take two thirds of the time. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
     ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
     in the score (``zero_shot``) or distances alone make it (``none``).
@@ -85,7 +87,7 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores also say by which of our ways they were made: 2 is that of deploy/decisions/0011.
+        Mutual scores also say by which of our ways they were made: 3 is that of deploy/decisions/0027.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
@@ -97,7 +99,7 @@ class ScoringSettings:
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
-        way = {"way": 2} if mode is ScoreMode.MUTUAL else {}
+        way = {"way": 3} if mode is ScoreMode.MUTUAL else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

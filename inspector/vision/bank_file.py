@@ -19,7 +19,7 @@ from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/3"
+BANK_SCHEMA = "inspection.bank/4"
 _MAX_BYTES = 256 * 2**20
 _TEXT = f"{ZERO_SHOT}.text"
 
@@ -53,7 +53,8 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
         raise BadInputError(
             f"a bank of at most {_MAX_BYTES // 2**20} MiB",
             f"one that may take {needed // 2**20} MiB",
-            "lower scoring.bank_frames or scoring.bank_patches, give fewer frames, or use fewer tiles",
+            "lower scoring.bank_frames or scoring.bank_patches, set scoring.bank_levels to coarse, give fewer frames, "
+            "or use fewer tiles",
         )
 
 

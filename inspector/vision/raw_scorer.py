@@ -23,7 +23,7 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
-from inspector.vision.bank_features import ZERO_SHOT, bank_features, chosen_levels
+from inspector.vision.bank_features import DETAIL, ZERO_SHOT, bank_features, chosen_levels, of_length_one
 from inspector.vision.bank_scoring import bank_scores
 from inspector.vision.golden_batch import golden_scores
 from inspector.vision.image_score import peaks, zero_shot_score
@@ -178,7 +178,7 @@ class RawScorer:
             some, theirs = pixels[start : start + batch], plans[start : start + batch]
             images = self._images(some)
             scores = self._forward(images, [plan.product.vocabulary for plan in theirs])
-            features = self._features(scores, images)
+            features = self._features(scores, images, range(len(some)))
             grids = scores.type_grid[:, 1:].cpu().numpy()
             for i, plan in enumerate(theirs):
                 frames.append(mutual_frame(self._scoring, frame_digest(some[i]), plan.product, features, i))
@@ -200,7 +200,8 @@ class RawScorer:
         parts = []
         for start in range(0, len(pixels), batch):
             images = self._images(pixels[start : start + batch])
-            parts.append(self._features(self._forward(images, [vocabulary] * len(images)), images))
+            scores = self._forward(images, [vocabulary] * len(images))
+            parts.append(self._features(scores, images, range(len(images))))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
 
     def golden(self, pixels: Sequence[Pixels], vocabulary: Vocabulary) -> GoldenScores:
@@ -220,10 +221,18 @@ class RawScorer:
     def _images(self, pixels: Sequence[Pixels]) -> Tensor:
         return preprocess(pixels, self._visual.mean, self._visual.std, self._visual.device)
 
-    def _features(self, scores: BatchScores, images: Tensor) -> dict[str, Tensor]:
-        """Return the features of each level of a batch, its zero-shot maps by the frames' own vocabularies."""
+    def _features(self, scores: BatchScores, images: Tensor, wanted: Sequence[int]) -> dict[str, Tensor]:
+        """Return the features of each level of a batch, its zero-shot maps by the frames' own vocabularies.
+
+        The level of details costs more than all others: images that are not ``wanted`` have zeros there.
+        """
         features = bank_features(scores.taps, _grid(scores), images, self._texture)
         features[ZERO_SHOT] = logit_of(anomaly_grid(scores.type_grid))[..., None]
+        if DETAIL in chosen_levels(self._scoring.bank_levels, "none"):
+            chosen = list(wanted)
+            found = of_length_one(self._tiled.detail(images[chosen]))
+            features[DETAIL] = found.new_zeros(len(images), *found.shape[1:])
+            features[DETAIL][chosen] = found
         return features
 
     def _forward(self, images: Tensor, vocabularies: Sequence[Vocabulary]) -> BatchScores:
@@ -234,9 +243,10 @@ class RawScorer:
         self, pixels: Sequence[Pixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
     ) -> dict[int, Scored]:
         """Return what the frames with a bank, and those with enough neighbours, score against them, by position."""
-        if all(plan.mode is ScoreMode.ZERO_SHOT for plan in plans):
+        wanted = [i for i, plan in enumerate(plans) if plan.mode is not ScoreMode.ZERO_SHOT]
+        if not wanted:
             return {}
-        features = self._features(scores, images)
+        features = self._features(scores, images, wanted)
         digests = [frame_digest(frame) for frame in pixels]
         to_maps = partial(self.to_maps, size_px=len(pixels[0]))
         found = {}

@@ -159,17 +159,18 @@ def parsed(text: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="a folder for each model")
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for each model and number of tiles")
     parser.add_argument("--model", default=None, help="model.name; default: as the settings have it")
     parser.add_argument("--pretrained", default="local", help="model.pretrained, where --model is given")
     parser.add_argument("--weights", type=Path, default=None, help="model.weights, where --model is given")
     parser.add_argument("--shots", type=int, default=16)
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--tiles", type=int, default=1, help="a side, in which images are seen")
     parser.add_argument("--try", dest="mixtures", action="append", default=[], type=parsed)
     asked = parser.parse_args()
     model = {} if asked.model is None else {"name": asked.model, "pretrained": asked.pretrained}
     settings = Settings(model=ModelSettings(**model, weights=asked.weights))
-    sets = {name: load(asked.cache, name) for name in cache(settings, asked.sets, asked.cache)}
+    sets = {name: load(asked.cache, name) for name in cache(settings, asked.sets, asked.cache, asked.tiles)}
     print(f"image/pixel AUROC: {', '.join(sets)}, mean")
     zero_shot_rows(sets)
     for kind in ("bank", "mutual"):

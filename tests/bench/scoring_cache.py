@@ -1,7 +1,7 @@
 """What a model sees in the images of data sets, on disk once, so that ways of scoring can be compared in seconds.
 
 Used by ``level_shares.py``. One file a data set: the tapped levels, the text's probabilities, texture and masks of all
-its normal training images and test images, squeezed to the model's square as the engine does.
+its normal training images and test images, squeezed to the model's square as the engine does, or to that of its tiles.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from inspector.settings import Settings
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
+from inspector.vision.tiled_scorer import TiledScorer
 
 BATCH = 16
 # Enough normal training images for three draws of 16 and for thresholds; a set's further ones would change nothing.
@@ -61,8 +62,8 @@ def load(folder: Path, name: str) -> Cached:
     return Cached(**torch.load(folder / f"{name}.pt", weights_only=True))
 
 
-def cache(settings: Settings, paths: list[Path], folder: Path) -> list[str]:
-    """Write the caches that are not there yet; return the sets' names."""
+def cache(settings: Settings, paths: list[Path], folder: Path, tiles: int = 1) -> list[str]:
+    """Write the caches that are not there yet, images seen through ``tiles`` a side; return the sets' names."""
     folder.mkdir(parents=True, exist_ok=True)
     datasets = [open_dataset(path) for path in paths]
     missing = [dataset for dataset in datasets if not (folder / f"{dataset.name}.pt").exists()]
@@ -74,15 +75,25 @@ def cache(settings: Settings, paths: list[Path], folder: Path) -> list[str]:
     words = {d.name: _words(named_types(d, d.classes[0])) for d in missing}
     text = encode_vocabularies(spec, weights, {default, *words.values()}, manifest.text_mode)
     visual = VisualScorer.load(spec, weights)
+    tiled = TiledScorer(visual, BATCH)
+    seen_px = tiled.tile.of(tiles).side_px
     texture = TextureFeatures(visual.mean, visual.std)
     for dataset in missing:
         normal = [s for s in dataset.samples if s.split == "train" and not s.anomalous][:MOST_NORMAL]
         samples = [*normal, *(s for s in dataset.samples if s.split == "test")]
         parts = []
-        for start in range(0, len(samples), BATCH):
-            some = samples[start : start + BATCH]
-            pixels = [_pixels(sample, visual.image_size_px) for sample in some]
-            parts.append(_seen(visual, texture, pixels, [text[words[dataset.name]], text[default]]))
+        step = tiled.at_once(seen_px, BATCH)
+        for start in range(0, len(samples), step):
+            some = samples[start : start + step]
+            pixels = [_pixels(sample, seen_px) for sample in some]
+            parts.append(
+                _seen(
+                    tiled,
+                    texture,
+                    preprocess(pixels, visual.mean, visual.std, visual.device),
+                    [text[words[dataset.name]], text[default]],
+                )
+            )
         side = visual.image_size_px
         fields = {
             key: [torch.cat(level) for level in zip(*(part[key] for part in parts), strict=True)]
@@ -111,13 +122,12 @@ def _pixels(sample: Sample, side_px: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _seen(visual: VisualScorer, texture: TextureFeatures, pixels: list[np.ndarray], texts: list[Tensor]) -> dict:
-    images = preprocess(pixels, visual.mean, visual.std, visual.device)
-    rows, columns = visual.grid
+def _seen(tiled: TiledScorer, texture: TextureFeatures, images: Tensor, texts: list[Tensor]) -> dict:
+    rows = columns = tiled.tiling(images.shape[-1]).grid_side
     found: dict = {}
     for key, text in zip(("", "default_"), texts, strict=True):
         padded, mask = pad_text([text] * len(images))
-        scores = visual.score(images, padded, mask)
+        scores = tiled.score(images, padded, mask)
         by_tap = torch.stack([type_probabilities(each, padded, mask) for each in scores.adapted], 1)
         found[f"{key}probabilities"] = by_tap.transpose(2, 3).reshape(*by_tap.shape[:2], -1, rows, columns)
         found[f"{key}cls"] = scores.image_scores

@@ -35,7 +35,7 @@ def modes(served: InspectionEngine, seeds: range) -> list[ScoreMode]:
 def features(frames: int, seed: int = 0) -> dict[str, Tensor]:
     """A fixed camera: every place has a look of its own, from which frames differ a little."""
     places, noise = torch.Generator().manual_seed(99), torch.Generator().manual_seed(seed)
-    shapes = {"early": (4, 4, 8), "late": (4, 4, 8), "texture": (8, 8, 6)}
+    shapes = {"lower": (4, 4, 8), "detail": (8, 8, 8), "texture": (8, 8, 6)}
     return {
         name: torch.randn(1, *shape, generator=places) + 0.05 * torch.randn(frames, *shape, generator=noise)
         for name, shape in shapes.items()
@@ -43,7 +43,7 @@ def features(frames: int, seed: int = 0) -> dict[str, Tensor]:
 
 
 def held(values: dict[str, Tensor], prefix: str) -> list[MutualFrame]:
-    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["late"]))]
+    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["lower"]))]
 
 
 def to_maps(scores: Tensor) -> NDArray[np.float32]:

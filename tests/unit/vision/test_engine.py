@@ -217,7 +217,13 @@ def test_a_bank_or_calibration_of_other_weights_is_refused_and_the_one_in_use_st
     own = dataclasses.replace(foreign, weights_version=enrolled.weights_version, bank_version=version_of(bank))
     with pytest.raises(BadInputError, match="scale as a finite number above 0"):
         enrolled.set_calibration("v", to_json(own).replace(b'"scale":1.0', b'"scale":NaN'))
-    for junk in (b"", b"junk", bank[:-100], bank[:8] + b"[" + bank[9:], bank.replace(b"late.patches", b"lost.patches")):
+    for junk in (
+        b"",
+        b"junk",
+        bank[:-100],
+        bank[:8] + b"[" + bank[9:],
+        bank.replace(b"lower.patches", b"other.patches"),
+    ):
         with pytest.raises(BadInputError):
             enrolled.set_bank("cam1", "junk", junk)
     assert enrolled.inspect([enrolled.decode(frame(1))])[0].bank_version == version_of(bank)

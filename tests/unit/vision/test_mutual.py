@@ -38,7 +38,7 @@ ZERO_SHOT = CameraSettings("plate", mode=CameraMode.ZERO_SHOT)
 def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tensor]:
     """A fixed camera: every place has a look of its own, from which frames differ by ``spread``."""
     places, noise = torch.Generator().manual_seed(99), torch.Generator().manual_seed(seed)
-    shapes = {"early": (4, 4, 8), "late": (4, 4, 8), "texture": (8, 8, 6)}
+    shapes = {"lower": (4, 4, 8), "detail": (8, 8, 8), "texture": (8, 8, 6)}
     return {
         name: torch.randn(1, *shape, generator=places) + spread * torch.randn(frames, *shape, generator=noise)
         for name, shape in shapes.items()
@@ -46,7 +46,7 @@ def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tens
 
 
 def mutual_frames(values: dict[str, Tensor], prefix: str = "f") -> list[MutualFrame]:
-    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["late"]))]
+    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["lower"]))]
 
 
 def to_maps(scores: Tensor) -> NDArray[np.float32]:
@@ -76,7 +76,7 @@ def test_distances_of_a_tiled_frame_take_no_more_memory_than_a_step_and_are_exac
     generator = torch.Generator().manual_seed(0)
     frames = torch.randn(3, 56, 56, 2, generator=generator)
     with _Largest() as largest:  # type: ignore[no-untyped-call]  # likewise
-        found = Measure(None, False).distances({"late": frames}, {"late": frames}, torch.arange(3), keep=1.0)["late"]
+        found = Measure(None, False).distances({"lower": frames}, {"lower": frames}, torch.arange(3), keep=1.0)["lower"]
     assert largest.floats <= 4 * 2**20
     flat = frames.flatten(1, 2)
     expected = torch.stack([torch.cdist(flat[0], flat[i]).amin(1) for i in (1, 2)]).mean(0)
@@ -103,8 +103,8 @@ class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
 def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
     values, query = features(5), features(1, seed=1)
     measure = Measure(None, in_place=True)
-    with_all = measure.distances(query, values, torch.tensor([-1]), keep=0.25)["late"]
-    without_one = measure.distances(query, values, torch.tensor([2]), keep=0.25)["late"]
+    with_all = measure.distances(query, values, torch.tensor([-1]), keep=0.25)["lower"]
+    without_one = measure.distances(query, values, torch.tensor([2]), keep=0.25)["lower"]
     assert bool((with_all <= without_one).all())
     assert not with_all.equal(without_one)
 
@@ -198,7 +198,7 @@ def test_a_full_ring_measures_but_the_frames_that_come(monkeypatch: pytest.Monke
     counts, distances = list[int](), Measure.distances
 
     def counted(self: Measure, queries: dict[str, Tensor], *rest: Any) -> dict[str, Tensor]:
-        counts.append(len(queries["late"]))
+        counts.append(len(queries["lower"]))
         return distances(self, queries, *rest)
 
     monkeypatch.setattr(Measure, "distances", counted)
@@ -416,4 +416,4 @@ def test_frames_say_themselves_whether_every_place_has_a_look_of_its_own() -> No
     order = [torch.randperm(64, generator=generator) for _ in range(10)]
     rolled = torch.stack([value.flatten(0, 1)[each] for value, each in zip(fixed["texture"], order, strict=True)])
     assert not lies_in_place({"texture": rolled.reshape(10, 8, 8, -1)}, 0.3)
-    assert not lies_in_place({"late": fixed["late"]}, 0.3)
+    assert not lies_in_place({"lower": fixed["lower"]}, 0.3)

@@ -25,7 +25,7 @@ INFO = BankInfo("inspector-s", 256, "ab" * 32, ScoreMap(1, 0.5), ScoreMap(1, 0.5
 def features(frames: int, seed: int = 0) -> dict[str, Tensor]:
     """Parts that lie anywhere: no place has a look of its own."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"early": (4, 4, 24), "late": (4, 4, 24), "texture": (8, 8, 14)}
+    shapes = {"lower": (4, 4, 24), "detail": (8, 8, 24), "texture": (8, 8, 14)}
     return {name: torch.randn(frames, *shape, generator=generator) for name, shape in shapes.items()}
 
 
@@ -35,7 +35,7 @@ def fixed_camera(frames: int, seed: int = 0) -> dict[str, Tensor]:
 
 
 def test_distances_are_those_of_the_nearest_patch_with_and_without_ones_own_frame() -> None:
-    values = features(5)["late"]
+    values = features(5)["lower"]
     matcher = Anywhere(values.flatten(0, 2), torch.arange(5).repeat_interleave(16))
     # Rounding of |q|^2 + |r|^2 - 2qr leaves a small rest where a patch meets itself.
     torch.testing.assert_close(matcher.distance(values), torch.zeros(5, 4, 4), atol=5e-3, rtol=0)
@@ -155,7 +155,9 @@ def test_the_settings_bound_the_memory_and_choose_the_matching() -> None:
             assert all(isinstance(level.matcher, matcher) for level in bank.levels.values())
 
 
-@pytest.mark.parametrize(("levels", "names"), [("texture", ["texture"]), ("tower", ["early", "late"])])
+@pytest.mark.parametrize(
+    ("levels", "names"), [("texture", ["texture"]), ("tower", ["lower", "detail"]), ("coarse", ["lower", "texture"])]
+)
 def test_a_bank_of_some_levels_is_blind_to_the_others_and_survives_its_file(
     levels: BankLevels, names: list[str]
 ) -> None:
@@ -163,7 +165,7 @@ def test_a_bank_of_some_levels_is_blind_to_the_others_and_survives_its_file(
     again, _ = parse_bank(dump_bank(bank, INFO))
     assert list(again.levels) == names
     changed = features(5)
-    for name in {"early", "late", "texture"} - set(names):
+    for name in {"lower", "detail", "texture"} - set(names):
         changed[name] += 1
     torch.testing.assert_close(again.score(changed), bank.score(features(5)), atol=1e-2, rtol=1e-3)
 

@@ -110,7 +110,7 @@ def test_a_bank_that_would_be_too_large_is_refused_before_it_is_built(monkeypatc
 def test_frames_of_many_tiles_make_large_banks_in_place(
     frames: int, matching: Literal["in_place", "auto", "anywhere"], refused: bool
 ) -> None:
-    shapes = {"early": (100, 100, 384), "late": (100, 100, 384), "texture": (500, 500, 14)}  # 13 MiB a frame
+    shapes = {"lower": (100, 100, 384), "detail": (200, 200, 384), "texture": (400, 400, 14)}  # 9 MiB a frame
     sizes = {name: torch.Size(shape) for name, shape in shapes.items()}
     with pytest.raises(BadInputError) if refused else contextlib.nullcontext():
         bank_file.check_size(sizes, frames, ScoringSettings(bank_matching=matching))
