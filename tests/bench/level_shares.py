@@ -28,13 +28,13 @@ from inspector.datasets.sample import Sample
 from inspector.domain.scoring import ScoringSettings
 from inspector.settings import Settings
 from inspector.settings.sections import ModelSettings
-from inspector.vision.bank_features import TEXTURE, ZERO_SHOT
+from inspector.vision.bank_features import DETAIL, TEXTURE, ZERO_SHOT, of_length_one
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
 from inspector.vision.normal_map import logit_of
 from inspector.vision.reference_bank import build_level, resize_scores
 
 TAPS = ("early", "lower", "upper", "late")
-LEVELS = (*TAPS, TEXTURE, ZERO_SHOT)
+LEVELS = (*TAPS, DETAIL, TEXTURE, ZERO_SHOT)
 GOOD, BAD = 29, 3
 SCORING = ScoringSettings()
 
@@ -49,7 +49,8 @@ class Draw:
 
 def features(seen: Cached, images: Tensor) -> dict[str, Tensor]:
     """Return the features [N, rows, columns, D] of each level of some images."""
-    found = {name: functional.normalize(tap[images].float(), dim=-1) for name, tap in zip(TAPS, seen.taps, strict=True)}
+    found = {name: of_length_one(tap[images]) for name, tap in zip(TAPS, seen.taps, strict=True)}
+    found[DETAIL] = seen.detail[images].float()
     anomalous = seen.probabilities[images, :, 1:].sum(2).mean(1)
     return {**found, TEXTURE: seen.texture[images], ZERO_SHOT: logit_of(anomalous)[..., None]}
 

@@ -23,6 +23,7 @@ from inspector.datasets.reading import image_bytes, read_mask
 from inspector.datasets.sample import Sample
 from inspector.domain.product import DefectSpec, ProductSettings, Vocabulary
 from inspector.settings import Settings
+from inspector.vision.bank_features import of_length_one
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
@@ -37,7 +38,8 @@ MOST_NORMAL = 80
 class Cached:
     """All images of a set: first the normal training images, then the test images.
 
-    ``taps`` [4][N, rows, columns, D] float16; ``adapted`` likewise, after the adapters; ``probabilities``
+    ``taps`` [4][N, rows, columns, D] float16; ``adapted`` likewise, after the adapters; ``detail`` [N, 2 rows,
+    2 columns, D] float16, of length 1; ``probabilities``
     [N, taps, 1+K, rows, columns]; ``default_probabilities`` the same for the default vocabulary; ``cls`` and
     ``default_cls`` [N]; ``texture`` [N, 2 rows, 2 columns, 14]; ``masks`` bool [N, S, S]; ``train`` and ``anomalous``
     bool [N]; ``names`` of the images.
@@ -47,6 +49,7 @@ class Cached:
     names: list[str]
     taps: list[Tensor]
     adapted: list[Tensor]
+    detail: Tensor
     probabilities: Tensor
     default_probabilities: Tensor
     cls: Tensor
@@ -133,5 +136,6 @@ def _seen(tiled: TiledScorer, texture: TextureFeatures, images: Tensor, texts: l
         found[f"{key}cls"] = scores.image_scores
     found["taps"] = [tap.reshape(len(images), rows, columns, -1).half() for tap in scores.taps]
     found["adapted"] = [tap.reshape(len(images), rows, columns, -1).half() for tap in scores.adapted]
+    found["detail"] = of_length_one(tiled.detail(images)).half()
     found["texture"] = texture(images, (2 * rows, 2 * columns))
     return found
