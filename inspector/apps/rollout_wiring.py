@@ -147,7 +147,7 @@ def _config_applied(announcement: Announcement) -> None:
 
 def _config_refused(announcement: Announcement, error: Exception) -> None:
     _log.error(
-        "refused configuration, the last good one stays",
+        "refused configuration, what was in use stays",
         what=announcement.key,
         problem=str(error) or type(error).__name__,
     )

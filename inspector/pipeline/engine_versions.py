@@ -217,6 +217,8 @@ class EngineVersions:
         else:
             pairs = [_pair(frame, served, of_other) for frame, served, of_other in both]
             times = (part.took_s, took_s)
+        if not all(pair.comparable for pair in pairs):
+            times = (0.0, 0.0)  # a frame with a reference takes longer than one without, whatever the version
         asked = len(pairs) if subject is other else 0
         self._on_observed(Observation(version, tuple(pairs), 0, asked, 0, *times))
 

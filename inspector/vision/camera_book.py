@@ -13,6 +13,7 @@ from inspector.domain.records import from_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
+from inspector.vision.bank_features import DETAIL, TEXTURE
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.matching import InPlace
 from inspector.vision.normal_map import NormalMap
@@ -219,16 +220,16 @@ class CameraBook:
 
     def _check_grids(self, bank: ReferenceBank, tiles: int) -> None:
         """Refuse a bank that is compared place by place on another grid than frames of these tiles have."""
-        side = self._tile.of(tiles).grid_side
-        grids = [
-            tuple(level.matcher.patches.shape[1:3])
-            for level in bank.levels.values()
-            if isinstance(level.matcher, InPlace | NormalMap)
-        ]
-        if any(grid not in ((side, side), (2 * side, 2 * side)) for grid in grids):
-            raise BadInputError(
-                f"a bank of {tiles} tiles a side, {side} x {side} patches or twice that", str(grids), "enrol again"
-            )
+        patches = self._tile.of(tiles).grid_side
+        for name, level in bank.levels.items():
+            side = 2 * patches if name in (DETAIL, TEXTURE) else patches
+            if not isinstance(level.matcher, InPlace | NormalMap):
+                continue
+            grid = tuple(level.matcher.patches.shape[1:3])
+            if grid != (side, side):
+                raise BadInputError(
+                    f"a bank of {tiles} tiles a side, {side} x {side} places of level {name}", str(grid), "enrol again"
+                )
 
     def _remark_on_tiles(self, camera_id: str) -> None:
         bank, product = self._banks[camera_id], self._cameras.get(camera_id, CameraSettings()).product

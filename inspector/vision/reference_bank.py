@@ -15,7 +15,7 @@ from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import MAX_TILES
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import LEVEL_SHARES, TEXTURE, ZERO_SHOT, chosen_levels, finest_grid
+from inspector.vision.bank_features import DETAIL, LEVEL_SHARES, TEXTURE, ZERO_SHOT, chosen_levels, finest_grid
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.normal_map import NormalMap
@@ -24,7 +24,7 @@ from inspector.vision.whitening import Whitening, fit_whitening
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
 _BLOCKS_A_SIDE = 4
 _MORE_THAN_ROUNDING = 1.001
-# Values of a level of the tower that are matched in place: 16 MiB in half precision.
+# Values of a level of the tower that are matched in place, 16 MiB in half precision; details are four times as many.
 _MOST_IN_PLACE = 2**23
 
 
@@ -177,7 +177,8 @@ def frames_in_place(name: str, shape: Sequence[int], frames: int, scoring: Scori
 
     ``shape``: rows, columns, D of one frame. Of wide features in many tiles, ``bank_frames`` would be gigabytes.
     """
-    most = scoring.bank_frames if name == TEXTURE else min(scoring.bank_frames, _MOST_IN_PLACE // math.prod(shape))
+    values = 4 * _MOST_IN_PLACE if name == DETAIL else _MOST_IN_PLACE
+    most = scoring.bank_frames if name == TEXTURE else min(scoring.bank_frames, values // math.prod(shape))
     return min(frames, max(2, most))
 
 

@@ -16,7 +16,7 @@ class TiledScorer:
     """Scores batches of images of one size, that of any number of tiles, at the patches of the whole image."""
 
     def __init__(self, visual: VisualScorer, max_images: int) -> None:
-        """``max_images``: how many tiles go through the tower at once."""
+        """``max_images``: how many tiles go through the tower at once; at least four quarters of one do."""
         self._visual = visual
         self._tile = Tiling(1, visual.image_size_px, visual.image_size_px // visual.grid[0])
         self._max_images = max_images

@@ -104,7 +104,7 @@ def test_truth_is_read_up_to_the_line_that_is_being_written(tmp_path: Path) -> N
 
 def test_an_inspector_that_refused_a_bank_is_not_ready() -> None:
     took = {"event": "took configuration", "what": "bank/cam-plate"}
-    refused = {"event": "refused configuration, the last good one stays", "what": "bank/cam-belt"}
+    refused = {"event": "refused configuration, what was in use stays", "what": "bank/cam-belt"}
     log = "\n".join(["plain words", json.dumps(took), json.dumps(refused), '{"event": "took conf'])
     ready = f'{log}\n{{"event": "inspecting"}}'
     assert is_ready(ready, {"bank/cam-plate"})

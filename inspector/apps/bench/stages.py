@@ -53,7 +53,8 @@ class Parts:
         product = ProductSettings()
         weights, self.manifest = model_wiring.prompt_weights(settings)
         spec = model_wiring.model_spec(settings)
-        self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary])
+        scoring = settings.scoring.to_domain(self.manifest.image_score)
+        self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary], scoring)
         widths = self._scorer.level_widths()
         self._book = CameraBook(
             self.manifest,

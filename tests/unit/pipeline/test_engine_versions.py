@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from loop_kit import GOOD
@@ -11,6 +11,7 @@ from rollout_kit import WHY, VersionEngine
 
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.release import RolloutStage
+from inspector.domain.result import ScoreMode
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.engine_versions import EngineVersions, Observation, Serving
 from inspector.pipeline.rollout import Watched, first_rollout, offered, promoted
@@ -26,11 +27,12 @@ class TimedEngine(VersionEngine):
     frame_s: float = 0.01
     clock: list[float] = field(default_factory=lambda: [0.0])
     spent_s: float = 0.0
+    mode: ScoreMode = ScoreMode.ZERO_SHOT
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         self.clock[0] += self.frame_s * len(frames)
         self.spent_s += self.frame_s * len(frames)
-        return super().inspect(frames)
+        return [replace(verdict, mode=self.mode) for verdict in super().inspect(frames)]
 
 
 def batch(number: int) -> list[DecodedFrame]:
@@ -81,6 +83,14 @@ def test_a_slower_candidate_is_told_by_batches_of_one_size() -> None:
         guard.saw_times(seen.subject_s, seen.reference_s)
     assert "3.00 times as long" in (guard.objection() or "")
     assert {(round(o.subject_s / o.reference_s, 3), len(o.pairs)) for o in bench.seen} == {(3.0, BATCH)}
+
+
+def test_a_candidate_that_scores_frames_in_another_way_is_not_called_slow() -> None:
+    bench = Bench(0.5, 0.03)
+    bench.candidate.mode = ScoreMode.MUTUAL  # of a camera that is calibrated for the version before alone
+    bench.run(40)
+    assert bench.seen
+    assert {(seen.subject_s, seen.reference_s) for seen in bench.seen} == {(0.0, 0.0)}
 
 
 def test_canaries_are_judged_by_the_version_before_too_so_that_there_are_pairs_of_every_frame() -> None:

@@ -11,7 +11,7 @@ import torch
 from engine_kit import PLATE, SPEC, weights
 from torch import Tensor
 
-from inspector.dapo.scorer import VisualScorer, enlarged_quarters, joined_quarters
+from inspector.dapo.scorer import VisualScorer, enlarged_quarters, joined_quarters, pad_text
 from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.scoring import BankLevels, ScoringSettings
 from inspector.vision.bank_features import DETAIL, LEVELS, ZERO_SHOT
@@ -49,6 +49,16 @@ def test_a_change_in_one_quarter_changes_the_tokens_of_that_quarter_alone() -> N
     assert differs[rows:, :columns].all()
     assert not differs[:rows].any()
     assert not differs[:, columns:].any()
+
+
+def test_details_are_the_second_taps_tokens_of_each_quarter_at_twice_its_size() -> None:
+    scorer = visual()
+    image = noise(2, scorer.image_size_px)
+    quarters = enlarged_quarters(image)
+    text, mask = pad_text([raw_scorer().text(PLATE.vocabulary)] * len(quarters))
+    second = scorer.score(quarters, text, mask).taps[1]
+    expected = joined_quarters(second.reshape(len(quarters), *scorer.grid, -1))
+    torch.testing.assert_close(scorer.detail(image), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("image_size_px", [None, 112])  # of 112 px: 7 patches a side, of which no quarter is whole

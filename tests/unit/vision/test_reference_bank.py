@@ -155,6 +155,13 @@ def test_the_settings_bound_the_memory_and_choose_the_matching() -> None:
             assert all(isinstance(level.matcher, matcher) for level in bank.levels.values())
 
 
+def test_a_bank_of_the_schema_before_is_refused_with_what_to_do() -> None:
+    data = dump_bank(build_bank(features(5)), INFO)
+    assert b"inspection.bank/4" in data
+    with pytest.raises(BadInputError, match="enrol the camera again"):
+        parse_bank(data.replace(b"inspection.bank/4", b"inspection.bank/3"))
+
+
 @pytest.mark.parametrize(
     ("levels", "names"), [("texture", ["texture"]), ("tower", ["lower", "detail"]), ("coarse", ["lower", "texture"])]
 )
