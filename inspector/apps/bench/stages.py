@@ -13,7 +13,7 @@ from inspector.apps.bench.measure import Cost, cost, median_cost, spent
 from inspector.apps.bench.pool import DEFECT_EVERY, Pool
 from inspector.domain.frame import Frame, FrameSource
 from inspector.domain.outcome import Inspected
-from inspector.domain.product import CameraSettings, ProductSettings
+from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.pipeline import alert_record, outcomes
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.pipeline.ports import FrameLog, OutRecord, ResultStore
@@ -89,7 +89,7 @@ class Parts:
         scored = cost(lambda: self._score(self._plan()), frames, repeats)
         yield Stage("score", "all", scored - prepared)
         with_bank = self._plan_with_bank()
-        yield Stage("bank", "enrolled", cost(lambda: self._score(with_bank), frames, repeats) - scored)
+        yield Stage("bank", "with a bank", cost(lambda: self._score(with_bank), frames, repeats) - scored)
         regions = cost(lambda: self._judge(self._plan(image_threshold=1.0)), frames, repeats)
         yield Stage("regions", "with regions", regions)
         anomalous = cost(lambda: self._judge(self._plan(image_threshold=0.0)), frames, repeats)
@@ -133,7 +133,10 @@ class Parts:
         return [judge(frame, raw, plan, {}, made_with) for frame, raw in zip(self._decoded, self._raw, strict=True)]
 
     def _plan(self, image_threshold: float = 1.0) -> Plan:
-        camera = CameraSettings(image_threshold=image_threshold, pixel_threshold=self.pixel_threshold)
+        # Zero-shot, or what a reference costs would be within the score already.
+        camera = CameraSettings(
+            mode=CameraMode.ZERO_SHOT, image_threshold=image_threshold, pixel_threshold=self.pixel_threshold
+        )
         self._book.set_camera(self._pool.defect_camera, camera)
         return self._book.plan(self._pool.defect_camera, "default")
 
