@@ -13,6 +13,9 @@ RANDOM = "random"
 BUNDLED = "bundled"
 LOCAL_FOLDER = "local-dir:"
 
+DETAIL_TAP = 1
+"""Which of the tapped layers, from 0, tells details apart: half way up the tower."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.dapo.spec import DETAIL_TAP
 from inspector.domain.scoring import BankLevels, Fusion
 from inspector.vision.texture import TextureFeatures
 
@@ -27,7 +28,6 @@ _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
         "texture": (TEXTURE,),
     }
 )
-_LOWER_TAP = 1
 
 
 def chosen_levels(choice: BankLevels, fusion: Fusion) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def bank_features(
     """
     # Finer than the tower's patches: small defects fill a cell of half the side.
     cells = texture(images, (2 * grid[0], 2 * grid[1]))
-    lower = of_length_one(taps[_LOWER_TAP])
+    lower = of_length_one(taps[DETAIL_TAP])
     return {LOWER: lower.reshape(len(lower), *grid, -1), TEXTURE: cells}
 
 
