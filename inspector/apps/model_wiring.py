@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inspector.dapo.spec import ModelSpec
     from inspector.vision.decode import DecodeLimits
     from inspector.vision.engine import InspectionEngine
+    from inspector.vision.region_types import RegionTypes
 
 UNTRAINED = "the text side is untrained: zero-shot scores and defect types mean nothing, scores of enrolled cameras do"
 
@@ -119,7 +120,58 @@ def engine_of(
         settings.calibration.false_alarm_rate,
         max_tiles=settings.batch.max_size,
         texts=texts,
+        region_types=region_types(settings),
     )
+
+
+def region_types_spec(settings: Settings) -> ModelSpec | None:
+    """Return the model that says which type a region shows; None where the type map of the one that scores does."""
+    from inspector.dapo.spec import BUNDLED, REGION_TYPES_MODEL, ModelSpec
+
+    model = settings.model
+    chosen = model.region_types
+    if chosen == "auto":
+        chosen = "bundled" if (model.name, model.pretrained) == ("inspector-s", BUNDLED) else "none"
+    if chosen == "none":
+        return None
+    return ModelSpec(REGION_TYPES_MODEL if chosen == "bundled" else chosen, BUNDLED, device=model.device)
+
+
+def region_types_id(settings: Settings) -> str:
+    """Return what identifies the model that types regions, ``none`` without one. Raises as ``backbone_id``."""
+    from inspector.dapo.backbone import backbone_id
+
+    spec = region_types_spec(settings)
+    return "none" if spec is None else f"{spec.name} {backbone_id(spec)}"
+
+
+def region_types(settings: Settings) -> RegionTypes | None:
+    """Return what says which type a region shows, by a closer look; None where the type map does.
+
+    Raises:
+        BadInputError: its folder is damaged, or holds no prompt weights.
+    """
+    from functools import partial
+
+    from inspector.dapo.model_folder import bundled_prompts
+    from inspector.dapo.region_typer import RegionTyper
+    from inspector.dapo.text import encode_vocabularies
+    from inspector.dapo.weights_file import load_weights
+    from inspector.vision.region_types import RegionTypes
+
+    spec = region_types_spec(settings)
+    if spec is None:
+        return None
+    path = bundled_prompts(spec)
+    if path is None:
+        raise BadInputError(
+            "a model that types regions, with its prompt weights beside it",
+            f"no prompts.safetensors in {spec.name}",
+            "set model.region_types to a folder that pretrain-types wrote, or to none",
+        )
+    weights, manifest = load_weights(path, spec)
+    encode = partial(encode_vocabularies, spec, weights, text_mode=manifest.text_mode)
+    return RegionTypes(RegionTyper.load(spec, weights), encode)
 
 
 def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:

@@ -7,18 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 
 from inspector import __version__
 from inspector.apps import console, model_wiring, train_output
 from inspector.apps.bench.machine import describe
+from inspector.apps.model_configs import open_clip_config
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
-from inspector.dapo.clip import model_shape, register_models
+from inspector.dapo.clip import model_shape
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.datasets.opening import open_dataset
 from inspector.domain.errors import BadInputError
@@ -189,7 +188,7 @@ def _stoppable(phase: Phase, stop: Callable[[], bool]) -> Phase:
 def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> None:
     # A folder's model is called by where it lies, and from now on that is here.
     name = f"{LOCAL_FOLDER}{request.out}" if spec.name.startswith(LOCAL_FOLDER) else spec.name
-    config = _open_clip_config(spec, made)
+    config = open_clip_config(spec, made.clip)
     manifest = write_model_folder(request.out, made.clip, config, (made.prompts, made.manifest), card, name=name)
     plot = request.work / "loss.svg"
     draw_loss(request.work / "history.jsonl", plot)
@@ -200,18 +199,6 @@ def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> No
             f"use it, or tune its prompts by train: INSPECTOR_MODEL__NAME={LOCAL_FOLDER}{request.out}",
         ]
     )
-
-
-def _open_clip_config(spec: ModelSpec, made: Pretrained) -> dict[str, dict[str, object]]:
-    register_models()
-    visual: Any = made.clip.visual
-    model = dict(open_clip.get_model_config(spec.name) or {})
-    # The size it was trained at, which the settings may have chosen.
-    model["vision_cfg"] = {**model["vision_cfg"], "image_size": model_shape(spec).image_size_px}
-    return {
-        "model_cfg": model,
-        "preprocess_cfg": {"mean": list(visual.image_mean), "std": list(visual.image_std)},
-    }
 
 
 def _card(request: Request, spec: ModelSpec, material: Material, processes: Processes) -> str:

@@ -12,6 +12,8 @@ Engine = Literal["torch", "onnx"]
 RANDOM = "random"
 BUNDLED = "bundled"
 LOCAL_FOLDER = "local-dir:"
+REGION_TYPES_MODEL = "inspector-s-types"
+"""The architecture of what looks closer at a region; the bundled one is of it."""
 
 DETAIL_TAP = 1
 """Which of the tapped layers, from 0, tells details apart: half way up the tower."""

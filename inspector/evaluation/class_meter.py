@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.evaluation.aupimo import AupimoMeter
-from inspector.evaluation.confusion import ConfusionMeter
+from inspector.evaluation.confusion import ConfusionMeter, NameRegions
 from inspector.evaluation.curves import Points
 from inspector.evaluation.metrics import Metric, mean
 from inspector.evaluation.pixel_scores import EXACT_PIXELS, PixelScores
@@ -79,6 +79,7 @@ class ClassMeter:
         type_mask: NDArray[np.uint8] | None = None,
         anomalous: bool,
         image_types: Sequence[str] = (),
+        name_regions: NameRegions | None = None,
     ) -> None:
         """Add one image; scores of any finite range, higher is more anomalous.
 
@@ -93,6 +94,7 @@ class ClassMeter:
                 mask is of the one type in ``image_types``, or of unknown type if they are several.
             anomalous: whether the image shows a defect.
             image_types: names of the types that it shows.
+            name_regions: as for ``ConfusionMeter.add``.
 
         Raises:
             ValueError: shapes do not fit, a score is NaN or infinite, or a good image has a mask that is not empty. The
@@ -112,7 +114,7 @@ class ClassMeter:
             self._pixels.add(anomaly_map, truth)
             self._aupimo.add(anomaly_map, truth, anomalous)
         if typed is not None:
-            self._add_types(anomaly_map, *typed, anomalous)
+            self._add_types(anomaly_map, *typed, anomalous, name_regions)
         self._scores.append(float(image_score))
         self._anomalous.append(anomalous)
 
@@ -189,10 +191,11 @@ class ClassMeter:
         type_scores: NDArray[np.float32],
         type_mask: NDArray[np.uint8],
         anomalous: bool,
+        name_regions: NameRegions | None,
     ) -> None:
         scores = upsampled(type_scores, *type_mask.shape)
         self._type_meter.add(scores, type_mask)
-        self._confusion.add(anomaly_map, scores, type_mask, anomalous)
+        self._confusion.add(anomaly_map, scores, type_mask, anomalous, name_regions)
         self._typed = True
 
     def _type_result(self) -> tuple[dict[str, Metric], Mapping[str, Mapping[str, Metric]]]:

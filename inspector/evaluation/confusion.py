@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.evaluation.metrics import Metric
-from inspector.evaluation.regions import regions_of
+from inspector.evaluation.regions import Regions, regions_of
 from inspector.evaluation.type_metrics import UNKNOWN_TYPE
 
 COUNTED = "drawn defect regions; row 0: good images"
+
+
+NameRegions = Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,12 @@ class ConfusionMeter:
         type_scores: NDArray[np.float32],
         type_mask: NDArray[np.uint8],
         anomalous: bool,
+        name_regions: NameRegions | None = None,
     ) -> None:
         """Add one image: map [H, W], ``type_scores`` [K, H, W], ``type_mask`` [H, W] as in ``TypeMeter.add``.
+
+        ``name_regions``: says of regions, uint8 [H, W] each, how likely each type is in them, float32 [K, R], in place
+        of the means of ``type_scores``; it may answer None.
 
         A defective image whose mask is empty, as of a defect too small for the map, has no region and is no good image.
         """
@@ -53,7 +61,9 @@ class ConfusionMeter:
             drawn = type_mask == truth
             regions = regions_of(drawn)
             score = np.bincount(regions.index, anomaly_map[drawn]) / regions.areas
-            by_type = np.stack([np.bincount(regions.index, layer[drawn]) / regions.areas for layer in type_scores])
+            by_type = None if name_regions is None else name_regions(_insides(drawn, regions))
+            if by_type is None:
+                by_type = np.stack([np.bincount(regions.index, layer[drawn]) / regions.areas for layer in type_scores])
             chosen_types = 1 + by_type.argmax(axis=0)
             self._cases += [_Case(int(truth), float(s), int(c)) for s, c in zip(score, chosen_types, strict=True)]
 
@@ -81,3 +91,13 @@ class ConfusionMeter:
             of_types.setdefault(case.truth, []).append(case.chosen == case.truth)
         right = [sum(hits) / len(hits) for hits in of_types.values()]
         return Metric(sum(map(sum, of_types.values())) / len(drawn)), Metric(sum(right) / len(right))
+
+
+def _insides(drawn: NDArray[np.bool_], regions: Regions) -> list[NDArray[np.uint8]]:
+    """Return each region as a mask of its own, uint8 [H, W]."""
+    masks = []
+    for number in range(len(regions.areas)):
+        inside = np.zeros(drawn.shape, np.uint8)
+        inside[drawn] = regions.index == number
+        masks.append(inside)
+    return masks

@@ -85,6 +85,9 @@ class ModelSettings(Section):
     text side is untrained.
 
     ``precision`` and ``engine`` "auto" take the fastest that is known to serve.
+    ``region_types``: what says of a region which type it shows, by a closer look at it: ``bundled``, the model that
+    ships for it, ``local-dir:PATH``, one made by ``pretrain-types``, ``none``, the type map of the model that scores,
+    or ``auto``: ``bundled`` where the bundled model scores.
     ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
     """
 
@@ -97,6 +100,7 @@ class ModelSettings(Section):
     engine: Literal["auto", "torch", "onnx"] = "auto"
     device: str = "cpu"
     text_mode: Literal["causal", "bidirectional"] | None = None
+    region_types: Annotated[str, Field(pattern=r"^(auto|bundled|none|local-dir:.+)$")] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
 
     @property

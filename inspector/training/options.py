@@ -16,6 +16,16 @@ MAX_SEED = 2**63 - 1  # torch takes no more
 
 
 @dataclass(frozen=True, slots=True)
+class Optimisation:
+    """AdamW's options, and over about 1 / (1 - ``average_decay``) steps the mean of the weights is taken."""
+
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    average_decay: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """What decides the result of a run, beside the model and the examples; defaults as published.
 

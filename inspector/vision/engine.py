@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
@@ -24,12 +25,14 @@ from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook
+from inspector.vision.closer_look import Inside
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.golden_batch import check_as_expected, check_scores, golden_batch
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.plan import Plan
 from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
 from inspector.vision.region_embeddings import MadeWith
+from inspector.vision.region_types import RegionTypes
 
 
 class InspectionEngine:
@@ -53,11 +56,13 @@ class InspectionEngine:
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         max_tiles: int = DEFAULT_MAX_TILES,
         texts: Mapping[Vocabulary, Tensor] | None = None,
+        region_types: RegionTypes | None = None,
     ) -> None:
         """``false_alarm_rate``: what mutual scoring aims at on cameras without a calibration.
 
         ``max_tiles``: how many tiles of larger frames go through the tower at once, whatever the batch. ``texts``: T of
-        vocabularies, made with these weights; where all words are among them no text tower is built.
+        vocabularies, made with these weights; where all words are among them no text tower is built. ``region_types``
+        says which type a region shows; None: the type map does.
         """
         self._manifest = manifest
         self._limits = limits or DecodeLimits()
@@ -70,6 +75,8 @@ class InspectionEngine:
         self._scorer = RawScorer(
             spec, weights, manifest.text_mode, vocabularies, chosen, false_alarm_rate, max_tiles, texts
         )
+        self._region_types = region_types
+        self._learn_types(vocabularies)
         self._book = CameraBook(
             manifest,
             known_products,
@@ -136,7 +143,8 @@ class InspectionEngine:
             raw, shared_ms = self._scorer.score([frames[i].pixels for i in group], plans, embed=True)
             for i, plan in zip(group, plans, strict=True):
                 scores = raw.pop(0)
-                yield i, judge(frames[i], scores, plan, {"decode": frames[i].decode_ms, **shared_ms}, made_with), scores
+                timings_ms = {"decode": frames[i].decode_ms, **shared_ms}
+                yield i, judge(frames[i], scores, plan, timings_ms, made_with, self._region_types), scores
 
     def is_sound(self) -> bool:
         """See ``pipeline.engine_ports.Engine``: the frame is plain grey, of a camera nobody has."""
@@ -187,8 +195,22 @@ class InspectionEngine:
         judged = []
         for frame, each in zip(frames, raw, strict=True):
             timings_ms = {"decode": frame.decode_ms, "score": score_ms}
-            judged.append((judge(frame, each, self._mutual_plan(frame), timings_ms, made_with), each))
+            verdict = judge(frame, each, self._mutual_plan(frame), timings_ms, made_with, self._region_types)
+            judged.append((verdict, each))
         return judged
+
+    def name_regions(self, frame: DecodedFrame, regions: Sequence[Inside]) -> NDArray[np.float32] | None:
+        """Return how likely each type of the frame's product is in regions that are given, float32 [K, R].
+
+        None where nothing but the type map says so. Regions as for ``RegionTypes.name``.
+        """
+        if self._region_types is None or not regions:
+            return None
+        return self._region_types.name(frame.pixels, self._plan(frame).product.vocabulary, regions)
+
+    def _learn_types(self, vocabularies: Sequence[Vocabulary]) -> None:
+        if self._region_types is not None:
+            self._region_types.learn_words(vocabularies)
 
     def enroll(
         self,
@@ -259,6 +281,7 @@ class InspectionEngine:
             BadInputError: words that cannot be encoded, or too many tiles; the settings in use stay.
         """
         self._scorer.learn_words([settings.vocabulary])
+        self._learn_types([settings.vocabulary])
         self._book.set_product(name, settings)
 
     def set_camera(self, camera_id: str, settings: CameraSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
 from inspector.vision.plan import Plan
 from inspector.vision.polygons import inspected_area
 from inspector.vision.region_embeddings import MadeWith, Patches, RegionEmbeddings, dump_regions, embed_regions
+from inspector.vision.region_types import NameRegions, RegionTypes
 from inspector.vision.regions import FrameSize, Regions, find_regions
 from inspector.vision.score_map import ScoreMaps, apply_score_map
 
@@ -47,9 +49,16 @@ class RawScores:
 
 
 def judge(
-    frame: DecodedFrame, raw: RawScores, plan: Plan, timings_ms: dict[str, float], made_with: MadeWith
+    frame: DecodedFrame,
+    raw: RawScores,
+    plan: Plan,
+    timings_ms: dict[str, float],
+    made_with: MadeWith,
+    region_types: RegionTypes | None = None,
 ) -> Verdict:
     """Judge one frame; adds ``regions`` and, for an anomalous frame, ``overlay`` to ``timings_ms``.
+
+    ``region_types`` says which type each region shows; None: the type map does.
 
     A frame whose score reaches its threshold is anomalous; a score equal to it counts as above.
 
@@ -62,7 +71,8 @@ def judge(
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
     anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
     size = FrameSize(frame.width_px, frame.height_px)
-    regions = _regions(anomaly_map, raw.type_grid, plan, size)
+    named = None if region_types is None else partial(region_types.name, frame.pixels, plan.product.vocabulary)
+    regions = _regions(anomaly_map, raw.type_grid, plan, size, named)
     timings_ms["regions"] = _ms_since(started)
     label = PredLabel.ANOMALOUS if image_score >= plan.image_threshold else PredLabel.NORMAL
     evidence = Evidence(regions=_embeddings(regions, raw, made_with))
@@ -84,14 +94,20 @@ def judge(
     )
 
 
-def _regions(anomaly_map: NDArray[np.float32], type_grid: NDArray[np.float32], plan: Plan, size: FrameSize) -> Regions:
+def _regions(
+    anomaly_map: NDArray[np.float32],
+    type_grid: NDArray[np.float32],
+    plan: Plan,
+    size: FrameSize,
+    name_regions: NameRegions | None,
+) -> Regions:
     own = (spec.threshold for spec in plan.product.defects if spec.threshold is not None)
     lowest = min((plan.pixel_threshold, *own))
     if anomaly_map.max() < lowest:  # most frames: spare them the upsampling of every type
         return Regions((), 0, np.zeros(anomaly_map.shape, np.int32))
     side = anomaly_map.shape[::-1]
     type_map = np.stack([cv2.resize(grid, side, interpolation=cv2.INTER_LINEAR) for grid in type_grid])
-    return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
+    return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size, name_regions=name_regions)
 
 
 def _embeddings(regions: Regions, raw: RawScores, made_with: MadeWith) -> bytes | None:

@@ -15,11 +15,13 @@ from inspector.pipeline.severity import severity
 from inspector.vision.describe import describe
 from inspector.vision.opencv import cv2
 from inspector.vision.polygons import inspected_area
+from inspector.vision.region_types import NameRegions
 
 FloatMap = NDArray[np.float32]
 
 # How far a simplified outline may leave the true one, in pixels of the map.
 _OUTLINE_TOLERANCE_PX = 0.75
+_LOOKED_AT = 32  # regions of a frame, those of the highest scores: as many as are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def find_regions(
     pixel_threshold: float,
     frame: FrameSize,
     max_regions: int = 32,
+    name_regions: NameRegions | None = None,
 ) -> Regions:
     """Find connected regions of pixels at or above their type's threshold.
 
@@ -65,19 +68,23 @@ def find_regions(
         pixel_threshold: Threshold of types that have none of their own, 0..1.
         frame: Size to which coordinates are scaled.
         max_regions: Cap on the number of reported regions.
+        name_regions: Says which types regions show; None, as for regions beyond the first 32: the type map does.
 
     A pixel belongs to the type with the largest weight there, and is defective if its score reaches that type's
     threshold. Defective pixels that touch, also diagonally, are one region, whatever their types; the region's type
     is the one with the largest mean in it, and the region is kept if its area reaches that type's ``min_area_px``.
-    Its score is the largest score in it. A type's probability is its mean over the sum of all types' means.
+    Its score is the largest score in it. A type's probability is its mean over the sum of all types' means. Where
+    regions are named, that is what the name's maker finds likely.
     """
     size_px = anomaly_map.shape[0]
     thresholds = _threshold_map(type_map, product.defects, pixel_threshold, size_px)
     defective = (anomaly_map >= thresholds) & inspected_area(product.region_of_interest, product.ignore, size_px)
     count, found_labels, stats, _ = cv2.connectedComponentsWithStats(defective.astype(np.uint8), connectivity=8)
     labels = cast(NDArray[np.int32], found_labels)
-    shares = _type_shares(labels, count, type_map)
-    types, scores = shares.argmax(axis=0).tolist() if len(shares) else [0] * count, _scores(labels, count, anomaly_map)
+    shares, scores = _type_shares(labels, count, type_map), _scores(labels, count, anomaly_map)
+    if name_regions is not None and len(shares) > 1:
+        _name(shares, labels, scores, name_regions)
+    types = shares.argmax(axis=0).tolist() if len(shares) else [0] * count
     found: list[_Region] = []
     for label in range(1, count):
         spec = product.defects[types[label]] if product.defects else DefectSpec("defect")
@@ -130,6 +137,15 @@ def _type_shares(labels: NDArray[np.int32], count: int, type_map: FloatMap) -> N
     total = sums.sum(axis=0)
     shares: NDArray[np.float64] = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
     return shares
+
+
+def _name(
+    shares: NDArray[np.float64], labels: NDArray[np.int32], scores: Sequence[float], name_regions: NameRegions
+) -> None:
+    """Put what a closer look says in the place of the type map's shares [K, count], for the highest scores."""
+    chosen = sorted(range(1, len(scores)), key=lambda label: -scores[label])[:_LOOKED_AT]
+    if chosen:
+        shares[:, chosen] = name_regions([(labels == label).astype(np.uint8) for label in chosen])
 
 
 def _scores(labels: NDArray[np.int32], count: int, anomaly_map: FloatMap) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
 from inspector.evaluation.class_meter import ClassMeter, ClassMetrics
+from inspector.evaluation.confusion import NameRegions
 from inspector.evaluation.metrics import Metric
 from inspector.evaluation.unit_result import (
     Example,
@@ -99,7 +101,7 @@ def measure(engine: InspectionEngine, job: Job, advance: Callable[[int], None] =
     last: Verdict | None = None
     for sample, frame, verdict, raw in _judged(engine, camera, job, test, advance):
         try:
-            _meter(meter, sample, frame, raw, job)
+            _meter(meter, sample, frame, raw, job, partial(engine.name_regions, frame))
         except MaskError as error:
             camera.fail(sample, str(error))
             continue
@@ -177,7 +179,9 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def _meter(meter: ClassMeter, sample: Sample, frame: DecodedFrame, raw: RawScores, job: Job) -> None:
+def _meter(
+    meter: ClassMeter, sample: Sample, frame: DecodedFrame, raw: RawScores, job: Job, name_regions: NameRegions
+) -> None:
     """Compare one image with its truth, at the map's size or at the image's own. Raises as ``read_mask``."""
     anomaly_map = raw.anomaly_map
     if job.resolution == "full":
@@ -193,6 +197,7 @@ def _meter(meter: ClassMeter, sample: Sample, frame: DecodedFrame, raw: RawScore
         type_mask=read_type_mask(sample, size, job.vocabulary) if known and job.named else None,
         anomalous=sample.anomalous,
         image_types=sample.defect_types,
+        name_regions=name_regions,
     )
 
 

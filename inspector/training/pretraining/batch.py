@@ -57,11 +57,15 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The pairs that this process sees in ``step`` (from 0), by their numbers in the whole run; sides in pixels."""
+    """The pairs that this process sees in ``step`` (from 0), by their numbers in the whole run; sides in pixels.
+
+    ``defective``: how many of their first views show defects, as ``render_pair``.
+    """
 
     step: int
     pairs: tuple[int, ...]
     size_px: int
+    defective: float = 0.75
 
 
 class Painter:
@@ -76,7 +80,7 @@ class Painter:
         """Yield each request with its pairs, in order. Raises InspectorError where another process died."""
         if self._pool is None:
             for request in requests:
-                yield request, [render_pair((self._seed, n), request.size_px, self._photographs) for n in request.pairs]
+                yield request, [_rendered(self._seed, n, request, self._photographs) for n in request.pairs]
             return
         try:
             yield from _ahead(self._pool, self._seed, requests)
@@ -91,7 +95,7 @@ class Painter:
 def _ahead(pool: ProcessPoolExecutor, seed: int, requests: Iterator[Request]) -> Iterator[tuple[Request, list[Pair]]]:
     waiting: deque[tuple[Request, list[Future[Pair]]]] = deque()
     for request in requests:
-        waiting.append((request, [pool.submit(_paint, seed, n, request.size_px) for n in request.pairs]))
+        waiting.append((request, [pool.submit(_paint, seed, n, request) for n in request.pairs]))
         if len(waiting) > _AHEAD:
             yield _painted(*waiting.popleft())
     while waiting:
@@ -134,8 +138,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _paint(seed: int, number: int, size_px: int) -> Pair:
-    return render_pair((seed, number), size_px, _shared["photographs"])
+def _paint(seed: int, number: int, request: Request) -> Pair:
+    return _rendered(seed, number, request, _shared["photographs"])
+
+
+def _rendered(seed: int, number: int, request: Request, photographs: Photographs | None) -> Pair:
+    return render_pair((seed, number), request.size_px, photographs, defective=request.defective)
 
 
 def step_batch(

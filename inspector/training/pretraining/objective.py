@@ -54,7 +54,7 @@ class _Truth:
         return self.types.where(self.share >= _CLEAR, 0)
 
 
-def _attention(device: torch.device) -> AbstractContextManager[None]:
+def attention(device: torch.device) -> AbstractContextManager[None]:
     """Choose torch's plain attention on a CPU: the fused one has a slow backward pass there."""
     kernel: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
     return kernel
@@ -86,7 +86,7 @@ class Objective:
         device = self._mean.device
         pictures, masks = batch.pictures.to(device), batch.type_mask.to(device)
         shown = None if batch.seen is None else batch.seen.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16), _attention(device):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16), attention(device):
             seen = learner.see((pictures - self._mean) / self._std, batch.corner, shown)
             adapted = [adapter(tap) for adapter, tap in zip(learner.prompts.adapters, seen.taps, strict=True)]
             predicted = [head(tap[:count]) for head, tap in zip(learner.heads, seen.taps, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inspector.domain.checks import check_number
 from inspector.training.losses import SEGMENTATION_WEIGHT
-from inspector.training.options import MAX_SEED
+from inspector.training.options import MAX_SEED, Optimisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class PretrainingOptions:
             "texture": self.texture_weight,
             "caption": self.caption_weight,
         }
+
+    @property
+    def optimisation(self) -> Optimisation:
+        """What the optimiser is told."""
+        return Optimisation(self.lr, self.betas, self.weight_decay, self.average_decay)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of ``step`` (from 0) of ``steps``."""

@@ -239,7 +239,7 @@ def _learning(spec: ModelSpec, material: Material, options: PretrainingOptions) 
         target = Standardised(teacher, _moments_of(material.photographs, options).to(device))
     seeded = replace(spec, seed=options.seed)
     learner = Learner(seeded, DEFECT_TYPES, teacher.width, options.seed, fresh_text=options.fresh_text).to(device)
-    return TrainingState(learner, options), Objective(learner, target, options, bf16=bf16)
+    return TrainingState(learner, options.optimisation), Objective(learner, target, options, bf16=bf16)
 
 
 def _check_shape(shape: ModelShape, spec: ModelSpec, options: PretrainingOptions) -> None:

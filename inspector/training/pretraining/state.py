@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from inspector.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from inspector.training.options import Optimisation
 from inspector.training.pretraining.learner import Learner
-from inspector.training.pretraining.options import PretrainingOptions
 
 _LARGEST_GRADIENT = 1.0  # norm over all parameters; a longer one is shortened to it
 
@@ -19,15 +19,15 @@ _LARGEST_GRADIENT = 1.0  # norm over all parameters; a longer one is shortened t
 class TrainingState:
     """A learner that is trained, and the mean of its last weights, which is the model that comes out."""
 
-    def __init__(self, learner: Learner, options: PretrainingOptions) -> None:
+    def __init__(self, learner: Learner, optimisation: Optimisation) -> None:
         """Begin at step 0 on the learner's device."""
         self.learner = learner
         self.average = deepcopy(learner).requires_grad_(False)
-        self._average_decay = options.average_decay
+        self._average_decay = optimisation.average_decay
         self._all = nn.ModuleDict({"learner": self.learner, "average": self.average})
         pulled, free = learner.decayed()
-        groups = [{"params": pulled, "weight_decay": options.weight_decay}, {"params": free, "weight_decay": 0.0}]
-        self._optimiser = AdamW(groups, lr=options.lr, betas=options.betas, fused=True)
+        groups = [{"params": pulled, "weight_decay": optimisation.weight_decay}, {"params": free, "weight_decay": 0.0}]
+        self._optimiser = AdamW(groups, lr=optimisation.lr, betas=optimisation.betas, fused=True)
 
     def load(self, path: Path, run: str) -> int:
         """Return how many steps are done, 0 where there is no checkpoint. Raises as ``load_checkpoint``."""

@@ -1,0 +1,146 @@
+"""``inspector pretrain-types``: a model that says of a region which type of defect it shows, by a closer look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from inspector import __version__
+from inspector.apps import console, model_wiring, train_output
+from inspector.apps.bench.machine import describe
+from inspector.apps.model_configs import open_clip_config
+from inspector.apps.stopping import stop_event
+from inspector.apps.train_progress import TrainingProgress
+from inspector.dapo.spec import RANDOM, REGION_TYPES_MODEL, ModelSpec
+from inspector.dapo.visual_tower import load_visual_tower
+from inspector.rendering.scenes import Photographs, render_pair
+from inspector.settings import Settings
+from inspector.training.model_folder import write_model_folder
+from inspector.training.options import TrainingStoppedError
+from inspector.training.plot import draw_loss
+from inspector.training.pretraining.options import PretrainingEffort
+from inspector.training.processes import Processes, joined
+from inspector.training.region_types.looks import Region, normal_regions, regions_of
+from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
+from inspector.training.region_types.run import SCENE_PX, Material, train_typer
+from inspector.training.work_folder import begin_anew
+
+STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+_HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
+_VALIDATION_SCENES = 300
+_VALIDATION_SEED = 9999
+_TELL_EVERY = 50  # steps, where no terminal shows a bar
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How many looks to have, from what, and where to put the model; ``begin_fresh``: from no other model's tower."""
+
+    out: Path
+    looks: int
+    options: TypingOptions
+    effort: PretrainingEffort
+    photographs: Path | None = None
+    begin_fresh: bool = False
+    restart: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Folder of the run beside the model."""
+        return train_output.work_folder(self.out)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps that have ``looks`` looks."""
+        return max(1, self.looks // self.options.looks_a_step)
+
+
+def run(settings: Settings, request: Request) -> int:
+    """Train and write the model's folder; return the exit code, which is 130 after Ctrl-C.
+
+    Started by ``torchrun`` in several processes, all share the work, and the first one writes and prints.
+
+    Raises:
+        BadInputError: unusable photographs, model or output (as ``train_output.check_model``).
+        InspectorError: a loss that is no number.
+        OSError: a file cannot be written.
+    """
+    with joined(settings.model.device) as processes, ExitStack() as stack:
+        if processes.writes and request.restart:
+            begin_anew(request.work)
+        processes.wait()
+        spec = ModelSpec(
+            REGION_TYPES_MODEL, RANDOM, precision=settings.model.training_precision, device=processes.device
+        )
+        torch.set_num_threads(settings.model.threads or max(1, torch.get_num_threads() // processes.count))
+        material = _material(request, settings, processes)
+        stop = stack.enter_context(stop_event())
+        progress = stack.enter_context(TrainingProgress(enabled=processes.writes))
+
+        def stepped(step: TypingStep) -> None:
+            text = f"loss {step.loss:.3f} {step.looks_per_s:.1f} looks/s"
+            progress.count("learning types", text, step.step, step.steps)
+            if not progress.terminal and step.step % _TELL_EVERY == 0:
+                console.remark(f"step {step.step}/{step.steps} {text}")
+
+        def validated(step: int, metrics: Mapping[str, float]) -> None:
+            told = " ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+            console.remark(f"validation after step {step}: {told}")
+
+        listener = TypingListener(stepped, validated, stop.is_set)
+        try:
+            made = train_typer(
+                spec, material, request.options, request.steps, request.work, listener, request.effort, processes
+            )
+        except TrainingStoppedError as error:
+            if processes.writes:
+                console.remark(f"stopped by {error.got}; repeat the command to go on from there")
+            return STOPPED
+    if processes.writes:
+        card = _card(request, spec, material, processes)
+        config = open_clip_config(spec, made.clip)
+        write_model_folder(request.out, made.clip, config, (made.prompts, made.manifest), card, name=REGION_TYPES_MODEL)
+        draw_loss(request.work / "history.jsonl", request.work / "loss.svg")
+        console.lines([f"wrote {request.out}", f"loss: {request.work / 'loss.svg'}, history and validation beside it"])
+    return 0
+
+
+def _material(request: Request, settings: Settings, processes: Processes) -> Material:
+    photographs = held_out = None
+    if request.photographs is not None:
+        photographs, held_out = Photographs.load(request.photographs).split(_HELD_OUT)
+    validation = _validation(held_out) if processes.writes else ((), ())
+    if request.begin_fresh:
+        return Material(photographs, "fresh weights", None, None, *validation)
+    spec = replace(model_wiring.model_spec(settings), engine="torch", precision="fp32", device="cpu")
+    weights, _ = model_wiring.prompt_weights(settings)
+    begins_with = f"{spec.name} {spec.pretrained}"
+    return Material(photographs, begins_with, load_visual_tower(spec), weights.visual_tokens.detach(), *validation)
+
+
+def _validation(held_out: Photographs | None) -> tuple[tuple[Region, ...], tuple[Region, ...]]:
+    """Return regions that show defects, and normal ones, of scenes that no step sees."""
+    pairs = [render_pair((_VALIDATION_SEED, 4, n), SCENE_PX, held_out, defective=1) for n in range(_VALIDATION_SCENES)]
+    return tuple(regions_of(pairs)), tuple(normal_regions(np.random.default_rng(_VALIDATION_SEED), pairs))
+
+
+def _card(request: Request, spec: ModelSpec, material: Material, processes: Processes) -> str:
+    machine = describe(torch.__version__, torch.get_num_threads(), 0.0)
+    device = torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else "no GPU"
+    photographs = 0 if material.photographs is None else len(material.photographs)
+    facts = {
+        "began with": material.begins_with,
+        "looks": f"{request.options.looks_a_step * request.steps} at rendered defects, in {request.steps} steps",
+        "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
+        "seed": str(request.options.seed),
+        "precision": spec.precision,
+        "hardware": f"{machine.cpu}, {machine.cores} cores, {device}, processes: {processes.count}",
+        "made by": f"inspector {__version__}, torch {torch.__version__}",
+    }
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return f"# A model by `inspector pretrain-types`\n\n{lines}\n"

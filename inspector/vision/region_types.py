@@ -1,0 +1,70 @@
+"""Which type of defect each region of a frame shows, by closer looks at them, in the words of its product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inspector.dapo.region_typer import RegionTyper
+from inspector.domain.product import ANY_OBJECT, Vocabulary
+from inspector.vision.closer_look import Inside, Pixels, look_closer, window_around
+from inspector.vision.opencv import cv2
+from inspector.vision.preprocess import preprocess
+
+Encode = Callable[[Collection[Vocabulary]], Mapping[Vocabulary, Tensor]]
+NameRegions = Callable[[Sequence[Inside]], NDArray[np.float32]]
+"""Regions of one frame, uint8 [S, S] each and above 0 inside -> how likely each type is in each, float32 [K, R]."""
+
+
+class RegionTypes:
+    """A typer with T of every vocabulary in use. Not thread-safe: one thread looks."""
+
+    def __init__(self, typer: RegionTyper, encode: Encode) -> None:
+        """``encode`` makes T of vocabularies for the typer's own prompt weights."""
+        self._typer = typer
+        self._encode = encode
+        self._text: dict[Vocabulary, Tensor] = {}
+
+    def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
+        """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
+        if new := {_of_any(vocabulary) for vocabulary in vocabularies} - self._text.keys():
+            self._text.update(self._encode(new))
+
+    def name(self, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]) -> NDArray[np.float32]:
+        """Return how likely each type of a vocabulary is in each region, float32 [K, R]; each region's sum is 1.
+
+        Args:
+            pixels: the frame, uint8 [S, S, 3] RGB.
+            vocabulary: one that was learnt.
+            regions: at least one, uint8 above 0 inside, of the frame's size or another, none of them empty.
+        """
+        typer, side = self._typer, len(pixels)
+        fitted = [_fitted(region, side) for region in regions]
+        looks = [look_closer(pixels, inside, window_around(inside), typer.side_px, typer.patch_px) for inside in fitted]
+        pictures = preprocess([look.pixels for look in looks], typer.mean, typer.std, typer.device)
+        share = torch.from_numpy(np.stack([look.share for look in looks]))
+        found = typer.probabilities(pictures, share, self._text[_of_any(vocabulary)])
+        probabilities: NDArray[np.float32] = found.T.cpu().numpy()
+        return probabilities
+
+
+def _of_any(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the vocabulary of any object: a closer look shows too little of a product for its name to help."""
+    return replace(vocabulary, object_word=ANY_OBJECT)
+
+
+def _fitted(region: Inside, side: int) -> Inside:
+    """Return a region at the frame's decoded size; one of less than a pixel there keeps one."""
+    if region.shape == (side, side):
+        return region
+    height, width = region.shape
+    smaller = np.asarray(cv2.resize(region, (side, side), interpolation=cv2.INTER_NEAREST), np.uint8)
+    if not smaller.any():
+        rows, columns = np.nonzero(region)
+        smaller[int(rows.mean() * side / height), int(columns.mean() * side / width)] = 1
+    return smaller

@@ -1,0 +1,189 @@
+"""Training a model that types regions: regions as scenes have them, the same bits however often it stops."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pretraining_kit import SAVING, TINY, same, tensors
+
+import inspector.training.pretraining.batch as batch
+from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.spec import ModelSpec
+from inspector.dapo.visual_tower import load_visual_tower
+from inspector.domain.errors import BadInputError
+from inspector.domain.product import Vocabulary
+from inspector.rendering.defects import DEFECT_TYPES
+from inspector.rendering.scenes import Pair, render_pair
+from inspector.rendering.synthetic import UNKNOWN_TYPE
+from inspector.training.options import TrainingStoppedError
+from inspector.training.pretraining.learner import Learner
+from inspector.training.pretraining.run import Pretrained
+from inspector.training.processes import Processes
+from inspector.training.region_types.looks import NORMAL, Region, alike, drawn, normal_regions, pieces_of, regions_of
+from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
+from inspector.training.region_types.run import Material, measure, take_layers, train_typer
+from inspector.vision.opencv import cv2
+
+SHAPE = (96, 16)
+SHORT = TypingOptions(looks_a_step=8, block_scenes=4, block_steps=2, warmup_steps=2, seed=3)
+STEPS = 5
+FRESH = Material(None, "fresh weights")
+
+
+@cache
+def painted(key: tuple[int, ...]) -> Pair:
+    return render_pair(key, 256, defective=1)
+
+
+@pytest.fixture(autouse=True)
+def _each_scene_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "render_pair", lambda key, *_, **__: painted(tuple(key)))
+
+
+def run(
+    folder: Path,
+    steps: int = STEPS,
+    listener: TypingListener | None = None,
+    *,
+    options: TypingOptions = SHORT,
+    **more: Any,
+) -> Pretrained:
+    material, spec = more.get("material", FRESH), more.get("spec", TINY)
+    heard = listener or TypingListener()
+    return train_typer(spec, material, options, steps, folder, heard, SAVING, Processes())
+
+
+def stop_after(steps: int) -> TypingListener:
+    heard: list[TypingStep] = []
+    return TypingListener(step=heard.append, stop=lambda: len(heard) >= steps - 1)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pretrained, str]]:
+    folder = tmp_path_factory.mktemp("run")
+    yield run(folder), (folder / "history.jsonl").read_text()
+
+
+def test_pieces_of_one_type_that_lie_close_are_one_region_and_what_has_no_type_is_none() -> None:
+    mask = np.zeros((256, 256), np.uint8)
+    mask[20:24, 20:40], mask[20:24, 46:60] = 3, 3  # a scratch that fades between
+    mask[200:210, 200:210] = 3
+    mask[100:110, 100:110] = UNKNOWN_TYPE
+    mask[150, 150:153] = 5  # three pixels show nothing
+    mask[60:70, 60:70] = 7
+    found = [(label, int(inside.sum())) for inside, label in pieces_of(mask)]
+    assert sorted(found) == [(3, 100), (3, 4 * 34), (7, 100)]
+
+
+def test_regions_show_the_scene_as_it_was_painted_and_normal_ones_lie_where_nothing_is() -> None:
+    pairs = [painted((1, n)) for n in range(6)]
+    regions, normal = list(regions_of(pairs)), list(normal_regions(np.random.default_rng(0), pairs))
+    assert {region.kind for region in regions} <= set(range(1, 1 + len(DEFECT_TYPES)))
+    for region in regions:
+        pair = next(p for p in pairs if np.array_equal(cv2.cvtColor(p.first, cv2.COLOR_BGR2RGB), region.pixels))
+        assert set(pair.type_mask[region.inside > 0]) == {region.kind}
+    assert {region.kind for region in normal} == {NORMAL}
+    assert all(region.inside.any() for region in normal)
+    seconds = [cv2.cvtColor(p.second, cv2.COLOR_BGR2RGB) for p in pairs]
+    assert all(any(np.array_equal(region.pixels, second) for second in seconds) for region in normal)
+
+
+def test_rare_types_are_drawn_as_often_as_common_ones() -> None:
+    blank, dot = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.uint8)
+    regions = [Region(blank, dot, 1)] * 30 + [Region(blank, dot, 2)] * 3
+    assert alike(regions).sum() == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    kinds = Counter(drawn(rng, regions, [Region(blank, dot, NORMAL)], (400, 100), SHAPE).kinds.tolist())
+    assert kinds[NORMAL] == 100
+    assert 150 < kinds[1] < 250
+    assert 150 < kinds[2] < 250
+
+
+def test_looks_are_the_same_for_the_same_generator_and_each_is_another() -> None:
+    regions = list(regions_of([painted((1, 0)), painted((1, 1))]))
+    one, again, other = (drawn(np.random.default_rng(seed), regions, [], (6, 0), SHAPE) for seed in (4, 4, 5))
+    assert torch.equal(one.pictures, again.pictures)
+    assert torch.equal(one.share, again.share)
+    assert not torch.equal(one.pictures, other.pictures)
+    assert one.pictures.shape == (6, 3, 96, 96)
+    assert one.share.shape == (6, 6, 6)
+    assert 0 <= float(one.pictures.min())
+    assert float(one.pictures.max()) <= 1
+    assert (one.share.flatten(1).amax(1) > 0).all()  # however a look is moved, the region is in it
+
+
+def test_it_learns_and_everything_that_is_used_moves(uninterrupted: tuple[Pretrained, str]) -> None:
+    made, history = uninterrupted
+    steps = [json.loads(line) for line in history.splitlines()]
+    assert [step["step"] for step in steps] == [1, 2, 3, 4, 5]
+    assert made.manifest.trained
+    fresh = Learner(replace(TINY, seed=SHORT.seed), DEFECT_TYPES, 1, SHORT.seed)
+    before = tensors(Pretrained(fresh.clip, fresh.prompts, fresh.manifest))
+    still = [name for name, tensor in tensors(made).items() if torch.equal(tensor, before[name])]
+    # No sentences are compared, and of the adapters only the last one looks at regions.
+    unused = {"logit_scale", *(f"prompts.adapters.{tap}.{part}" for tap in range(3) for part in ("weight", "bias"))}
+    assert set(still) == unused
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_stopped_and_resumed_it_is_the_same_to_the_bit(
+    tmp_path: Path, uninterrupted: tuple[Pretrained, str], steps: int
+) -> None:
+    with pytest.raises(TrainingStoppedError) as caught:
+        run(tmp_path, listener=stop_after(steps))
+    assert f"{steps} of {STEPS} steps" in caught.value.got
+    assert same(run(tmp_path), uninterrupted[0])
+    assert (tmp_path / "history.jsonl").read_text() == uninterrupted[1]
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"looks_a_step": 9}, {"seed": 9}, {"normal_share": 0.5}])
+def test_a_folder_of_another_run_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(TrainingStoppedError):
+        run(tmp_path, listener=stop_after(1))
+    with pytest.raises(BadInputError, match=f"{next(iter(change))}.*--restart"):
+        run(tmp_path, options=replace(SHORT, **change))
+
+
+def test_fewer_looks_than_were_had_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStoppedError):
+        run(tmp_path, listener=stop_after(3))
+    with pytest.raises(BadInputError, match=r"24 looks or more.*got 16.*--restart"):
+        run(tmp_path, 2)
+
+
+def test_it_begins_with_the_first_layers_of_another_models_tower(tmp_path: Path) -> None:
+    deeper = load_visual_tower(ModelSpec("inspector-s", image_size_px=96))
+    learner = Learner(ModelSpec("inspector-s-types"), DEFECT_TYPES, 1, 0)
+    tokens = torch.randn(12, 4, 192)
+    take_layers(learner, deeper, tokens)
+    mine, theirs = learner.visual.vit, deeper.vit
+    assert torch.equal(mine.conv1.weight, theirs.conv1.weight)
+    for number in (0, 7):
+        one, other = (vit.transformer.resblocks[number].mlp.c_fc.weight for vit in (mine, theirs))
+        assert torch.equal(one, other)
+    assert torch.equal(learner.prompts.visual_tokens, tokens[:8])
+    assert torch.equal(mine.positional_embedding[0], theirs.positional_embedding[0])
+    assert mine.positional_embedding.shape == (65, 192)
+    with pytest.raises(BadInputError, match=r"a visual tower of 8 layers or more, width 192.*got 4 layers, width 32"):
+        take_layers(learner, load_visual_tower(TINY), tokens)
+
+
+def test_validation_tells_types_right_and_defects_from_normal() -> None:
+    learner = Learner(TINY, DEFECT_TYPES, 1, 0)
+    pairs = [painted((1, n)) for n in range(4)]
+    regions, normal = list(regions_of(pairs)), list(normal_regions(np.random.default_rng(0), pairs))
+    with torch.no_grad():
+        found = measure(learner, regions, normal)
+        assert found.keys() == {"type_accuracy", "type_recall", "defect_auroc"}
+        assert all(0 <= value <= 1 for value in found.values())
+        assert measure(learner, regions, []).keys() == {"type_accuracy", "type_recall"}
+    assert init_prompt_weights(TINY, Vocabulary(("scratch",)), 0)[1].trained is False

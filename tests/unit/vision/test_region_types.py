@@ -1,0 +1,137 @@
+"""Which type a region shows is asked of a closer look, and that answer is what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from engine_kit import PLATE, SPEC, frame, weights
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inspector.dapo.prompt_weights import init_prompt_weights
+from inspector.dapo.region_typer import RegionTyper
+from inspector.dapo.spec import REGION_TYPES_MODEL, ModelSpec
+from inspector.dapo.text import encode_vocabularies
+from inspector.domain.product import CameraSettings, DefectSpec, ProductSettings, Vocabulary
+from inspector.vision import regions as finding
+from inspector.vision.engine import InspectionEngine
+from inspector.vision.region_types import RegionTypes
+from inspector.vision.regions import FrameSize, find_regions
+
+TYPER = ModelSpec(REGION_TYPES_MODEL)
+FRAME = FrameSize(320, 320)
+
+
+def region_types() -> RegionTypes:
+    prompts, manifest = init_prompt_weights(TYPER, PLATE.vocabulary, 0)
+
+    def encode(vocabularies: Collection[Vocabulary]) -> Mapping[Vocabulary, Tensor]:
+        return encode_vocabularies(TYPER, prompts, vocabularies, manifest.text_mode)
+
+    return RegionTypes(RegionTyper.load(TYPER, prompts), encode)
+
+
+def spot(x: int, y: int, side: int = 96) -> NDArray[np.uint8]:
+    inside = np.zeros((side, side), np.uint8)
+    inside[y : y + 8, x : x + 8] = 1
+    return inside
+
+
+def test_each_region_has_a_probability_of_each_type_whatever_else_is_asked_with_it() -> None:
+    named = region_types()
+    named.learn_words([PLATE.vocabulary])
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    both = named.name(pixels, PLATE.vocabulary, [spot(10, 10), spot(70, 60)])
+    assert both.shape == (2, 2)
+    np.testing.assert_allclose(both.sum(axis=0), 1, rtol=1e-5)
+    alone = named.name(pixels, PLATE.vocabulary, [spot(70, 60)])
+    np.testing.assert_allclose(alone[:, 0], both[:, 1], atol=1e-5)
+    assert not np.allclose(both[:, 0], both[:, 1])
+
+
+def test_a_region_at_another_size_than_the_frames_is_looked_at_where_it_lies() -> None:
+    named = region_types()
+    named.learn_words([PLATE.vocabulary])
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    large = np.kron(spot(70, 60), np.ones((4, 4), np.uint8))
+    np.testing.assert_array_equal(
+        named.name(pixels, PLATE.vocabulary, [large]), named.name(pixels, PLATE.vocabulary, [spot(70, 60)])
+    )
+    dot = np.zeros((960, 960), np.uint8)
+    dot[601, 703] = 1  # less than a pixel of the frame as it was decoded
+    assert np.isfinite(named.name(pixels, PLATE.vocabulary, [dot])).all()
+
+
+def test_the_name_of_a_product_changes_nothing() -> None:
+    named = region_types()
+    other = replace(PLATE.vocabulary, object_word="cable gland")
+    named.learn_words([PLATE.vocabulary, other])
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    of_one, of_other = (named.name(pixels, words, [spot(10, 10)]) for words in (PLATE.vocabulary, other))
+    np.testing.assert_array_equal(of_one, of_other)
+
+
+def test_a_region_without_a_whole_patch_is_asked_as_a_picture() -> None:
+    prompts, _ = init_prompt_weights(TYPER, PLATE.vocabulary, 0)
+    typer = RegionTyper.load(TYPER, prompts)
+    text = torch.nn.functional.normalize(torch.randn(3, 128), dim=1)
+    found = typer.probabilities(torch.randn(1, 3, 128, 128), torch.zeros(1, 8, 8), text)
+    assert found.shape == (1, 2)
+    assert torch.isfinite(found).all()
+
+
+def test_what_the_look_says_is_reported_in_the_place_of_the_type_map() -> None:
+    product = ProductSettings(defects=(DefectSpec("scratch"), DefectSpec("stain"), DefectSpec("dent")))
+    anomaly = np.zeros((32, 32), np.float32)
+    anomaly[2:6, 2:6], anomaly[20:24, 20:26] = 0.7, 0.9
+    type_map = np.stack([np.full((32, 32), share, np.float32) for share in (0.8, 0.15, 0.05)])
+    asked: list[int] = []
+
+    def look(regions: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        asked.extend(int(region.sum()) for region in regions)
+        return np.array([[0.1, 0.2], [0.2, 0.7], [0.7, 0.1]], np.float32)
+
+    found = find_regions(anomaly, type_map, product, 0.5, FRAME, name_regions=look)
+    assert asked == [24, 16]  # the highest score first
+    first, second = sorted(found.defects, key=lambda defect: -defect.score)
+    assert (first.defect_type, first.type_probability, first.runner_up) == ("dent", pytest.approx(0.7), "stain")
+    assert (second.defect_type, second.runner_up) == ("stain", "scratch")
+    assert [d.defect_type for d in find_regions(anomaly, type_map, product, 0.5, FRAME).defects] == ["scratch"] * 2
+
+
+def test_of_many_regions_only_so_many_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "_LOOKED_AT", 3)
+    anomaly = np.zeros((32, 32), np.float32)
+    anomaly[::4, ::4] = np.linspace(0.6, 0.9, 64).reshape(8, 8)
+    type_map = np.stack([np.full((32, 32), share, np.float32) for share in (0.9, 0.1)])
+
+    def look(regions: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return np.tile(np.array([[0.0], [1.0]], np.float32), len(regions))
+
+    defects = find_regions(anomaly, type_map, PLATE, 0.5, FRAME, 64, name_regions=look).defects
+    dents = [defect.score for defect in defects if defect.defect_type == "dent"]
+    assert sorted(dents) == sorted(float(score) for score in np.sort(anomaly.ravel())[-3:])
+
+
+def test_the_engine_reports_what_closer_looks_say_and_learns_new_words() -> None:
+    strict = replace(weights()[1], pixel_threshold=0.0)
+    named = region_types()
+    cameras = {"cam1": CameraSettings("plate")}
+    plain = InspectionEngine(SPEC, weights()[0], strict, {"plate": PLATE}, cameras)
+    served = InspectionEngine(SPEC, weights()[0], strict, {"plate": PLATE}, cameras, region_types=named)
+    decoded = served.decode(frame(1, defect=True))
+    (verdict,) = served.inspect([decoded])
+    (whole,) = verdict.defects  # everything is above a threshold of 0
+    every = np.ones((96, 96), np.uint8)
+    shares = served.name_regions(decoded, [every])
+    assert shares is not None
+    assert whole.type_probability == pytest.approx(float(shares.max()))
+    assert whole.defect_type == ("scratch", "dent")[int(shares[:, 0].argmax())]
+    assert plain.name_regions(decoded, [every]) is None
+    served.set_product("plate", replace(PLATE, defects=(DefectSpec("burr"), DefectSpec("chip"), DefectSpec("crack"))))
+    (verdict,) = served.inspect([served.decode(frame(1, defect=True))])
+    assert verdict.defects[0].defect_type in {"burr", "chip", "crack"}
