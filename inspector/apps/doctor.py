@@ -156,6 +156,18 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("model", Status.OK, f"{size}, {_shortened_digest(backbone_id(spec))}")
 
 
+def _region_types(settings: Settings) -> Iterator[Finding]:
+    from inspector.dapo.backbone import backbone_id
+
+    spec = model_wiring.region_types_spec(settings)
+    if spec is None:
+        yield Finding("region types", Status.OK, f"by the type map of {settings.model.name}")
+        return
+    model_wiring.region_types(settings)
+    found = f"by closer looks of {spec.name}, {_shortened_digest(backbone_id(spec))}"
+    yield Finding("region types", Status.OK, found)
+
+
 def _weights(settings: Settings) -> Iterator[Finding]:
     path = model_wiring.weights_file(settings)
     if path is None:
@@ -206,6 +218,7 @@ _CHECKS: dict[str, Check] = {
     "device": _device,
     "model": _model,
     "weights": _weights,
+    "region types": _region_types,
     "spool": _spool,
 }
-_NEEDS = {"topics": "kafka", "model": "device", "weights": "device"}
+_NEEDS = {"topics": "kafka", "model": "device", "weights": "device", "region types": "device"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from inspector.apps.bench.machine import describe
 from inspector.apps.model_configs import open_clip_config
 from inspector.apps.stopping import stop_event
 from inspector.apps.train_progress import TrainingProgress
-from inspector.dapo.spec import RANDOM, REGION_TYPES_MODEL, ModelSpec
+from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, REGION_TYPES_MODEL, ModelSpec
 from inspector.dapo.visual_tower import load_visual_tower
 from inspector.rendering.scenes import Photographs, render_pair
 from inspector.settings import Settings
@@ -92,7 +93,8 @@ def run(settings: Settings, request: Request) -> int:
             told = " ".join(f"{name} {value:.3f}" for name, value in metrics.items())
             console.remark(f"validation after step {step}: {told}")
 
-        listener = TypingListener(stepped, validated, stop.is_set)
+        paint = partial(progress.phase, "painting scenes")
+        listener = TypingListener(stepped, validated, paint, stop.is_set)
         try:
             made = train_typer(
                 spec, material, request.options, request.steps, request.work, listener, request.effort, processes
@@ -106,7 +108,13 @@ def run(settings: Settings, request: Request) -> int:
         config = open_clip_config(spec, made.clip)
         write_model_folder(request.out, made.clip, config, (made.prompts, made.manifest), card, name=REGION_TYPES_MODEL)
         draw_loss(request.work / "history.jsonl", request.work / "loss.svg")
-        console.lines([f"wrote {request.out}", f"loss: {request.work / 'loss.svg'}, history and validation beside it"])
+        console.lines(
+            [
+                f"wrote {request.out}",
+                f"loss: {request.work / 'loss.svg'}, history and validation beside it",
+                f"use it: INSPECTOR_MODEL__REGION_TYPES={LOCAL_FOLDER}{request.out}",
+            ]
+        )
     return 0
 
 

@@ -92,6 +92,9 @@ def pretrain_types(
         bool, typer.Option("--begin-fresh", help="Begin with fresh weights, not with the tower of model.name.")
     ] = False,
     looks_a_step: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Looks a step.")] = 64,
+    block_scenes: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="Scenes painted at a time, looked at for 256 steps.")
+    ] = 2048,
     lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 7e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
     precision: Annotated[
@@ -121,7 +124,7 @@ def pretrain_types(
     request = verb.Request(
         out=out,
         looks=looks,
-        options=TypingOptions(looks_a_step=looks_a_step, lr=lr, seed=seed),
+        options=TypingOptions(looks_a_step=looks_a_step, block_scenes=block_scenes, lr=lr, seed=seed),
         effort=PretrainingEffort(render_processes=render_processes, validate_every_s=60 * validate_every_min),
         photographs=photographs,
         begin_fresh=begin_fresh,

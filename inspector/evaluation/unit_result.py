@@ -63,7 +63,7 @@ class ScoredImage:
     """The recorded score of one test image.
 
     ``raw_score`` in the mode's own unit, ``score`` as served (0..1; raw where there were no images to calibrate a bank
-    on), ``label`` the verdict. ``predicted_type`` is the type with the highest probability where the map peaks,
+    on), ``label`` the verdict. ``predicted_type`` is that of the gravest region, or the likeliest where the map peaks,
     whatever the verdict.
     """
 

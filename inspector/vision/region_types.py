@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ class RegionTypes:
 
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
-        if new := {_of_any(vocabulary) for vocabulary in vocabularies} - self._text.keys():
+        if new := {_plain(vocabulary) for vocabulary in vocabularies} - self._text.keys():
             self._text.update(self._encode(new))
 
     def name(self, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]) -> NDArray[np.float32]:
@@ -48,14 +49,18 @@ class RegionTypes:
         looks = [look_closer(pixels, inside, window_around(inside), typer.side_px, typer.patch_px) for inside in fitted]
         pictures = preprocess([look.pixels for look in looks], typer.mean, typer.std, typer.device)
         share = torch.from_numpy(np.stack([look.share for look in looks]))
-        found = typer.probabilities(pictures, share, self._text[_of_any(vocabulary)])
+        found = typer.probabilities(pictures, share, self._text[_plain(vocabulary)])
         probabilities: NDArray[np.float32] = found.T.cpu().numpy()
         return probabilities
 
 
-def _of_any(vocabulary: Vocabulary) -> Vocabulary:
-    """Return the vocabulary of any object: a closer look shows too little of a product for its name to help."""
-    return replace(vocabulary, object_word=ANY_OBJECT)
+def _plain(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the vocabulary of any object, its types as plain words: ``Pin-hole`` and ``pin hole`` are one.
+
+    A closer look shows too little of a product for its name to help.
+    """
+    types = tuple(" ".join(re.sub(r"[-_]", " ", name).casefold().split()) for name in vocabulary.defect_types)
+    return replace(vocabulary, defect_types=types, object_word=ANY_OBJECT)
 
 
 def _fitted(region: Inside, side: int) -> Inside:

@@ -209,12 +209,15 @@ def _scored(sample: Sample, verdict: Verdict, raw: RawScores, job: Job) -> Score
         raw_score=raw.image_score,
         score=verdict.anomaly_score,
         label=verdict.pred_label.value,
-        predicted_type=_type_at_peak(raw, job.vocabulary),
+        predicted_type=_type_predicted(verdict, raw, job.vocabulary),
         regions=tuple(FoundRegion(defect.defect_type, defect.area_px) for defect in verdict.defects),
     )
 
 
-def _type_at_peak(raw: RawScores, vocabulary: Sequence[str]) -> str:
+def _type_predicted(verdict: Verdict, raw: RawScores, vocabulary: Sequence[str]) -> str:
+    """Return the type of the gravest region; of an image without one, that of the type map where it peaks."""
+    if verdict.defects:
+        return verdict.defects[0].defect_type
     row, column = np.unravel_index(int(raw.anomaly_map.argmax()), raw.anomaly_map.shape)
     _, rows, columns = raw.type_grid.shape
     height, width = raw.anomaly_map.shape

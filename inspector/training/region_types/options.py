@@ -69,8 +69,12 @@ class TypingStep:
 
 @dataclass(frozen=True, slots=True)
 class TypingListener:
-    """Whom a run talks to: after each step, after each validation; ``stop`` is asked between any two steps."""
+    """Whom a run talks to: ``painted`` says how many scenes of a block are there, and of how many.
+
+    After each step, after each validation; ``stop`` is asked between any two steps.
+    """
 
     step: Callable[[TypingStep], None] = lambda _step: None
     validated: Callable[[int, Mapping[str, float]], None] = lambda _step, _metrics: None
+    painted: Callable[[int, int], None] = lambda _done, _of: None
     stop: Callable[[], bool] = lambda: False

@@ -227,9 +227,12 @@ class _Run:
         requests = (Request(block, chunk, SCENE_PX, _DEFECTIVE) for chunk in chunks)
         rng = np.random.default_rng([self.options.seed, 2, block, self.processes.rank])
         found = _Block([], [])
+        done = 0
         for _, pairs in paint.pairs(requests):
             found.defective.extend(regions_of(pairs))
             found.normal.extend(normal_regions(rng, pairs))
+            done += len(pairs)
+            self.heard.painted(done, len(mine))
         return found
 
     def _step(self, step: int, regions: _Block) -> tuple[float, bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -68,9 +67,9 @@ def stop_after(steps: int) -> TypingListener:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pretrained, str]]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pretrained, str]:
     folder = tmp_path_factory.mktemp("run")
-    yield run(folder), (folder / "history.jsonl").read_text()
+    return run(folder), (folder / "history.jsonl").read_text()
 
 
 def test_pieces_of_one_type_that_lie_close_are_one_region_and_what_has_no_type_is_none() -> None:
@@ -116,7 +115,7 @@ def test_looks_are_the_same_for_the_same_generator_and_each_is_another() -> None
     assert not torch.equal(one.pictures, other.pictures)
     assert one.pictures.shape == (6, 3, 96, 96)
     assert one.share.shape == (6, 6, 6)
-    assert 0 <= float(one.pictures.min())
+    assert float(one.pictures.min()) >= 0
     assert float(one.pictures.max()) <= 1
     assert (one.share.flatten(1).amax(1) > 0).all()  # however a look is moved, the region is in it
 
@@ -129,9 +128,8 @@ def test_it_learns_and_everything_that_is_used_moves(uninterrupted: tuple[Pretra
     fresh = Learner(replace(TINY, seed=SHORT.seed), DEFECT_TYPES, 1, SHORT.seed)
     before = tensors(Pretrained(fresh.clip, fresh.prompts, fresh.manifest))
     still = [name for name, tensor in tensors(made).items() if torch.equal(tensor, before[name])]
-    # No sentences are compared, and of the adapters only the last one looks at regions.
-    unused = {"logit_scale", *(f"prompts.adapters.{tap}.{part}" for tap in range(3) for part in ("weight", "bias"))}
-    assert set(still) == unused
+    # No sentences are compared, and of the adapters only the last one looks at regions; weight decay pulls on all.
+    assert set(still) == {"logit_scale", *(f"prompts.adapters.{tap}.bias" for tap in range(3))}
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,9 +67,10 @@ def test_a_region_at_another_size_than_the_frames_is_looked_at_where_it_lies() -
     assert np.isfinite(named.name(pixels, PLATE.vocabulary, [dot])).all()
 
 
-def test_the_name_of_a_product_changes_nothing() -> None:
+@pytest.mark.parametrize("change", [{"object_word": "cable gland"}, {"defect_types": ("Scratch", "_dent-")}])
+def test_the_name_of_a_product_and_how_a_type_is_spelt_change_nothing(change: dict[str, Any]) -> None:
     named = region_types()
-    other = replace(PLATE.vocabulary, object_word="cable gland")
+    other = replace(PLATE.vocabulary, **change)
     named.learn_words([PLATE.vocabulary, other])
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
     of_one, of_other = (named.name(pixels, words, [spot(10, 10)]) for words in (PLATE.vocabulary, other))

@@ -1,0 +1,81 @@
+"""`inspector pretrain-types` as a person types it: from a bundled tower to a folder that says what a region shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+from command_line import one_line_problem, run
+from PIL import Image
+
+import inspector.apps.pretrain_types as verb
+from inspector.apps import model_wiring
+from inspector.dapo.weights_file import verify_weights
+from inspector.settings import load
+
+SHORT = ("pretrain-types", "--looks", "4", "--looks-a-step", "2", "--out", "types")
+
+
+@pytest.fixture(autouse=True)
+def _few_scenes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "_VALIDATION_SCENES", 2)
+    (here / "inspector.yaml").write_text(json.dumps({"model": {"threads": 1}}))
+
+
+def test_it_writes_a_model_that_open_clip_loads_and_that_names_regions() -> None:
+    done = run(*SHORT, "--block-scenes", "2")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "validation after step 2: type_accuracy" in done.stderr
+    assert "INSPECTOR_MODEL__REGION_TYPES=local-dir:types" in done.stdout
+    assert sorted(path.name for path in Path("types").iterdir()) == [
+        "MODEL_CARD.md", "SHA256SUMS", "open_clip_config.json", "open_clip_model.safetensors", "prompts.safetensors",
+    ]  # fmt: skip
+    card = Path("types/MODEL_CARD.md").read_text()
+    assert "began with: inspector-s bundled" in card
+    assert "4 at rendered defects, in 2 steps" in card
+    assert verify_weights(Path("types/prompts.safetensors")).trained
+    assert open_clip.create_model("local-dir:types", require_pretrained=True).visual.image_size in (128, (128, 128))
+
+    Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:types"}}))
+    assert model_wiring.region_types(load(Path("inspector.yaml"))) is not None
+    Path("parts").mkdir()
+    Image.new("RGB", (64, 64), (90, 90, 90)).save("parts/one.png")
+    scored = run("score", "parts", "--json")
+    assert scored.exit_code == 0, (scored.output, scored.exception)
+
+    again = run(*SHORT, "--block-scenes", "2")
+    assert again.exit_code == 0  # no step is left: it only writes the model again
+    assert "4 looks or more" in one_line_problem(run(*SHORT, "--block-scenes", "2", "--looks", "2"))
+    assert "--restart" in one_line_problem(run(*SHORT, "--lr", "1e-4", "--block-scenes", "2"))
+
+
+def test_a_folder_without_prompts_beside_the_model_says_what_to_do(here: Path) -> None:
+    folder = here / "other"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text("{}")
+    settings = load(here / "inspector.yaml", flags={"model": {"region_types": f"local-dir:{folder}"}})
+    with pytest.raises(Exception, match=r"prompt weights beside it.*pretrain-types wrote, or to none"):
+        model_wiring.region_types(settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "named_by"),
+    [
+        ({}, "inspector-s-types"),
+        ({"region_types": "none"}, None),
+        ({"pretrained": "random"}, None),  # what scores is not ours: its own type map says
+        ({"name": "ViT-B-16", "pretrained": "openai"}, None),
+        ({"name": "ViT-B-16", "pretrained": "openai", "region_types": "bundled"}, "inspector-s-types"),
+        ({"region_types": "local-dir:mine"}, "local-dir:mine"),
+    ],
+)
+def test_which_model_names_regions(here: Path, model: dict[str, str], named_by: str | None) -> None:
+    spec = model_wiring.region_types_spec(load(here / "inspector.yaml", flags={"model": model}))
+    assert (None if spec is None else spec.name) == named_by
+
+
+def test_a_setting_that_names_nothing_is_refused(here: Path) -> None:
+    (here / "inspector.yaml").write_text(json.dumps({"model": {"region_types": "mine"}}))
+    assert "region_types" in one_line_problem(run("doctor", "--settings"))
