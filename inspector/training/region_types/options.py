@@ -17,7 +17,8 @@ class TypingOptions:
     ``looks_a_step`` at each step: ``normal_share`` of them where nothing is wrong, the others at all types alike. Each
     look cuts out, turns and lights its region anew. The learning rate rises to ``lr`` over ``warmup_steps``, stays, and
     falls to nothing over the last ``decay_share`` of the run.
-    ``smoothing`` of the labels; ``average_decay``: as in ``PretrainingOptions``.
+    ``smoothing`` of the labels; ``spread_weight`` of what keeps rows of different types apart;
+    ``average_decay``: as in ``PretrainingOptions``.
 
     Raises:
         BadInputError: a number out of range.
@@ -34,6 +35,7 @@ class TypingOptions:
     average_decay: float = 0.995
     smoothing: float = 0.05
     normal_share: float = 0.3
+    spread_weight: float = 10.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,7 +43,8 @@ class TypingOptions:
             check_number(name, getattr(self, name), 1)
         check_number("lr", self.lr, 0, 1, low_excluded=True)
         check_number("seed", self.seed, 0, MAX_SEED)
-        check_number("weight_decay", self.weight_decay, 0)
+        for name in ("weight_decay", "spread_weight"):
+            check_number(name, getattr(self, name), 0)
         for name in ("decay_share", "average_decay", "smoothing", "normal_share"):
             check_number(name, getattr(self, name), 0, 1)
 

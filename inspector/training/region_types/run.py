@@ -27,6 +27,7 @@ from inspector.rendering.words import words_of
 from inspector.training.options import TrainingStoppedError
 from inspector.training.pretraining.batch import Painter, Request, painter
 from inspector.training.pretraining.learner import Learner
+from inspector.training.pretraining.losses import spread_loss
 from inspector.training.pretraining.objective import attention
 from inspector.training.pretraining.options import PretrainingEffort
 from inspector.training.pretraining.run import TUNED_ON, Pretrained
@@ -266,8 +267,10 @@ class _Run:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16), attention(device):
             features = _features(learner, looks)
             text = learner.words([_word(rng, kind) for kind in DEFECT_TYPES], contexts).float()
-        logits = type_logits_of(features, text)
-        return functional.cross_entropy(logits, looks.kinds.to(device), label_smoothing=self.options.smoothing)
+        logits, kinds = type_logits_of(features, text), looks.kinds.to(device)
+        right = functional.cross_entropy(logits, kinds, label_smoothing=self.options.smoothing)
+        # Fresh rows are alike, and as long as they are, pictures have no reason to tell types apart (decision 26).
+        return right + self.options.spread_weight * spread_loss(text[1:])
 
     def _tell(self, done: int, loss: float, steps_per_s: float) -> None:
         if not self.processes.writes:
