@@ -84,13 +84,23 @@ class PreparedExamples:
         if self._pixels is not None and self._masks is not None and position < embedded + decoded:
             pixels = np.array(self._pixels[position - embedded])
             return embed(self._towers, pixels), np.array(self._masks[position])
+        example = self._read(position)
+        return embed(self._towers, example.pixels), example.type_mask
+
+    def pixels(self, position: int) -> NDArray[np.uint8]:
+        """Return the image of a readable example itself, uint8 [S, S, 3]. Raises as ``get``."""
+        kept = position - self._index.embedded
+        if self._pixels is not None and 0 <= kept < self._index.decoded:
+            return np.array(self._pixels[kept])
+        return self._read(position).pixels
+
+    def _read(self, position: int) -> TrainingExample:
         try:
-            example = self._source[self.labels[position].index]
+            return self._source[self.labels[position].index]
         except UnreadableExampleError as error:
             raise InspectorError(
                 "an example that could be read before", str(error), "bring the file back, or begin anew with --restart"
             ) from error
-        return embed(self._towers, example.pixels), example.type_mask
 
 
 def prepare(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import pad_text
+from inspector.dapo.scorer import enlarged_quarters, joined_quarters, pad_text
 from inspector.dapo.similarity import image_logits, type_probabilities
 from inspector.dapo.spec import ModelSpec, Precision
 from inspector.dapo.text import encode_vocabulary
@@ -19,19 +21,16 @@ from inspector.dapo.text_tower import TextTower
 from inspector.dapo.visual_tower import VisualTower
 from inspector.domain.product import Vocabulary
 from inspector.domain.weights import TextMode
+from inspector.vision.preprocess import preprocess
 
 
 @dataclass(frozen=True, slots=True)
 class PromptScores:
-    """Scores of B images: ``image_logits`` [B, 2], ``type_grids`` [B, 1+K, gh, gw] of each tap, real rows [B, 1+K].
-
-    ``taps`` [B, gh, gw, D_v]: what each tapped layer sees, before the adapters.
-    """
+    """Scores of B images: ``image_logits`` [B, 2], ``type_grids`` [B, 1+K, gh, gw] of each tap, real rows [B, 1+K]."""
 
     image_logits: Tensor
     type_grids: tuple[Tensor, ...]
     text_mask: Tensor
-    taps: tuple[Tensor, ...]
 
 
 class FrozenTowers:
@@ -54,6 +53,17 @@ class FrozenTowers:
         """
         return self.visual.embed(image[None].to(self.device))[0].float().cpu()
 
+    @torch.no_grad()
+    def detail(self, weights: PromptWeights, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return what one image, uint8 [S, S, 3], shows at twice its size: float32 [2 gh, 2 gw, D_v] on the CPU.
+
+        As ``VisualScorer.detail``, and in fp32 for the same reason as ``embed``.
+        """
+        visual = self.visual
+        quarters = enlarged_quarters(preprocess([pixels], visual.mean, visual.std, self.device))
+        tokens = visual.patches_at(visual.shape.detail_layer, quarters, weights.visual_tokens)
+        return joined_quarters(tokens.reshape(len(quarters), *visual.shape.grid, -1))[0].float().cpu()
+
     def scores(
         self,
         weights: PromptWeights,
@@ -73,7 +83,6 @@ class FrozenTowers:
             image_logits(features.image, text, mask),
             tuple(grid.reshape(len(embedded), -1, *patches) for grid in grids),
             mask,
-            tuple(tap.reshape(len(embedded), *patches, -1) for tap in features.taps),
         )
 
 

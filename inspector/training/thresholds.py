@@ -57,8 +57,8 @@ def with_thresholds(
         grid = torch.stack(scores.type_grids).mean(0)
         anomaly_map = upsample(anomaly_grid(grid)[:, None], towers.visual.shape.image_size_px)
         cls = scores.image_logits.softmax(-1)[0, 1].item()
-        taps = [tap[0] for tap in scores.taps]
-        image_scores.append(zero_shot_score(cls, anomaly_map[0, 0].cpu().numpy(), _ANY_PRODUCT, scoring, taps))
+        detail = towers.detail(weights, examples.pixels(position)) if scoring.image_score == "contrast" else None
+        image_scores.append(zero_shot_score(cls, anomaly_map[0, 0].cpu().numpy(), _ANY_PRODUCT, scoring, detail))
         peaks.append(anomaly_map.max().item())
         step(done, len(good))
     return measured(manifest, image_scores, peaks, options.false_alarm_rate)

@@ -150,19 +150,20 @@ class RawScorer:
         patches = _patches(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
         references = self._references(pixels, images, scores, plans)
+        details = self._details(images, [i for i in range(len(plans)) if i not in references])
         raw = []
         for i, plan in enumerate(plans):
             if i in references:
                 found = references[i]
             else:
-                taps = [tap[i].reshape(*_grid(scores), -1) for tap in scores.taps]
-                image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring, taps)
+                detail = details.get(i)
+                image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring, detail)
                 found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
             types = grids[i, : len(plan.product.defects)]
             raw.append(_with_types(found, types, patches[i]))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
-        if any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
+        if details or any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
             spans["bank"] = ended - scored
         return raw, spans
 
@@ -234,6 +235,12 @@ class RawScorer:
             features[DETAIL] = found.new_zeros(len(images), *found.shape[1:])
             features[DETAIL][chosen] = found
         return features
+
+    def _details(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+        """Return the details [rows, columns, D] of the ``wanted`` images, where zero-shot image scores ask for them."""
+        if self._scoring.image_score != "contrast" or not wanted:
+            return {}
+        return dict(zip(wanted, self._tiled.detail(images[list(wanted)]), strict=True))
 
     def _forward(self, images: Tensor, vocabularies: Sequence[Vocabulary]) -> BatchScores:
         text, mask = pad_text([self._text[vocabulary] for vocabulary in vocabularies])

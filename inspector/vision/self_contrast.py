@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-# A patch is held against the few that resemble it most: one alike may be another defect, and with many the mean is of
-# what is ordinary in the frame, not of what is like the patch.
+# A detail is held against the few that resemble it most: one alike may be another defect, and with many the mean is of
+# what is ordinary in the frame, not of what is like the detail.
 _ALIKE = 5
-# Patches this near show parts of the same thing, a defect too.
-_APART = 2
-# A spot is two patches a side: one patch may be noise, and whether more were strange the map's mean tells.
-_SPOT = 2
-# Bounds the distances of one step to 1024 x the patches of the frame.
+# Details this near show parts of the same thing, a defect too.
+_APART = 4
+# Sides of spots, in details: one may be noise, and whether more were strange the map's mean tells.
+_SPOTS = (2, 3)
+# Bounds the distances of one step to 1024 x the details of the frame.
 _QUERIES = 1024
 
 
-def highest_contrast(taps: Sequence[Tensor], area: NDArray[np.bool_]) -> float:
+def highest_contrast(detail: Tensor, area: NDArray[np.bool_]) -> float:
     """Return how little the strangest spot of a frame resembles the rest of the frame, 0 (all alike) to 1.
 
-    A patch's contrast is half its mean cosine distance to the five patches most like it, of those more than two patches
-    away, a mean over the taps; a spot's is the mean of 2 x 2 patches. One frame as its own reference is how Aota et al.
-    (WACV 2023) find defects of textures they never saw.
+    A detail's contrast is half its mean cosine distance to the five most like it, of those more than four details (two
+    patches) away; a spot's is the mean over 2 x 2 or 3 x 3 details. Returned is the geometric mean of the strangest
+    spot's of either size. One frame as its own reference is how Aota et al. (WACV 2023) find defects of textures they
+    never saw.
 
     Args:
-        taps: features [rows, columns, D] of each tapped layer, on any device.
-        area: bool [S, S], see ``inspected_area``. Patches that mostly lie outside neither count nor are compared with.
+        detail: features [rows, columns, D] of the frame at twice its size, on any device.
+        area: bool [S, S], see ``inspected_area``. Details that mostly lie outside neither count nor are compared with.
     """
-    inspected = _on_grid(area, taps[0]).to(taps[0].device)
+    inspected = _on_grid(area, detail).to(detail.device)
     if not inspected.any():
         return 0.0
-    contrast = torch.stack([_contrast(tap, inspected) for tap in taps]).mean(0)
-    window = (min(_SPOT, contrast.shape[0]), min(_SPOT, contrast.shape[1]))
-    return float(functional.avg_pool2d(contrast[None, None], window, stride=1).amax())
+    contrast = _contrast(detail, inspected)[None, None]
+    sides = [(min(side, detail.shape[0]), min(side, detail.shape[1])) for side in _SPOTS]
+    spots = torch.stack([functional.avg_pool2d(contrast, side, stride=1).amax() for side in sides])
+    return float(spots.prod() ** (1 / len(spots)))
 
 
-def _on_grid(area: NDArray[np.bool_], tap: Tensor) -> Tensor:
-    """Return bool [rows, columns]: which patches are inspected by half or more."""
-    rows, columns = tap.shape[:2]
+def _on_grid(area: NDArray[np.bool_], detail: Tensor) -> Tensor:
+    """Return bool [rows, columns]: which details are inspected by half or more."""
+    rows, columns = detail.shape[:2]
     share = functional.adaptive_avg_pool2d(torch.from_numpy(area.astype(np.float32))[None, None], (rows, columns))
     return share[0, 0] >= 0.5
 
 
-def _contrast(tap: Tensor, inspected: Tensor) -> Tensor:
-    """Return each patch's contrast [rows, columns], 0 where nothing may be compared."""
-    rows, columns, _ = tap.shape
-    features = functional.normalize(tap.float().flatten(0, 1), dim=1)
-    place = torch.arange(len(features), device=tap.device)
+def _contrast(detail: Tensor, inspected: Tensor) -> Tensor:
+    """Return each detail's contrast [rows, columns], 0 where nothing may be compared."""
+    rows, columns, _ = detail.shape
+    features = functional.normalize(detail.float().flatten(0, 1), dim=1)
+    place = torch.arange(len(features), device=detail.device)
     y, x = place // columns, place % columns
     found = []
     for start in range(0, len(features), _QUERIES):

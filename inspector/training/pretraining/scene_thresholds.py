@@ -65,9 +65,10 @@ def with_scene_thresholds(
         images = preprocess(good[start : start + _BATCH], scorer.mean, scorer.std, scorer.device)
         found = scorer.score(images, *pad_text([words] * len(images)))
         maps = upsample(anomaly_grid(found.type_grid)[:, None], shape.image_size_px)[:, 0].numpy()
-        taps = [tap.reshape(len(images), *scorer.grid, -1) for tap in found.taps]
+        details = scorer.detail(images) if image_score == "contrast" else None
         for i, (score, anomaly_map) in enumerate(zip(found.image_scores.tolist(), maps, strict=True)):
-            image_scores.append(zero_shot_score(score, anomaly_map, product, scoring, [tap[i] for tap in taps]))
+            detail = None if details is None else details[i]
+            image_scores.append(zero_shot_score(score, anomaly_map, product, scoring, detail))
             peaks.append(float(anomaly_map.max()))
         step(len(image_scores), len(good))
     manifest = replace(made.manifest, image_score=image_score)

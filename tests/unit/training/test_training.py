@@ -444,8 +444,7 @@ def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_scor
     scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
     maps = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1)
     everywhere = np.ones((SIDE, SIDE), np.bool_)
-    on_grid = [tap.reshape(len(good), *scorer.grid, -1) for tap in scores.taps]
-    contrasts = torch.tensor([highest_contrast([tap[i] for tap in on_grid], everywhere) for i in range(len(good))])
+    contrasts = torch.tensor([highest_contrast(detail, everywhere) for detail in scorer.detail(images)])
     kinds = {"cls": scores.image_scores, "mean": maps.mean(1), "contrast": (maps.mean(1) * contrasts).sqrt()}
     image_scores, peaks = kinds[image_score], maps.amax(1)
     softplus = [-torch.log1p(-values.double()) for values in (image_scores, peaks)]

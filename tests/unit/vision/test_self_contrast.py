@@ -33,8 +33,8 @@ def with_spot(tap: Tensor, row: int, column: int) -> Tensor:
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (7, 7), (14, 14)])
 def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -> None:
-    good = highest_contrast([surface(), surface(1)], EVERYWHERE)
-    spoilt = highest_contrast([with_spot(surface(), row, column), with_spot(surface(1), row, column)], EVERYWHERE)
+    good = highest_contrast(surface(), EVERYWHERE)
+    spoilt = highest_contrast(with_spot(surface(), row, column), EVERYWHERE)
     assert good > 0
     assert 3 * good < spoilt <= 1
 
@@ -42,25 +42,25 @@ def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -
 def test_what_comes_again_elsewhere_is_part_of_the_pattern() -> None:
     once = with_spot(surface(), 2, 2)
     again = with_spot(with_spot(once, 2, 12), 12, 2)
-    assert highest_contrast([again], EVERYWHERE) < highest_contrast([once], EVERYWHERE) / 2
+    assert highest_contrast(again, EVERYWHERE) < highest_contrast(once, EVERYWHERE) / 2
 
 
 def test_outside_of_the_inspected_area_nothing_counts_and_nothing_is_compared_with() -> None:
     spoilt = with_spot(surface(), 2, 2)
     right = EVERYWHERE.copy()
     right[:, :32] = False
-    assert highest_contrast([spoilt], right) < 0.1
+    assert highest_contrast(spoilt, right) < 0.1
     left = ~right
     # The one pattern like it lies where nobody looks.
-    assert highest_contrast([with_spot(spoilt, 2, 12)], left) == pytest.approx(
-        highest_contrast([with_spot(surface(), 2, 2)], left), rel=1e-5
+    assert highest_contrast(with_spot(spoilt, 2, 12), left) == pytest.approx(
+        highest_contrast(with_spot(surface(), 2, 2), left), rel=1e-5
     )
-    assert highest_contrast([spoilt], np.zeros_like(EVERYWHERE)) == 0
+    assert highest_contrast(spoilt, np.zeros_like(EVERYWHERE)) == 0
 
 
 def test_frames_of_many_tiles_are_compared_in_steps() -> None:
     wide = surface(side=48)  # 2304 patches
-    assert highest_contrast([with_spot(wide, 40, 40)], EVERYWHERE) > 3 * highest_contrast([wide], EVERYWHERE)
+    assert highest_contrast(with_spot(wide, 40, 40), EVERYWHERE) > 3 * highest_contrast(wide, EVERYWHERE)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0, 1), st.integers(0, 99))
@@ -68,12 +68,14 @@ def test_any_grid_has_a_contrast_in_0_to_1(rows: int, columns: int, share: float
     generator = torch.Generator().manual_seed(seed)
     area = torch.rand(12, 12, generator=generator).numpy() < share
     tap = torch.randn(rows, columns, 8, generator=generator)
-    assert 0 <= highest_contrast([tap, torch.zeros_like(tap)], area) <= 1
+    assert 0 <= highest_contrast(tap, area) <= 1
 
 
 def test_the_image_score_is_the_geometric_mean_of_the_maps_mean_and_the_contrast() -> None:
     product = ProductSettings(defects=(DefectSpec("scratch"),))
     found = np.full((64, 64), 0.04, np.float32)
-    taps = [with_spot(surface(), 5, 5)]
-    expected = np.sqrt(0.04 * highest_contrast(taps, EVERYWHERE))
-    assert zero_shot_score(0.9, found, product, CONTRAST, taps) == pytest.approx(expected, rel=1e-5)
+    detail = with_spot(surface(), 5, 5)
+    expected = np.sqrt(0.04 * highest_contrast(detail, EVERYWHERE))
+    assert zero_shot_score(0.9, found, product, CONTRAST, detail) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="details for its contrast"):
+        zero_shot_score(0.9, found, product, CONTRAST)
