@@ -54,6 +54,9 @@ class Parts:
         weights, self.manifest = model_wiring.prompt_weights(settings)
         spec = model_wiring.model_spec(settings)
         scoring = settings.scoring.to_domain(self.manifest.image_score)
+        self._region_types = model_wiring.region_types(settings)
+        if self._region_types is not None:
+            self._region_types.learn_words([product.vocabulary])
         self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary], scoring)
         widths = self._scorer.level_widths()
         self._book = CameraBook(
@@ -130,7 +133,10 @@ class Parts:
 
     def _judge(self, plan: Plan) -> list[Verdict]:
         made_with = MadeWith(self.manifest.model, self.manifest.version, self.manifest.trained)
-        return [judge(frame, raw, plan, {}, made_with) for frame, raw in zip(self._decoded, self._raw, strict=True)]
+        return [
+            judge(frame, raw, plan, {}, made_with, self._region_types)
+            for frame, raw in zip(self._decoded, self._raw, strict=True)
+        ]
 
     def _plan(self, image_threshold: float = 1.0) -> Plan:
         # Zero-shot, or what a reference costs would be within the score already.
