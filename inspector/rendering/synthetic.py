@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.artwork import Artwork, find_artwork
 from inspector.rendering.defects import (
     CONDUCTOR_TYPES,
     EDGE_TYPES,
@@ -22,9 +21,9 @@ from inspector.rendering.defects import (
 )
 from inspector.rendering.pasted import pasted_from, perlin_masked, through_lens
 from inspector.rendering.surfaces import ByteImage, FloatImage
-from inspector.rendering.tones import grey_of
 from inspector.rendering.visibility import JUST_NOTICEABLE, lab_difference, lab_of, texture_contrast
 from inspector.rendering.words import kind_of, undrawable, words_of
+from inspector.vision.line_artwork import Artwork, find_artwork, grey_of
 from inspector.vision.opencv import cv2
 
 __all__ = ["UNKNOWN_TYPE", "add_defects", "kind_of", "undrawable", "words_of"]

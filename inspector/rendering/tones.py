@@ -1,45 +1,13 @@
-"""Two-tone pictures: print, artwork, a part before its background; which pixels have which tone, and what it is."""
+"""What pictures of two tones (print, artwork, a part before its background) would look like in one of them."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.surfaces import ByteImage, FloatImage
+from inspector.rendering.surfaces import FloatImage
+from inspector.vision.line_artwork import Tones
 from inspector.vision.opencv import cv2
-
-_LEAST_SHARE = 0.015  # of the picture; less is a speck, not a tone
-
-
-@dataclass(frozen=True, slots=True)
-class Tones:
-    """``light`` is bool [H, W]. ``separation`` (0..1) is the share of the variance that the two tones explain (Otsu,
-    1979); ``contrast`` is the difference of their means in grey levels.
-    """
-
-    light: NDArray[np.bool_]
-    separation: float
-    contrast: float
-
-
-def split_tones(image: FloatImage | ByteImage) -> Tones | None:
-    """Split a picture BGR [H, W, 3] of 0..255 in two by Otsu's threshold; None where one tone is hardly there."""
-    grey = grey_of(image)
-    _, light = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    share = cv2.countNonZero(light) / light.size
-    if not _LEAST_SHARE < share < 1 - _LEAST_SHARE:
-        return None
-    means = cv2.mean(grey, light)[0], cv2.mean(grey, 1 - light)[0]
-    contrast = means[0] - means[1]
-    total = float(cv2.meanStdDev(grey)[1][0, 0]) ** 2
-    return Tones(light > 0, share * (1 - share) * contrast**2 / max(total, 1e-6), contrast)
-
-
-def grey_of(image: FloatImage | ByteImage) -> ByteImage:
-    """Return the lightness of a BGR picture of 0..255 as uint8 [H, W]."""
-    return np.asarray(cv2.cvtColor(np.clip(image, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def spread(patch: FloatImage, where: NDArray[np.bool_], sigma_px: float) -> FloatImage:

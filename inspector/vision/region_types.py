@@ -14,6 +14,7 @@ from torch import Tensor
 from inspector.dapo.region_typer import RegionTyper
 from inspector.domain.product import ANY_OBJECT, Vocabulary
 from inspector.vision.closer_look import Inside, Pixels, look_closer, window_around
+from inspector.vision.line_artwork import with_light_lines
 from inspector.vision.opencv import cv2
 from inspector.vision.preprocess import preprocess
 
@@ -45,6 +46,7 @@ class RegionTypes:
             regions: at least one, uint8 above 0 inside, of the frame's size or another, none of them empty.
         """
         typer, side = self._typer, len(pixels)
+        pixels, _ = with_light_lines(pixels)
         fitted = [_fitted(region, side) for region in regions]
         looks = [look_closer(pixels, inside, window_around(inside), typer.side_px, typer.patch_px) for inside in fitted]
         pictures = preprocess([look.pixels for look in looks], typer.mean, typer.std, typer.device)

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.artwork import Artwork, find_artwork
 from inspector.rendering.defects.painting import DefectShape, Painted, Painter
 from inspector.rendering.shapes import blob, filled, shifted, stroke
 from inspector.rendering.surfaces import FloatImage
 from inspector.rendering.tones import retoned
+from inspector.vision.line_artwork import Artwork, find_artwork
 from inspector.vision.opencv import cv2
 
 _LEAST_PX = 1.6  # radius; a smaller fault would be no whole pixel of the other tone

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from inspector.rendering.defects.painting import DefectShape, Painted, middle, start_of_line
 from inspector.rendering.shapes import blurred, filled, shifted, stroke, wandering_line
 from inspector.rendering.surfaces import LIGHT, FloatImage, fractal_noise
-from inspector.rendering.tones import split_tones, spread
+from inspector.rendering.tones import spread
+from inspector.vision.line_artwork import split_tones
 from inspector.vision.opencv import cv2
 
 _LEAST_SEPARATION = 0.74  # of the tones on both sides; a texture whose tones make a bell curve has 2 / pi = 0.64

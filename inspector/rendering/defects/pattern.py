@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from inspector.rendering.defects.painting import DefectShape, Painted, middle
 from inspector.rendering.shapes import blob, blurred, streaks
 from inspector.rendering.surfaces import FloatImage, fractal_noise
-from inspector.rendering.tones import Tones, retoned, split_tones, spread
+from inspector.rendering.tones import retoned, spread
+from inspector.vision.line_artwork import Tones, split_tones
 from inspector.vision.opencv import cv2
 
 _TWO_TONED = 0.72  # separation of a print from its ground

@@ -13,6 +13,7 @@ from torch import Tensor
 from inspector.rendering.scenes import Pair
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.vision.closer_look import CloserLook, Window, look_closer, window_around
+from inspector.vision.line_artwork import with_light_lines
 from inspector.vision.opencv import cv2
 
 Pixels = NDArray[np.uint8]
@@ -38,12 +39,13 @@ NORMAL = 0
 class Region:
     """``pixels`` uint8 [S, S, 3] RGB of its scene, ``inside`` uint8 [S, S] above 0 in it.
 
-    ``kind``: T's row, ``NORMAL`` or a type from 1.
+    ``kind``: T's row, ``NORMAL`` or a type from 1. ``artwork``: it is of line artwork, and its lines are light.
     """
 
     pixels: Pixels = field(repr=False)
     inside: Pixels = field(repr=False)
     kind: int
+    artwork: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ class Looks:
 def regions_of(pairs: Sequence[Pair]) -> Iterator[Region]:
     """Yield the regions of each scene's first view whose type has a word: pieces of one type that lie close are one."""
     for pair in pairs:
-        pixels = np.asarray(cv2.cvtColor(pair.first, cv2.COLOR_BGR2RGB), np.uint8)
+        pixels, artwork = _as_served(pair.first)
         for inside, label in pieces_of(pair.type_mask):
-            yield Region(pixels, inside, label)
+            yield Region(pixels, inside, label, artwork)
 
 
 def normal_regions(rng: np.random.Generator, pairs: Sequence[Pair]) -> Iterator[Region]:
@@ -73,8 +75,13 @@ def normal_regions(rng: np.random.Generator, pairs: Sequence[Pair]) -> Iterator[
         for inside, _ in pieces_of(pair.type_mask):  # noqa: B007  the last one's shape is taken
             pass
         if inside is not None:
-            pixels = np.asarray(cv2.cvtColor(pair.second, cv2.COLOR_BGR2RGB), np.uint8)
-            yield Region(pixels, _moved(rng, inside, pixels), NORMAL)
+            pixels, artwork = _as_served(pair.second)
+            yield Region(pixels, _moved(rng, inside, pixels), NORMAL, artwork)
+
+
+def _as_served(picture: Pixels) -> tuple[Pixels, bool]:
+    """Return a BGR picture as RGB the way ``RegionTypes`` sees frames, and whether it is line artwork."""
+    return with_light_lines(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def _moved(rng: np.random.Generator, inside: Pixels, pixels: Pixels) -> Pixels:
@@ -149,15 +156,20 @@ def _drawn(rng: np.random.Generator, region: Region, side_px: int, patch_px: int
     if rng.random() < 0.5:
         pixels, share = pixels[:, ::-1], share[:, ::-1]
     quarter = int(rng.integers(4))
-    return CloserLook(_lit(rng, np.rot90(pixels, quarter)), np.ascontiguousarray(np.rot90(share, quarter)))
+    return CloserLook(
+        _lit(rng, np.rot90(pixels, quarter), region.artwork), np.ascontiguousarray(np.rot90(share, quarter))
+    )
 
 
-def _lit(rng: np.random.Generator, pixels: Pixels) -> Pixels:
-    """Return the picture in another light, at times in grey or as its negative: shape tells most types, not colour."""
+def _lit(rng: np.random.Generator, pixels: Pixels, artwork: bool) -> Pixels:
+    """Return the picture in another light, at times in grey or as its negative: shape tells most types, not colour.
+
+    Never the negative of line artwork, where it would be another type's picture.
+    """
     lit = pixels.astype(np.float32)
     mean = lit.mean()
     lit = (lit - mean) * rng.uniform(*_CONTRASTS) + mean + rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)
-    if rng.random() < _NEGATIVE_SHARE:
+    if rng.random() < _NEGATIVE_SHARE and not artwork:
         lit = 255 - lit
     colour = rng.random()
     if colour < _GREY_SHARE:

@@ -16,15 +16,16 @@ from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.downloads import download_of
 from inspector.dapo.model_folder import bundled_prompts
 from inspector.dapo.prompt_weights import init_prompt_weights
-from inspector.dapo.spec import BUNDLED, ModelSpec
-from inspector.dapo.text import like_normal, serving_texts
+from inspector.dapo.spec import BUNDLED, REGION_TYPES_MODEL, ModelSpec
+from inspector.dapo.text import encode_vocabularies, like_normal, serving_texts
 from inspector.dapo.weights_file import load_weights, save_weights
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
 from inspector.settings.sections import ModelSettings
 
-SPEC = ModelSpec("inspector-s", BUNDLED)
-FOLDER = Path(model_folder.__file__).parent.parent / "models" / "inspector-s"
+SPEC, TYPES = ModelSpec("inspector-s", BUNDLED), ModelSpec(REGION_TYPES_MODEL, BUNDLED)
+MODELS = Path(model_folder.__file__).parent.parent / "models"
+FOLDER = MODELS / "inspector-s"
 MOST_BYTES = 40 * 10**6
 
 
@@ -55,27 +56,40 @@ def test_it_tells_defects_from_what_is_normal_whatever_the_product_is_called(cal
 
 
 def test_it_is_small_and_holds_nothing_that_could_execute() -> None:
-    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
-    assert sum(files.values()) <= MOST_BYTES
-    assert files.keys() == {
-        "open_clip_config.json", "open_clip_model.safetensors", "prompts.safetensors", "SHA256SUMS", "MODEL_CARD.md",
-    }  # fmt: skip
+    assert sum(path.stat().st_size for path in MODELS.rglob("*")) <= MOST_BYTES
+    for folder in (MODELS / spec.name for spec in (SPEC, TYPES)):
+        weights = {"open_clip_model.safetensors", "prompts.safetensors"}
+        assert {p.name for p in folder.iterdir()} == weights | {"open_clip_config.json", "SHA256SUMS", "MODEL_CARD.md"}
 
 
-def test_its_architecture_is_the_one_of_the_name() -> None:
-    config = json.loads((FOLDER / "open_clip_config.json").read_text())
-    assert config["model_cfg"] == json.loads(
-        (Path(clip.__file__).parent / "model_configs/inspector-s.json").read_text()
-    )
-    assert model_shape(SPEC) == model_shape(ModelSpec("inspector-s"))
-    assert build_clip(SPEC).visual.image_mean == config["preprocess_cfg"]["mean"]
+@pytest.mark.parametrize("spec", [SPEC, TYPES], ids=lambda spec: spec.name)
+def test_its_architecture_is_the_one_of_the_name(spec: ModelSpec) -> None:
+    config = json.loads((MODELS / spec.name / "open_clip_config.json").read_text())
+    named = Path(clip.__file__).parent / f"model_configs/{spec.name}.json"
+    assert config["model_cfg"] == json.loads(named.read_text())
+    assert model_shape(spec) == model_shape(ModelSpec(spec.name))
+    assert build_clip(spec).visual.image_mean == config["preprocess_cfg"]["mean"]
 
 
-def test_its_card_is_finished_and_says_what_the_files_are() -> None:
-    card = (FOLDER / "MODEL_CARD.md").read_text()
+def test_what_names_regions_knows_its_words_apart_and_is_described() -> None:
+    folder = MODELS / TYPES.name
+    prompts, manifest = load_weights(folder / "prompts.safetensors", TYPES)
+    assert manifest.trained
+    words = Vocabulary(manifest.vocabulary)
+    text = encode_vocabularies(TYPES, prompts, [words], manifest.text_mode)[words]
+    others = (text[1:] @ text[1:].T).fill_diagonal_(-1)
+    assert float(others.max()) < 0.95
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert all(part in card for part in ("## Data and licences", "## How it was made", "## Metrics", "## Limits"))
+
+
+@pytest.mark.parametrize("spec", [SPEC, TYPES], ids=lambda spec: spec.name)
+def test_its_card_is_finished_and_says_what_the_files_are(spec: ModelSpec) -> None:
+    folder = MODELS / spec.name
+    card = (folder / "MODEL_CARD.md").read_text()
     assert not re.search(r"TODO|TBD|FIXME|XXX|\{\{|\}\}|\?\?\?", card)
     for name in ("open_clip_config.json", "open_clip_model.safetensors", "prompts.safetensors"):
-        data = (FOLDER / name).read_bytes()
+        data = (folder / name).read_bytes()
         assert f"| `{name}` | {len(data)} | `{hashlib.sha256(data).hexdigest()}` |" in card
 
 

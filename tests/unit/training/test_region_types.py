@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from pretraining_kit import SAVING, TINY, same, tensors
 
 import inspector.training.pretraining.batch as batch
@@ -30,6 +31,7 @@ from inspector.training.processes import Processes
 from inspector.training.region_types.looks import NORMAL, Region, alike, drawn, normal_regions, pieces_of, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
 from inspector.training.region_types.run import Material, measure, take_layers, train_typer
+from inspector.vision.line_artwork import with_light_lines
 from inspector.vision.opencv import cv2
 
 SHAPE = (96, 16)
@@ -46,6 +48,11 @@ def painted(key: tuple[int, ...]) -> Pair:
 @pytest.fixture(autouse=True)
 def _each_scene_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "render_pair", lambda key, *_, **__: painted(tuple(key)))
+
+
+def seen(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A rendered picture as serving sees it."""
+    return with_light_lines(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))[0]
 
 
 def run(
@@ -88,12 +95,28 @@ def test_regions_show_the_scene_as_it_was_painted_and_normal_ones_lie_where_noth
     regions, normal = list(regions_of(pairs)), list(normal_regions(np.random.default_rng(0), pairs))
     assert {region.kind for region in regions} <= set(range(1, 1 + len(DEFECT_TYPES)))
     for region in regions:
-        pair = next(p for p in pairs if np.array_equal(cv2.cvtColor(p.first, cv2.COLOR_BGR2RGB), region.pixels))
+        pair = next(p for p in pairs if np.array_equal(seen(p.first), region.pixels))
         assert set(pair.type_mask[region.inside > 0]) == {region.kind}
     assert {region.kind for region in normal} == {NORMAL}
     assert all(region.inside.any() for region in normal)
-    seconds = [cv2.cvtColor(p.second, cv2.COLOR_BGR2RGB) for p in pairs]
+    seconds = [seen(p.second) for p in pairs]
     assert all(any(np.array_equal(region.pixels, second) for second in seconds) for region in normal)
+
+
+def test_lines_stay_light_and_other_surfaces_are_seen_as_negatives_too() -> None:
+    """A bite out of a dark line is the picture of a spur at a light one."""
+    picture = np.full((256, 256, 3), 40, np.uint8)
+    picture[:, 112:144] = 200
+    inside = np.zeros((256, 256), np.uint8)
+    inside[120:136, 120:136] = 1
+
+    def darker(artwork: bool) -> int:
+        looks = drawn(np.random.default_rng(0), [Region(picture, inside, 1, artwork)], [], (40, 0), SHAPE)
+        grey = looks.pictures.mean(1)
+        return sum(float(look[40:56, 40:56].mean()) < float(look.mean()) for look in grey)
+
+    assert darker(artwork=True) == 0
+    assert 0 < darker(artwork=False) < 40
 
 
 def test_rare_types_are_drawn_as_often_as_common_ones() -> None:

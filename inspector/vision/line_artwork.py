@@ -7,14 +7,45 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.rendering.surfaces import ByteImage, FloatImage
-from inspector.rendering.tones import Tones, split_tones
 from inspector.vision.opencv import cv2
 
+FloatImage = NDArray[np.float32]
+ByteImage = NDArray[np.uint8]
+
+_LEAST_SHARE = 0.015  # of the picture; less is a speck, not a tone
 _LEAST_SEPARATION = 0.86  # flat tones; shaded photographs of light and dark things stay below
 _LEAST_CONTRAST = 24.0
 _LEAST_CLEAN = 0.975  # how many pixels keep their tone when specks are smoothed away: lines, not a texture
 _DECIDED = 0.08  # by how much one tone must cover less than the other to be the lines without a look at their width
+
+
+@dataclass(frozen=True, slots=True)
+class Tones:
+    """``light`` is bool [H, W]. ``separation`` (0..1) is the share of the variance that the two tones explain (Otsu,
+    1979); ``contrast`` is the difference of their means in grey levels.
+    """
+
+    light: NDArray[np.bool_]
+    separation: float
+    contrast: float
+
+
+def split_tones(image: FloatImage | ByteImage) -> Tones | None:
+    """Split a picture BGR [H, W, 3] of 0..255 in two by Otsu's threshold; None where one tone is hardly there."""
+    grey = grey_of(image)
+    _, light = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    share = cv2.countNonZero(light) / light.size
+    if not _LEAST_SHARE < share < 1 - _LEAST_SHARE:
+        return None
+    means = cv2.mean(grey, light)[0], cv2.mean(grey, 1 - light)[0]
+    contrast = means[0] - means[1]
+    total = float(cv2.meanStdDev(grey)[1][0, 0]) ** 2
+    return Tones(light > 0, share * (1 - share) * contrast**2 / max(total, 1e-6), contrast)
+
+
+def grey_of(image: FloatImage | ByteImage) -> ByteImage:
+    """Return the lightness of a BGR picture of 0..255 as uint8 [H, W]."""
+    return np.asarray(cv2.cvtColor(np.clip(image, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +83,15 @@ def _lines_are_light(bits: NDArray[np.uint8]) -> bool:
 def _thickness(bits: NDArray[np.uint8]) -> float:
     """Return the mean distance to the shape's edge, in pixels: half of it for a line twice as thin."""
     return cv2.mean(cv2.distanceTransform(bits, cv2.DIST_L2, 3), bits)[0]
+
+
+def with_light_lines(pixels: ByteImage) -> tuple[ByteImage, bool]:
+    """Return a picture [H, W, 3], RGB or BGR, with the lines light if it is line artwork, and whether it is.
+
+    What is missing of a dark line looks as what is too much of a light one; which of the two it is hangs on the whole
+    picture.
+    """
+    found = find_artwork(pixels)
+    if found is None:
+        return pixels, False
+    return (pixels if found.light else np.asarray(255 - pixels, np.uint8)), True
