@@ -157,15 +157,14 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _region_types(settings: Settings) -> Iterator[Finding]:
-    from inspector.dapo.backbone import backbone_id
-
-    spec = model_wiring.region_types_spec(settings)
+    _, manifest = model_wiring.prompt_weights(settings)
+    spec = model_wiring.region_types_spec(settings, manifest)
     if spec is None:
         yield Finding("region types", Status.OK, f"by the type map of {settings.model.name}")
         return
-    model_wiring.region_types(settings)
-    found = f"by closer looks of {spec.name}, {_shortened_digest(backbone_id(spec))}"
-    yield Finding("region types", Status.OK, found)
+    model_wiring.region_types(settings, manifest)
+    version = model_wiring.region_types_id(settings, manifest).rpartition(" ")[2]
+    yield Finding("region types", Status.OK, f"by closer looks of {spec.name}, version {version[:12]}")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:

@@ -120,32 +120,39 @@ def engine_of(
         settings.calibration.false_alarm_rate,
         max_tiles=settings.batch.max_size,
         texts=texts,
-        region_types=region_types(settings),
+        region_types=region_types(settings, manifest),
     )
 
 
-def region_types_spec(settings: Settings) -> ModelSpec | None:
-    """Return the model that says which type a region shows; None where the type map of the one that scores does."""
+def region_types_spec(settings: Settings, manifest: WeightsManifest) -> ModelSpec | None:
+    """Return the model that says which type a region shows; None where the type map of the one that scores does.
+
+    ``auto`` leaves it to prompt weights that were tuned: who tuned them on types of their own wants these named.
+    """
+    from inspector.dapo.model_folder import bundled_prompts
     from inspector.dapo.spec import BUNDLED, REGION_TYPES_MODEL, ModelSpec
+    from inspector.dapo.weights_file import verify_weights
 
     model = settings.model
     chosen = model.region_types
     if chosen == "auto":
-        chosen = "bundled" if (model.name, model.pretrained) == ("inspector-s", BUNDLED) else "none"
+        ours = bundled_prompts(ModelSpec(model.name, model.pretrained)) if model.pretrained == BUNDLED else None
+        as_shipped = ours is not None and verify_weights(ours).version == manifest.version
+        chosen = "bundled" if as_shipped and model.name == "inspector-s" else "none"
     if chosen == "none":
         return None
     return ModelSpec(REGION_TYPES_MODEL if chosen == "bundled" else chosen, BUNDLED, device=model.device)
 
 
-def region_types_id(settings: Settings) -> str:
-    """Return what identifies the model that types regions, ``none`` without one. Raises as ``backbone_id``."""
-    from inspector.dapo.backbone import backbone_id
+def region_types_id(settings: Settings, manifest: WeightsManifest) -> str:
+    """Return what identifies the model that types regions, ``none`` without one. Raises as ``region_types``."""
+    from inspector.dapo.weights_file import verify_weights
 
-    spec = region_types_spec(settings)
-    return "none" if spec is None else f"{spec.name} {backbone_id(spec)}"
+    spec = region_types_spec(settings, manifest)
+    return "none" if spec is None else f"{spec.name} {verify_weights(_prompts_beside(spec)).version}"
 
 
-def region_types(settings: Settings) -> RegionTypes | None:
+def region_types(settings: Settings, manifest: WeightsManifest) -> RegionTypes | None:
     """Return what says which type a region shows, by a closer look; None where the type map does.
 
     Raises:
@@ -153,15 +160,22 @@ def region_types(settings: Settings) -> RegionTypes | None:
     """
     from functools import partial
 
-    from inspector.dapo.model_folder import bundled_prompts
     from inspector.dapo.region_typer import RegionTyper
     from inspector.dapo.text import encode_vocabularies
     from inspector.dapo.weights_file import load_weights
     from inspector.vision.region_types import RegionTypes
 
-    spec = region_types_spec(settings)
+    spec = region_types_spec(settings, manifest)
     if spec is None:
         return None
+    weights, own = load_weights(_prompts_beside(spec), spec)
+    encode = partial(encode_vocabularies, spec, weights, text_mode=own.text_mode)
+    return RegionTypes(RegionTyper.load(spec, weights), encode)
+
+
+def _prompts_beside(spec: ModelSpec) -> Path:
+    from inspector.dapo.model_folder import bundled_prompts
+
     path = bundled_prompts(spec)
     if path is None:
         raise BadInputError(
@@ -169,9 +183,7 @@ def region_types(settings: Settings) -> RegionTypes | None:
             f"no prompts.safetensors in {spec.name}",
             "set model.region_types to a folder that pretrain-types wrote, or to none",
         )
-    weights, manifest = load_weights(path, spec)
-    encode = partial(encode_vocabularies, spec, weights, text_mode=manifest.text_mode)
-    return RegionTypes(RegionTyper.load(spec, weights), encode)
+    return path
 
 
 def prompt_weights(settings: Settings) -> tuple[PromptWeights, WeightsManifest]:

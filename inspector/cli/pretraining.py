@@ -91,11 +91,14 @@ def pretrain_types(
     begin_fresh: Annotated[
         bool, typer.Option("--begin-fresh", help="Begin with fresh weights, not with the tower of model.name.")
     ] = False,
-    looks_a_step: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Looks a step.")] = 64,
+    looks_a_step: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Looks a step.")] = 32,
     block_scenes: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100_000, help="Scenes painted at a time, looked at for 256 steps.")
-    ] = 2048,
-    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 7e-4,
+        int,
+        typer.Option(
+            metavar="N", min=1, max=100_000, help="Scenes painted at a time, 0.6 MB each, and looked at for 256 steps."
+        ),
+    ] = 1024,
+    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 5e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
     precision: Annotated[
         Literal["fp32", "bf16"] | None,

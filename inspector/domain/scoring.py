@@ -87,7 +87,8 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores also say by which of our ways they were made: 3 is that of deploy/decisions/0027.
+        Mutual scores and contrasts also say by which of our ways they were made: 3 is that of deploy/decisions/0027,
+        and 2 that of 0029.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
@@ -99,7 +100,8 @@ class ScoringSettings:
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
-        way = {"way": 3} if mode is ScoreMode.MUTUAL else {}
+        contrast = mode is ScoreMode.ZERO_SHOT and self.image_score == "contrast"
+        way = {"way": 3} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

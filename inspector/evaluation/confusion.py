@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,9 @@ from inspector.evaluation.type_metrics import UNKNOWN_TYPE
 COUNTED = "drawn defect regions; row 0: good images"
 
 
-NameRegions = Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32] | None]
+NameRegions = Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]
+"""Regions of an image, uint8 [H, W] each and above 0 inside -> how likely each type is in each, float32 [K, R]."""
+_AT_ONCE = 16  # regions that are named together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class ConfusionMeter:
     """Counts [true, predicted], 0 being normal and k the k-th type.
 
     Row k counts the regions that are drawn as type k: where a region's mean score reaches the threshold, with the type
-    whose mean score over the region is highest; in column 0 otherwise. Row 0 counts good images: in column 0 where no
-    pixel reaches the threshold, else with the type of the highest pixel.
+    that it is named, or whose mean score over it is highest; in column 0 otherwise. Row 0 counts good images: in column
+    0 where no pixel reaches the threshold, else with the type of the highest pixel.
     """
 
     def __init__(self, types: int) -> None:
@@ -48,7 +50,7 @@ class ConfusionMeter:
         """Add one image: map [H, W], ``type_scores`` [K, H, W], ``type_mask`` [H, W] as in ``TypeMeter.add``.
 
         ``name_regions``: says of regions, uint8 [H, W] each, how likely each type is in them, float32 [K, R], in place
-        of the means of ``type_scores``; it may answer None.
+        of the means of ``type_scores``.
 
         A defective image whose mask is empty, as of a defect too small for the map, has no region and is no good image.
         """
@@ -61,9 +63,10 @@ class ConfusionMeter:
             drawn = type_mask == truth
             regions = regions_of(drawn)
             score = np.bincount(regions.index, anomaly_map[drawn]) / regions.areas
-            by_type = None if name_regions is None else name_regions(_insides(drawn, regions))
-            if by_type is None:
+            if name_regions is None:
                 by_type = np.stack([np.bincount(regions.index, layer[drawn]) / regions.areas for layer in type_scores])
+            else:
+                by_type = np.concatenate([name_regions(some) for some in _insides(drawn, regions)], axis=1)
             chosen_types = 1 + by_type.argmax(axis=0)
             self._cases += [_Case(int(truth), float(s), int(c)) for s, c in zip(score, chosen_types, strict=True)]
 
@@ -93,11 +96,10 @@ class ConfusionMeter:
         return Metric(sum(map(sum, of_types.values())) / len(drawn)), Metric(sum(right) / len(right))
 
 
-def _insides(drawn: NDArray[np.bool_], regions: Regions) -> list[NDArray[np.uint8]]:
-    """Return each region as a mask of its own, uint8 [H, W]."""
-    masks = []
-    for number in range(len(regions.areas)):
-        inside = np.zeros(drawn.shape, np.uint8)
-        inside[drawn] = regions.index == number
-        masks.append(inside)
-    return masks
+def _insides(drawn: NDArray[np.bool_], regions: Regions) -> Iterator[list[NDArray[np.uint8]]]:
+    """Yield each region as a mask of its own, uint8 [H, W], a few at a time: images may be large, and regions many."""
+    for start in range(0, len(regions.areas), _AT_ONCE):
+        some = [np.zeros(drawn.shape, np.uint8) for _ in regions.areas[start : start + _AT_ONCE]]
+        for number, inside in enumerate(some, start):
+            inside[drawn] = regions.index == number
+        yield some

@@ -87,7 +87,7 @@ class ModelSettings(Section):
     ``precision`` and ``engine`` "auto" take the fastest that is known to serve.
     ``region_types``: what says of a region which type it shows, by a closer look at it: ``bundled``, the model that
     ships for it, ``local-dir:PATH``, one made by ``pretrain-types``, ``none``, the type map of the model that scores,
-    or ``auto``: ``bundled`` where the bundled model scores.
+    or ``auto``: ``bundled`` where the bundled model scores with the prompt weights that it came with.
     ``text_mode`` None takes the weights' own (fresh ones: causal); one that contradicts the weights is an error.
     """
 

@@ -199,13 +199,18 @@ class InspectionEngine:
             judged.append((verdict, each))
         return judged
 
-    def name_regions(self, frame: DecodedFrame, regions: Sequence[Inside]) -> NDArray[np.float32] | None:
+    @property
+    def names_regions(self) -> bool:
+        """Whether regions are named by closer looks, and not by the type map alone."""
+        return self._region_types is not None
+
+    def name_regions(self, frame: DecodedFrame, regions: Sequence[Inside]) -> NDArray[np.float32]:
         """Return how likely each type of the frame's product is in regions that are given, float32 [K, R].
 
-        None where nothing but the type map says so. Regions as for ``RegionTypes.name``.
+        Regions as for ``RegionTypes.name``. Raises ValueError for an engine that does not name regions.
         """
-        if self._region_types is None or not regions:
-            return None
+        if self._region_types is None:
+            raise ValueError("expected an engine that names regions, got one without region types")
         return self._region_types.name(frame.pixels, self._plan(frame).product.vocabulary, regions)
 
     def _learn_types(self, vocabularies: Sequence[Vocabulary]) -> None:

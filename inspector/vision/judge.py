@@ -107,7 +107,13 @@ def _regions(
         return Regions((), 0, np.zeros(anomaly_map.shape, np.int32))
     side = anomaly_map.shape[::-1]
     type_map = np.stack([cv2.resize(grid, side, interpolation=cv2.INTER_LINEAR) for grid in type_grid])
-    return find_regions(anomaly_map, type_map, plan.product, plan.pixel_threshold, size, name_regions=name_regions)
+    found = (anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
+    if name_regions is not None:
+        try:
+            return find_regions(*found, name_regions=name_regions)
+        except Exception:  # a verdict stands, whatever becomes of the names; memory may be short, too
+            _LOG.warning("regions keep the types of the map: the closer look at them failed", exc_info=True)
+    return find_regions(*found)
 
 
 def _embeddings(regions: Regions, raw: RawScores, made_with: MadeWith) -> bytes | None:

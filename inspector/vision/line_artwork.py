@@ -86,12 +86,12 @@ def _thickness(bits: NDArray[np.uint8]) -> float:
 
 
 def with_light_lines(pixels: ByteImage) -> tuple[ByteImage, bool]:
-    """Return a picture [H, W, 3], RGB or BGR, with the lines light if it is line artwork, and whether it is.
+    """Return a picture, uint8 RGB [H, W, 3], with the lines light if it is line artwork, and whether it is.
 
     What is missing of a dark line looks as what is too much of a light one; which of the two it is hangs on the whole
     picture.
     """
-    found = find_artwork(pixels)
+    found = find_artwork(np.ascontiguousarray(pixels[..., ::-1]))
     if found is None:
         return pixels, False
     return (pixels if found.light else np.asarray(255 - pixels, np.uint8)), True

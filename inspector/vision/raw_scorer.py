@@ -149,8 +149,8 @@ class RawScorer:
         image_scores = scores.image_scores.cpu().tolist()
         patches = _patches(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
-        references = self._references(pixels, images, scores, plans)
-        details = self._details(images, [i for i in range(len(plans)) if i not in references])
+        references, details = self._references(pixels, images, scores, plans)
+        details |= self._details(images, [i for i in range(len(plans)) if i not in references and i not in details])
         raw = []
         for i, plan in enumerate(plans):
             if i in references:
@@ -248,11 +248,14 @@ class RawScorer:
 
     def _references(
         self, pixels: Sequence[Pixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
-    ) -> dict[int, Scored]:
-        """Return what the frames with a bank, and those with enough neighbours, score against them, by position."""
+    ) -> tuple[dict[int, Scored], dict[int, Tensor]]:
+        """Return what the frames with a bank, and those with enough neighbours, score against them, by position.
+
+        Also the details of those that have some, as of a camera that waits for its first neighbours.
+        """
         wanted = [i for i, plan in enumerate(plans) if plan.mode is not ScoreMode.ZERO_SHOT]
         if not wanted:
-            return {}
+            return {}, {}
         features = self._features(scores, images, wanted)
         digests = [frame_digest(frame) for frame in pixels]
         to_maps = partial(self.to_maps, size_px=len(pixels[0]))
@@ -261,7 +264,8 @@ class RawScorer:
             for i, anomaly_map in zip(banked, to_maps(torch.stack(list(banked.values()))), strict=True):
                 highest = peaks(anomaly_map, plans[i].product, self._scoring.peak_fraction)
                 found[i] = Scored(highest.image, anomaly_map, ScoreMode.BANK)
-        return found | mutual_scores(self._rings, plans, features, digests, pixels, to_maps)
+        found |= mutual_scores(self._rings, plans, features, digests, pixels, to_maps)
+        return found, {i: features[DETAIL][i] for i in wanted} if DETAIL in features else {}
 
 
 def _grid(scores: BatchScores) -> tuple[int, int]:

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.region_typer import RegionTyper
+from inspector.domain.errors import InspectorError
 from inspector.domain.product import ANY_OBJECT, Vocabulary
 from inspector.vision.closer_look import Inside, Pixels, look_closer, window_around
 from inspector.vision.line_artwork import with_light_lines
 from inspector.vision.opencv import cv2
 from inspector.vision.preprocess import preprocess
 
+_AT_ONCE = 32  # looks, so that memory is bounded whatever there is to name
 Encode = Callable[[Collection[Vocabulary]], Mapping[Vocabulary, Tensor]]
 NameRegions = Callable[[Sequence[Inside]], NDArray[np.float32]]
 """Regions of one frame, uint8 [S, S] each and above 0 inside -> how likely each type is in each, float32 [K, R]."""
@@ -44,16 +46,29 @@ class RegionTypes:
             pixels: the frame, uint8 [S, S, 3] RGB.
             vocabulary: one that was learnt.
             regions: at least one, uint8 above 0 inside, of the frame's size or another, none of them empty.
+
+        Raises:
+            InspectorError: what comes out is no number.
         """
-        typer, side = self._typer, len(pixels)
         pixels, _ = with_light_lines(pixels)
+        some = [regions[start : start + _AT_ONCE] for start in range(0, len(regions), _AT_ONCE)]
+        found = torch.cat([self._named(pixels, vocabulary, part) for part in some]).T.cpu()
+        if not found.isfinite().all():
+            raise InspectorError(
+                "probabilities of types",
+                "numbers that are none",
+                "set model.region_types to another folder, or to none",
+            )
+        probabilities: NDArray[np.float32] = found.numpy()
+        return probabilities
+
+    def _named(self, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]) -> Tensor:
+        typer, side = self._typer, len(pixels)
         fitted = [_fitted(region, side) for region in regions]
         looks = [look_closer(pixels, inside, window_around(inside), typer.side_px, typer.patch_px) for inside in fitted]
         pictures = preprocess([look.pixels for look in looks], typer.mean, typer.std, typer.device)
         share = torch.from_numpy(np.stack([look.share for look in looks]))
-        found = typer.probabilities(pictures, share, self._text[_plain(vocabulary)])
-        probabilities: NDArray[np.float32] = found.T.cpu().numpy()
-        return probabilities
+        return typer.probabilities(pictures, share, self._text[_plain(vocabulary)])
 
 
 def _plain(vocabulary: Vocabulary) -> Vocabulary:
@@ -61,8 +76,8 @@ def _plain(vocabulary: Vocabulary) -> Vocabulary:
 
     A closer look shows too little of a product for its name to help.
     """
-    types = tuple(" ".join(re.sub(r"[-_]", " ", name).casefold().split()) for name in vocabulary.defect_types)
-    return replace(vocabulary, defect_types=types, object_word=ANY_OBJECT)
+    types = (" ".join(re.sub(r"[-_]", " ", name).casefold().split()) or name for name in vocabulary.defect_types)
+    return replace(vocabulary, defect_types=tuple(types), object_word=ANY_OBJECT)
 
 
 def _fitted(region: Inside, side: int) -> Inside:

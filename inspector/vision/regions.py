@@ -21,7 +21,6 @@ FloatMap = NDArray[np.float32]
 
 # How far a simplified outline may leave the true one, in pixels of the map.
 _OUTLINE_TOLERANCE_PX = 0.75
-_LOOKED_AT = 32  # regions of a frame, those of the highest scores: as many as are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +67,44 @@ def find_regions(
         pixel_threshold: Threshold of types that have none of their own, 0..1.
         frame: Size to which coordinates are scaled.
         max_regions: Cap on the number of reported regions.
-        name_regions: Says which types regions show; None, as for regions beyond the first 32: the type map does.
+        name_regions: Says which types regions show; None: the type map does.
 
     A pixel belongs to the type with the largest weight there, and is defective if its score reaches that type's
     threshold. Defective pixels that touch, also diagonally, are one region, whatever their types; the region's type
     is the one with the largest mean in it, and the region is kept if its area reaches that type's ``min_area_px``.
-    Its score is the largest score in it. A type's probability is its mean over the sum of all types' means. Where
-    regions are named, that is what the name's maker finds likely.
+    Its score is the largest score in it. A type's probability is its mean over the sum of all types' means.
+
+    Where regions are named, pixels are defective that reach the lowest threshold of any type, the gravest regions are
+    named, ``max_regions`` of them, and one is kept if it reaches area and threshold of the type it is named.
     """
     size_px = anomaly_map.shape[0]
-    thresholds = _threshold_map(type_map, product.defects, pixel_threshold, size_px)
+    named = name_regions is not None and len(product.defects) > 1
+    thresholds = _thresholds(type_map, product.defects, pixel_threshold, size_px, lowest=named)
     defective = (anomaly_map >= thresholds) & inspected_area(product.region_of_interest, product.ignore, size_px)
     count, found_labels, stats, _ = cv2.connectedComponentsWithStats(defective.astype(np.uint8), connectivity=8)
     labels = cast(NDArray[np.int32], found_labels)
     shares, scores = _type_shares(labels, count, type_map), _scores(labels, count, anomaly_map)
-    if name_regions is not None and len(shares) > 1:
-        _name(shares, labels, scores, name_regions)
-    types = shares.argmax(axis=0).tolist() if len(shares) else [0] * count
-    found: list[_Region] = []
-    for label in range(1, count):
-        spec = product.defects[types[label]] if product.defects else DefectSpec("defect")
-        region = _Region(label, spec, scores[label], stats[label, :4], int(stats[label, 4]), frame, size_px)
-        if region.area_px >= spec.min_area_px:
-            found.append(region)
-    found.sort(key=lambda region: (-region.severity, -region.score, region.box))
+
+    def region(label: int) -> _Region:
+        spec = product.defects[int(shares[:, label].argmax())] if product.defects else DefectSpec("defect")
+        return _Region(label, spec, scores[label], stats[label, :4], int(stats[label, 4]), frame, size_px)
+
+    found = sorted((region(label) for label in range(1, count)), key=_gravest_first)
+    if named and name_regions is not None:
+        least_px = min(spec.min_area_px for spec in product.defects)
+        chosen = [each.label for each in found if each.area_px >= least_px][:max_regions]
+        if chosen:
+            shares[:, chosen] = name_regions([(labels == label).astype(np.uint8) for label in chosen])
+        again = [region(each.label) for each in found]
+        found = sorted((each for each in again if each.reaches(pixel_threshold)), key=_gravest_first)
+    found = [each for each in found if each.area_px >= each.spec.min_area_px]
     reported = found[:max_regions]
     defects = tuple(
-        _describe(region, labels, _likeliest(shares[:, region.label], product), product.mm_per_px, frame, size_px)
-        for region in reported
+        _describe(each, labels, _likeliest(shares[:, each.label], product), product.mm_per_px, frame, size_px)
+        for each in reported
     )
     places = np.zeros(count, np.int32)
-    places[[region.label for region in reported]] = range(1, len(reported) + 1)
+    places[[each.label for each in reported]] = range(1, len(reported) + 1)
     return Regions(defects, len(found) - len(reported), places[labels])
 
 
@@ -125,6 +131,14 @@ class _Region:
         self.severity = severity(spec.severity_weight, self.area_fraction, self.score)
         self.box = _to_frame_box((self.left, self.top), (self.height, self.width), frame, size_px)
 
+    def reaches(self, pixel_threshold: float) -> bool:
+        """Tell whether the score reaches the threshold of the region's type."""
+        return self.score >= (pixel_threshold if self.spec.threshold is None else self.spec.threshold)
+
+
+def _gravest_first(region: _Region) -> tuple[float, float, Box]:
+    return -region.severity, -region.score, region.box
+
 
 def _type_shares(labels: NDArray[np.int32], count: int, type_map: FloatMap) -> NDArray[np.float64]:
     """Return each type's mean in each label's region over the sum of all types' means, [K, count]; 0 for a sum of 0."""
@@ -137,15 +151,6 @@ def _type_shares(labels: NDArray[np.int32], count: int, type_map: FloatMap) -> N
     total = sums.sum(axis=0)
     shares: NDArray[np.float64] = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
     return shares
-
-
-def _name(
-    shares: NDArray[np.float64], labels: NDArray[np.int32], scores: Sequence[float], name_regions: NameRegions
-) -> None:
-    """Put what a closer look says in the place of the type map's shares [K, count], for the highest scores."""
-    chosen = sorted(range(1, len(scores)), key=lambda label: -scores[label])[:_LOOKED_AT]
-    if chosen:
-        shares[:, chosen] = name_regions([(labels == label).astype(np.uint8) for label in chosen])
 
 
 def _scores(labels: NDArray[np.int32], count: int, anomaly_map: FloatMap) -> list[float]:
@@ -175,12 +180,13 @@ def _likeliest(shares: NDArray[np.float64], product: ProductSettings) -> _Likeli
     return _Likeliest(float(shares[first]), product.defects[second].name, float(shares[second]))
 
 
-def _threshold_map(
-    type_map: FloatMap, specs: Sequence[DefectSpec], pixel_threshold: float, size_px: int
+def _thresholds(
+    type_map: FloatMap, specs: Sequence[DefectSpec], pixel_threshold: float, size_px: int, *, lowest: bool
 ) -> NDArray[np.float32]:
-    if not specs or all(spec.threshold is None for spec in specs):
-        return np.full((size_px, size_px), pixel_threshold, np.float32)
+    """Return the threshold of each pixel, [S, S]: that of its type, or the ``lowest`` of all types."""
     per_type = [pixel_threshold if spec.threshold is None else spec.threshold for spec in specs]
+    if not specs or lowest or all(spec.threshold is None for spec in specs):
+        return np.full((size_px, size_px), min(per_type, default=pixel_threshold), np.float32)
     thresholds: NDArray[np.float32] = np.array(per_type, np.float32)[type_map.argmax(axis=0)]
     return thresholds
 

@@ -15,6 +15,8 @@ _ALIKE = 5
 _APART = 4
 # Sides of spots, in details: one may be noise, and whether more were strange the map's mean tells.
 _SPOTS = (2, 3)
+# Details a side; those of frames of more than two tiles a side are averaged to so many.
+_MOST = 64
 # Bounds the distances of one step to 1024 x the details of the frame.
 _QUERIES = 1024
 
@@ -31,6 +33,7 @@ def highest_contrast(detail: Tensor, area: NDArray[np.bool_]) -> float:
         detail: features [rows, columns, D] of the frame at twice its size, on any device.
         area: bool [S, S], see ``inspected_area``. Details that mostly lie outside neither count nor are compared with.
     """
+    detail = _bounded(detail)
     inspected = _on_grid(area, detail).to(detail.device)
     if not inspected.any():
         return 0.0
@@ -38,6 +41,14 @@ def highest_contrast(detail: Tensor, area: NDArray[np.bool_]) -> float:
     sides = [(min(side, detail.shape[0]), min(side, detail.shape[1])) for side in _SPOTS]
     spots = torch.stack([functional.avg_pool2d(contrast, side, stride=1).amax() for side in sides])
     return float(spots.prod() ** (1 / len(spots)))
+
+
+def _bounded(detail: Tensor) -> Tensor:
+    """Return details [rows, columns, D] of at most ``_MOST`` a side: the work grows with the fourth power of it."""
+    sides = (min(detail.shape[0], _MOST), min(detail.shape[1], _MOST))
+    if sides == tuple(detail.shape[:2]):
+        return detail
+    return functional.adaptive_avg_pool2d(detail.float().permute(2, 0, 1), sides).permute(1, 2, 0)
 
 
 def _on_grid(area: NDArray[np.bool_], detail: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class Parts:
         weights, self.manifest = model_wiring.prompt_weights(settings)
         spec = model_wiring.model_spec(settings)
         scoring = settings.scoring.to_domain(self.manifest.image_score)
-        self._region_types = model_wiring.region_types(settings)
+        self._region_types = model_wiring.region_types(settings, self.manifest)
         if self._region_types is not None:
             self._region_types.learn_words([product.vocabulary])
         self._scorer = RawScorer(spec, weights, self.manifest.text_mode, [product.vocabulary], scoring)

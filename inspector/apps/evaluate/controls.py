@@ -77,7 +77,10 @@ def _session(
 
 
 def _changed(settings: Settings, control: Control, seed: int) -> Settings:
-    model: dict[str, object] = {"pretrained": RANDOM, "weights": None, "seed": seed} if control.untrained else {}
+    # A control is what is there without training, names of regions among it.
+    model: dict[str, object] = {"region_types": "none"}
+    if control.untrained:
+        model |= {"pretrained": RANDOM, "weights": None, "seed": seed}
     return settings.model_copy(
         update={
             "model": settings.model.model_copy(update=model),

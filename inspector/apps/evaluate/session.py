@@ -91,7 +91,7 @@ class Session:
                 "engine": model.engine,
                 "device": model.device,
                 "text_mode": self._manifest.text_mode,
-                "region_types": model_wiring.region_types_id(self._settings),
+                "region_types": model_wiring.region_types_id(self._settings, self._manifest),
                 "resolution": self._asked.resolution,
                 "object_word": self._asked.object_word,
                 "false_alarm_rate": self._settings.calibration.false_alarm_rate,

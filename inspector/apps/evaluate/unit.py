@@ -101,7 +101,9 @@ def measure(engine: InspectionEngine, job: Job, advance: Callable[[int], None] =
     last: Verdict | None = None
     for sample, frame, verdict, raw in _judged(engine, camera, job, test, advance):
         try:
-            _meter(meter, sample, frame, raw, job, partial(engine.name_regions, frame))
+            _meter(
+                meter, sample, frame, raw, job, partial(engine.name_regions, frame) if engine.names_regions else None
+            )
         except MaskError as error:
             camera.fail(sample, str(error))
             continue
@@ -180,7 +182,7 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _meter(
-    meter: ClassMeter, sample: Sample, frame: DecodedFrame, raw: RawScores, job: Job, name_regions: NameRegions
+    meter: ClassMeter, sample: Sample, frame: DecodedFrame, raw: RawScores, job: Job, name_regions: NameRegions | None
 ) -> None:
     """Compare one image with its truth, at the map's size or at the image's own. Raises as ``read_mask``."""
     anomaly_map = raw.anomaly_map

@@ -24,10 +24,10 @@ class TypingOptions:
         BadInputError: a number out of range.
     """
 
-    looks_a_step: int = 64
-    block_scenes: int = 2048
+    looks_a_step: int = 32
+    block_scenes: int = 1024
     block_steps: int = 256
-    lr: float = 7e-4
+    lr: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     warmup_steps: int = 200

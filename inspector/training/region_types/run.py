@@ -71,9 +71,10 @@ def train_typer(
 ) -> Pretrained:
     """Make ``steps`` optimiser steps, from the last checkpoint in ``folder``, and return the averaged model.
 
-    Arguments and errors as ``pretrain``.
+    Arguments and errors as ``pretrain``; but that other processes than before cannot go on, as each looks at scenes of
+    its own.
     """
-    work = WorkFolder(folder, _description(spec, material, options))
+    work = WorkFolder(folder, {**_description(spec, material, options), "processes": processes.count})
     with work.claimed() if processes.writes else nullcontext():
         learner = Learner(replace(spec, seed=options.seed), DEFECT_TYPES, 1, options.seed)
         if material.tower is not None and material.tokens is not None:
@@ -93,11 +94,13 @@ def take_layers(learner: Learner, tower: VisualTower, tokens: Tensor) -> None:
     """
     mine, theirs, layers = learner.visual.vit, tower.vit, learner.shape.visual_layers
     wanted, came = ((s.visual_width, s.patch_size_px) for s in (learner.shape, tower.shape))
-    if wanted != came or tower.shape.visual_layers < layers:
+    ride_along = learner.prompts.visual_tokens.shape[1]
+    if wanted != came or tower.shape.visual_layers < layers or tokens.shape[1] != ride_along:
         raise BadInputError(
-            f"a visual tower of {layers} layers or more, width {wanted[0]} and {wanted[1]} px patches",
-            f"{tower.shape.visual_layers} layers, width {came[0]} and {came[1]} px patches",
-            "begin with another model",
+            f"a visual tower of {layers} layers or more, width {wanted[0]} and {wanted[1]} px patches, "
+            f"and {ride_along} tokens in each layer",
+            f"{tower.shape.visual_layers} layers, width {came[0]}, {came[1]} px patches, {tokens.shape[1]} tokens",
+            "begin with another model, or with --begin-fresh",
         )
     mine.conv1.load_state_dict(theirs.conv1.state_dict())
     mine.ln_pre.load_state_dict(theirs.ln_pre.state_dict())
@@ -179,7 +182,7 @@ class _Run:
         with painter(self.material.photographs, self.options.seed, self.effort.render_processes) as paint:
             while done < self.steps:
                 block = done // self.options.block_steps
-                regions = self._painted(paint, block)
+                regions = self._painted(paint, block, done)
                 end = min(self.steps, (block + 1) * self.options.block_steps)
                 while done < end:
                     loss, stop = self._step(done, regions)
@@ -189,14 +192,16 @@ class _Run:
                     if now - validated_s >= self.effort.validate_every_s or done == self.steps:
                         self._validate(done)
                         validated_s = time.monotonic()
-                    if stop or done == self.steps or now - saved_s >= self.effort.checkpoint_every_s:
+                    if stop or done == end or now - saved_s >= self.effort.checkpoint_every_s:
                         self._save(done)
                         saved_s = now
                     if stop and done < self.steps:
-                        where = f"{done} of {self.steps} steps"
-                        raise TrainingStoppedError(
-                            "a run to its end", f"a signal to stop at {where}", "repeat the command to go on"
-                        )
+                        raise self._stopped(done)
+                del regions  # before the next ones come: they are what takes the memory
+
+    def _stopped(self, done: int) -> TrainingStoppedError:
+        where = f"{done} of {self.steps} steps"
+        return TrainingStoppedError("a run to its end", f"a signal to stop at {where}", "repeat the command to go on")
 
     def result(self) -> Pretrained:
         """Return the averaged model."""
@@ -219,8 +224,8 @@ class _Run:
             self.work.rewind_history(done)
         return done
 
-    def _painted(self, paint: Painter, block: int) -> _Block:
-        """Return the regions of this process's part of a block's scenes."""
+    def _painted(self, paint: Painter, block: int, done: int) -> _Block:
+        """Return the regions of this process's part of a block's scenes. Raises as ``_stopped``."""
         size = self.options.block_scenes
         mine = self.processes.share(list(range(block * size, (block + 1) * size)))
         # In small requests: rendering processes paint ahead only so many of them.
@@ -228,12 +233,14 @@ class _Run:
         requests = (Request(block, chunk, SCENE_PX, _DEFECTIVE) for chunk in chunks)
         rng = np.random.default_rng([self.options.seed, 2, block, self.processes.rank])
         found = _Block([], [])
-        done = 0
+        scenes = 0
         for _, pairs in paint.pairs(requests):
             found.defective.extend(regions_of(pairs))
             found.normal.extend(normal_regions(rng, pairs))
-            done += len(pairs)
-            self.heard.painted(done, len(mine))
+            scenes += len(pairs)
+            self.heard.painted(scenes, len(mine))
+            if self.heard.stop():  # whoever stops one process of several stops them all
+                raise self._stopped(done)
         return found
 
     def _step(self, step: int, regions: _Block) -> tuple[float, bool]:

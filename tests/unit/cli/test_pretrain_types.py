@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -12,10 +13,20 @@ from PIL import Image
 
 import inspector.apps.pretrain_types as verb
 from inspector.apps import model_wiring
+from inspector.dapo.model_folder import bundled_prompts
+from inspector.dapo.spec import BUNDLED, ModelSpec
 from inspector.dapo.weights_file import verify_weights
+from inspector.domain.weights import WeightsManifest
 from inspector.settings import load
 
 SHORT = ("pretrain-types", "--looks", "4", "--looks-a-step", "2", "--out", "types")
+
+
+def shipped() -> WeightsManifest:
+    """The manifest of the bundled prompt weights."""
+    path = bundled_prompts(ModelSpec("inspector-s", BUNDLED))
+    assert path is not None
+    return verify_weights(path)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +50,7 @@ def test_it_writes_a_model_that_open_clip_loads_and_that_names_regions() -> None
     assert open_clip.create_model("local-dir:types", require_pretrained=True).visual.image_size in (128, (128, 128))
 
     Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:types"}}))
-    assert model_wiring.region_types(load(Path("inspector.yaml"))) is not None
+    assert model_wiring.region_types(load(Path("inspector.yaml")), shipped()) is not None
     Path("parts").mkdir()
     Image.new("RGB", (64, 64), (90, 90, 90)).save("parts/one.png")
     scored = run("score", "parts", "--json")
@@ -57,7 +68,7 @@ def test_a_folder_without_prompts_beside_the_model_says_what_to_do(here: Path) -
     (folder / "open_clip_config.json").write_text("{}")
     settings = load(here / "inspector.yaml", flags={"model": {"region_types": f"local-dir:{folder}"}})
     with pytest.raises(Exception, match=r"prompt weights beside it.*pretrain-types wrote, or to none"):
-        model_wiring.region_types(settings)
+        model_wiring.region_types(settings, shipped())
 
 
 @pytest.mark.parametrize(
@@ -72,8 +83,15 @@ def test_a_folder_without_prompts_beside_the_model_says_what_to_do(here: Path) -
     ],
 )
 def test_which_model_names_regions(here: Path, model: dict[str, str], named_by: str | None) -> None:
-    spec = model_wiring.region_types_spec(load(here / "inspector.yaml", flags={"model": model}))
+    spec = model_wiring.region_types_spec(load(here / "inspector.yaml", flags={"model": model}), shipped())
     assert (None if spec is None else spec.name) == named_by
+
+
+def test_weights_that_were_tuned_name_regions_themselves(here: Path) -> None:
+    tuned = replace(shipped(), version="0" * 64)
+    assert model_wiring.region_types_spec(load(here / "inspector.yaml"), tuned) is None
+    asked = load(here / "inspector.yaml", flags={"model": {"region_types": "bundled"}})
+    assert model_wiring.region_types_spec(asked, tuned) is not None
 
 
 def test_a_setting_that_names_nothing_is_refused(here: Path) -> None:

@@ -39,10 +39,20 @@ def test_a_closer_look_at_each_region_counts_in_the_place_of_the_maps_mean() -> 
     assert confusion.tolist() == [[0, 0, 0], [0, 2, 0], [0, 0, 1]]
 
 
-def test_who_cannot_look_closer_leaves_it_to_the_map() -> None:
+def test_many_regions_are_named_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.evaluation.confusion._AT_ONCE", 2)
+    asked: list[int] = []
+
+    def look(regions: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        asked.append(len(regions))
+        return by_size(regions)
+
+    mask = np.zeros((16, 16), np.uint8)
+    mask[::4, ::4] = 1
     meter = ConfusionMeter(2)
-    meter.add(np.ones((16, 16), np.float32), first_everywhere(), truth(), anomalous=True, name_regions=lambda _: None)
-    assert meter.types_right()[0].value == pytest.approx(2 / 3)
+    meter.add(np.ones((16, 16), np.float32), first_everywhere(), mask, anomalous=True, name_regions=look)
+    assert asked == [2] * 8
+    assert meter.types_right()[0].value == 1.0
 
 
 def test_each_region_is_shown_alone_and_whole() -> None:

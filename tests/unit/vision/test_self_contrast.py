@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from inspector.domain.product import DefectSpec, ProductSettings
 from inspector.domain.scoring import ScoringSettings
@@ -61,6 +62,12 @@ def test_outside_of_the_inspected_area_nothing_counts_and_nothing_is_compared_wi
 def test_frames_of_many_tiles_are_compared_in_steps() -> None:
     wide = surface(side=48)  # 2304 patches
     assert highest_contrast(with_spot(wide, 40, 40), EVERYWHERE) > 3 * highest_contrast(wide, EVERYWHERE)
+
+
+def test_frames_of_very_many_tiles_are_compared_at_coarser_details(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.vision.self_contrast._MOST", 16)
+    pooled = functional.avg_pool2d(surface(side=32).permute(2, 0, 1), 2).permute(1, 2, 0)
+    assert highest_contrast(surface(side=32), EVERYWHERE) == pytest.approx(highest_contrast(pooled, EVERYWHERE))
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0, 1), st.integers(0, 99))
