@@ -11,7 +11,7 @@ from inspector.rendering.defects import CONDUCTOR_TYPES, DEFECT_TYPES
 from inspector.rendering.scenes.camera import another_day, binarised, camera, expose
 from inspector.rendering.scenes.captions import bare, caption
 from inspector.rendering.scenes.photographs import Photographs
-from inspector.rendering.scenes.scene import View, draw_scene
+from inspector.rendering.scenes.scene import ARTWORK_SHARE, View, draw_scene
 from inspector.rendering.scenes.surface import Material
 from inspector.rendering.surfaces import ByteImage
 from inspector.rendering.synthetic import UNKNOWN_TYPE, add_defects, kind_of
@@ -48,6 +48,7 @@ def render_pair(
     photographs: Photographs | None = None,
     types: Sequence[str] = DEFECT_TYPES,
     defective: float = 0.75,
+    artwork: float = ARTWORK_SHARE,
 ) -> Pair:
     """Render the pair that belongs to ``key``; the same arguments give the same pixels and words.
 
@@ -57,6 +58,7 @@ def render_pair(
         photographs: real surfaces, used for about half of the pairs; None: all are rendered.
         types: the vocabulary, as ``add_defects`` takes it.
         defective: how often ``first`` has a defect, 0..1.
+        artwork: how often it is of line artwork, 0..1, which alone shows defects of conductors.
 
     Raises:
         ValueError: ``size_px`` is too small or there are too many types.
@@ -65,7 +67,7 @@ def render_pair(
         raise ValueError(f"expected 64 px or more and under 255 types, got {size_px} px and {len(types)} types")
     style, damage, first_rng, second_rng = (np.random.default_rng([*key, stream]) for stream in range(4))
     unit = size_px / 192
-    scene = draw_scene(style, unit, photographs)
+    scene = draw_scene(style, unit, photographs, artwork)
     seen = camera(style, unit)
     later = another_day(style, seen)
     if style.random() >= _SAME_CAMERA_SHARE:

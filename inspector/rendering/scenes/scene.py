@@ -24,7 +24,9 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 """Rendered surfaces beside ``artwork.conductors``, which come more often than any of them."""
 
-_ARTWORK_SHARE = 0.12
+ARTWORK_SHARE = 0.12
+"""How often a scene is line artwork, where nobody asks for more."""
+
 _PHOTOGRAPH_SHARE = 0.57  # of the rest, which makes half of all
 _OBJECT_SHARE = 0.45  # of the rest, which makes four in ten of all
 _MARK_SHARE = 0.55  # likewise, half of all
@@ -97,9 +99,11 @@ class Scene:
         return image.astype(np.float32)
 
 
-def draw_scene(rng: np.random.Generator, unit: float, photographs: Photographs | None) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, unit: float, photographs: Photographs | None, artwork_share: float = ARTWORK_SHARE
+) -> Scene:
     """Draw the parameters of a scene; lengths are multiplied by ``unit`` (pixels of the frame / 192)."""
-    if rng.random() < _ARTWORK_SHARE:
+    if rng.random() < artwork_share:
         surface = artwork.conductors(rng, unit)
         turn = 0.0 if rng.random() < 0.8 else rng.uniform(0, 2 * math.pi)
         return Scene(pick(rng, surface.words), surface, None, 1.0, None, None, False, turn)

@@ -22,6 +22,7 @@ from inspector.domain.errors import InspectorError
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, Photographs, render_pair
 from inspector.rendering.scenes.captions import caption
+from inspector.rendering.scenes.scene import ARTWORK_SHARE
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.rendering.words import words_of
 from inspector.training.pretraining.strange_words import made_up, object_word
@@ -59,13 +60,14 @@ class StepBatch:
 class Request:
     """The pairs that this process sees in ``step`` (from 0), by their numbers in the whole run; sides in pixels.
 
-    ``defective``: how many of their first views show defects, as ``render_pair``.
+    ``defective`` and ``artwork``: how many of their first views show defects, and line artwork, as ``render_pair``.
     """
 
     step: int
     pairs: tuple[int, ...]
     size_px: int
     defective: float = 0.75
+    artwork: float = ARTWORK_SHARE
 
 
 class Painter:
@@ -143,7 +145,9 @@ def _paint(seed: int, number: int, request: Request) -> Pair:
 
 
 def _rendered(seed: int, number: int, request: Request, photographs: Photographs | None) -> Pair:
-    return render_pair((seed, number), request.size_px, photographs, defective=request.defective)
+    return render_pair(
+        (seed, number), request.size_px, photographs, defective=request.defective, artwork=request.artwork
+    )
 
 
 def step_batch(

@@ -135,3 +135,8 @@ def test_the_sheet_shows_each_pair_three_times_beside_itself() -> None:
 
     assert picture.shape[1] == 2 * 3 * 64
     assert picture.shape[0] > 64
+
+
+def test_as_many_scenes_are_line_artwork_as_are_asked_for() -> None:
+    none, all_of_them = ([render_pair((9, i), 64, artwork=share).surface for i in range(24)] for share in (0.0, 1.0))
+    assert not set(none) & set(all_of_them)

@@ -75,9 +75,11 @@ def test_a_card_of_a_damaged_model_is_not_written(tmp_path: Path) -> None:
         model_card(read_facts(_facts(tmp_path / "facts.yaml")), METRICS, tmp_path / "m")
 
 
-def test_the_card_in_the_package_is_of_the_facts_as_they_are_written_down() -> None:
-    card = (BUNDLED / "MODEL_CARD.md").read_text()
+@pytest.mark.parametrize("name", ["inspector-s", "inspector-s-types"])
+def test_the_card_in_the_package_is_of_the_facts_as_they_are_written_down(name: str) -> None:
+    folder = BUNDLED.parent / name
+    card = (folder / "MODEL_CARD.md").read_text()
     # Its tables are a command's, and the list of files comes after; all else is of the facts.
     after_command = card.partition("## Metrics")[2].partition("```sh")[2].partition("```\n")[2]
-    facts = read_facts(Path(__file__).parents[3] / "deploy" / "models" / "inspector-s.yaml")
-    assert card.startswith(model_card(facts, after_command.partition("\n## ")[0].strip() + "\n", BUNDLED))
+    facts = read_facts(Path(__file__).parents[3] / "deploy" / "models" / f"{name}.yaml")
+    assert card.startswith(model_card(facts, after_command.partition("\n## ")[0].strip() + "\n", folder))

@@ -44,7 +44,7 @@ def painted(key: tuple[int, ...], size_px: int) -> Pair:
 def _each_pair_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of a tiny run's time is painting, and the tests' runs see the same pairs."""
     for module in (batch, loop):
-        monkeypatch.setattr(module, "render_pair", lambda key, size_px, _photographs: painted(tuple(key), size_px))
+        monkeypatch.setattr(module, "render_pair", lambda key, size_px, _photographs, **_: painted(tuple(key), size_px))
     monkeypatch.setattr(loop, "_MOMENTS_PAIRS", 2)
 
 
