@@ -211,7 +211,8 @@ class InspectionEngine:
         """
         if self._region_types is None:
             raise ValueError("expected an engine that names regions, got one without region types")
-        return self._region_types.name(frame.pixels, self._plan(frame).product.vocabulary, regions)
+        plan = self._plan(frame)
+        return self._region_types.name(plan.camera_id, frame.pixels, plan.product.vocabulary, regions)
 
     def _learn_types(self, vocabularies: Sequence[Vocabulary]) -> None:
         if self._region_types is not None:
@@ -294,6 +295,8 @@ class InspectionEngine:
         self._book.set_camera(camera_id, settings)
         # Whatever changed: whoever announces a camera's settings can so make it forget what it took for usual.
         self._scorer.forget_neighbours(camera_id)
+        if self._region_types is not None:
+            self._region_types.forget(camera_id)
 
     def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
         """Return the frame, decoded again if the settings have changed its tiles since."""

@@ -71,7 +71,11 @@ def judge(
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
     anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
     size = FrameSize(frame.width_px, frame.height_px)
-    named = None if region_types is None else partial(region_types.name, frame.pixels, plan.product.vocabulary)
+    named = (
+        None
+        if region_types is None
+        else partial(region_types.name, plan.camera_id, frame.pixels, plan.product.vocabulary)
+    )
     regions = _regions(anomaly_map, raw.type_grid, plan, size, named)
     timings_ms["regions"] = _ms_since(started)
     label = PredLabel.ANOMALOUS if image_score >= plan.image_threshold else PredLabel.NORMAL

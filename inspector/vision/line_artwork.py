@@ -85,13 +85,15 @@ def _thickness(bits: NDArray[np.uint8]) -> float:
     return cv2.mean(cv2.distanceTransform(bits, cv2.DIST_L2, 3), bits)[0]
 
 
-def with_light_lines(pixels: ByteImage) -> tuple[ByteImage, bool]:
-    """Return a picture, uint8 RGB [H, W, 3], with the lines light if it is line artwork, and whether it is.
-
-    What is missing of a dark line looks as what is too much of a light one; which of the two it is hangs on the whole
-    picture.
-    """
+def lines_are_light(pixels: ByteImage) -> bool | None:
+    """Tell whether the lines of a picture, uint8 RGB [H, W, 3], are its light tone; None if it is no line artwork."""
     found = find_artwork(np.ascontiguousarray(pixels[..., ::-1]))
-    if found is None:
-        return pixels, False
-    return (pixels if found.light else np.asarray(255 - pixels, np.uint8)), True
+    return None if found is None else found.light
+
+
+def with_light_lines(pixels: ByteImage, light: bool | None) -> ByteImage:
+    """Return a picture of line artwork with its lines light, whichever tone they have; None: it is none, and stays.
+
+    What is missing of a dark line looks as what is too much of a light one.
+    """
+    return np.asarray(255 - pixels, np.uint8) if light is False else pixels

@@ -16,6 +16,7 @@ from inspector.domain.errors import InspectorError
 from inspector.domain.product import ANY_OBJECT, Vocabulary
 from inspector.vision.closer_look import Inside, Pixels, look_closer, window_around
 from inspector.vision.line_artwork import with_light_lines
+from inspector.vision.line_tones import LineTones
 from inspector.vision.opencv import cv2
 from inspector.vision.preprocess import preprocess
 
@@ -33,16 +34,24 @@ class RegionTypes:
         self._typer = typer
         self._encode = encode
         self._text: dict[Vocabulary, Tensor] = {}
+        self._tones = LineTones()
 
     def learn_words(self, vocabularies: Collection[Vocabulary]) -> None:
         """Encode T of the vocabularies not seen before. Raises as ``encode_vocabularies``."""
         if new := {_plain(vocabulary) for vocabulary in vocabularies} - self._text.keys():
             self._text.update(self._encode(new))
 
-    def name(self, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]) -> NDArray[np.float32]:
+    def forget(self, camera_id: str) -> None:
+        """Forget what a camera's frames looked like."""
+        self._tones.forget(camera_id)
+
+    def name(
+        self, camera_id: str, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]
+    ) -> NDArray[np.float32]:
         """Return how likely each type of a vocabulary is in each region, float32 [K, R]; each region's sum is 1.
 
         Args:
+            camera_id: where the frame is from: which tone lines of artwork have, most of its frames decide.
             pixels: the frame, uint8 [S, S, 3] RGB.
             vocabulary: one that was learnt.
             regions: at least one, uint8 above 0 inside, of the frame's size or another, none of them empty.
@@ -50,7 +59,7 @@ class RegionTypes:
         Raises:
             InspectorError: what comes out is no number.
         """
-        pixels, _ = with_light_lines(pixels)
+        pixels = with_light_lines(pixels, self._tones.of(camera_id, pixels))
         some = [regions[start : start + _AT_ONCE] for start in range(0, len(regions), _AT_ONCE)]
         found = torch.cat([self._named(pixels, vocabulary, part) for part in some]).T.cpu()
         if not found.isfinite().all():

@@ -13,7 +13,7 @@ from torch import Tensor
 from inspector.rendering.scenes import Pair
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.vision.closer_look import CloserLook, Window, look_closer, window_around
-from inspector.vision.line_artwork import with_light_lines
+from inspector.vision.line_artwork import lines_are_light, with_light_lines
 from inspector.vision.opencv import cv2
 
 Pixels = NDArray[np.uint8]
@@ -81,7 +81,9 @@ def normal_regions(rng: np.random.Generator, pairs: Sequence[Pair]) -> Iterator[
 
 def _as_served(picture: Pixels) -> tuple[Pixels, bool]:
     """Return a BGR picture as RGB the way ``RegionTypes`` sees frames, and whether it is line artwork."""
-    return with_light_lines(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+    pixels = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    light = lines_are_light(pixels)
+    return with_light_lines(pixels, light), light is not None
 
 
 def _moved(rng: np.random.Generator, inside: Pixels, pixels: Pixels) -> Pixels:

@@ -31,7 +31,7 @@ from inspector.training.processes import Processes
 from inspector.training.region_types.looks import NORMAL, Region, alike, drawn, normal_regions, pieces_of, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
 from inspector.training.region_types.run import Material, measure, take_layers, train_typer
-from inspector.vision.line_artwork import with_light_lines
+from inspector.vision.line_artwork import lines_are_light, with_light_lines
 from inspector.vision.opencv import cv2
 
 SHAPE = (96, 16)
@@ -52,7 +52,8 @@ def _each_scene_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def seen(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A rendered picture as serving sees it."""
-    return with_light_lines(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))[0]
+    pixels = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return with_light_lines(pixels, lines_are_light(pixels))
 
 
 def run(
