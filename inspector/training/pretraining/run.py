@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from inspector.dapo.clip import ModelShape, model_shape
 from inspector.dapo.prompt_weights import CONTEXTS, PromptWeights
 from inspector.dapo.spec import ModelSpec
-from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.errors import BadInputError
 from inspector.domain.weights import WeightsManifest
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, Photographs, render_pair
@@ -189,14 +188,8 @@ class _Run:
             torch.autograd.backward(made["total"] * share)
             losses = {name: loss.detach() * share for name, loss in made.items()}
         told = torch.stack([*losses.values(), torch.tensor(float(self.heard.stop()), device=device)])
-        flat = self.processes.sum(torch.cat([state.gradients(), told]))
-        *means, stops = flat[-len(told) :].tolist()
-        # One number of millions that is not finite shows in their sum, at a fraction of the cost of asking each.
-        if not math.isfinite(sum(means)) or not math.isfinite(float(flat.sum())):
-            raise InspectorError(
-                "a finite loss", f"{means[0]:g} at step {request.step + 1}", "lower --lr, and add --restart"
-            )
-        state.apply(flat[: -len(told)], request.step, self.options.rate(request.step, self.steps))
+        rate = self.options.rate(request.step, self.steps)
+        *means, stops = state.step(told, self.processes, request.step, rate)
         return dict(zip(losses, means, strict=True)), stops > 0
 
     def _seen_share(self, step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from inspector.domain.errors import InspectorError
 from inspector.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from inspector.training.options import Optimisation
 from inspector.training.pretraining.learner import Learner
+from inspector.training.processes import Processes
 
 _LARGEST_GRADIENT = 1.0  # norm over all parameters; a longer one is shortened to it
 
@@ -65,6 +68,27 @@ class TrainingState:
             group["lr"] = rate
         self._optimiser.step()
         self._follow(step)
+
+    def step(self, told: Tensor, processes: Processes, step: int, rate: float) -> list[float]:
+        """Make one optimiser step from the gradients of all processes; return the sums of what each ``told``.
+
+        Args:
+            told: float32 [N], this process's losses, of which the first is the one that was trained on, and whatever
+                else all are to know.
+            processes: all of them call it, in the same order.
+            step: its number, from 0.
+            rate: learning rate.
+
+        Raises:
+            InspectorError: something is not finite; the weights are untouched.
+        """
+        flat = processes.sum(torch.cat([self.gradients(), told]))
+        sums: list[float] = flat[-len(told) :].tolist()
+        # One number of millions that is not finite shows in their sum, at a fraction of the cost of asking each.
+        if not math.isfinite(sum(sums)) or not math.isfinite(float(flat.sum())):
+            raise InspectorError("a finite loss", f"{sums[0]:g} at step {step + 1}", "lower --lr, and add --restart")
+        self.apply(flat[: -len(told)], step, rate)
+        return sums
 
     @torch.no_grad()
     def _follow(self, step: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -19,7 +18,7 @@ from inspector.dapo.prompt_weights import CONTEXTS, PromptWeights
 from inspector.dapo.region_typer import region_features, type_logits_of
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.visual_tower import VisualTower
-from inspector.domain.errors import BadInputError, InspectorError
+from inspector.domain.errors import BadInputError
 from inspector.evaluation.ranking import rank_images
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Photographs
@@ -261,11 +260,7 @@ class _Run:
             torch.autograd.backward(made)
             loss = made.detach()
         told = torch.stack([loss, torch.tensor(float(self.heard.stop()), device=device)])
-        flat = self.processes.sum(torch.cat([state.gradients(), told]))
-        mean, stops = flat[-len(told) :].tolist()
-        if not math.isfinite(mean) or not math.isfinite(float(flat.sum())):
-            raise InspectorError("a finite loss", f"{mean:g} at step {step + 1}", "lower --lr, and add --restart")
-        state.apply(flat[: -len(told)], step, options.rate(step, self.steps))
+        mean, stops = state.step(told, self.processes, step, options.rate(step, self.steps))
         return mean, stops > 0
 
     def _loss(self, rng: np.random.Generator, looks: Looks) -> Tensor:

@@ -23,6 +23,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import Vocabulary
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, render_pair
+from inspector.rendering.scenes.scene import ARTWORK_SHARE
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.training.options import TrainingStoppedError
 from inspector.training.pretraining.learner import Learner
@@ -41,13 +42,13 @@ FRESH = Material(None, "fresh weights")
 
 
 @cache
-def painted(key: tuple[int, ...]) -> Pair:
-    return render_pair(key, 256, defective=1)
+def painted(key: tuple[int, ...], defective: float = 1, artwork: float = ARTWORK_SHARE) -> Pair:
+    return render_pair(key, 256, defective=defective, artwork=artwork)
 
 
 @pytest.fixture(autouse=True)
 def _each_scene_is_painted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "render_pair", lambda key, *_, **__: painted(tuple(key)))
+    monkeypatch.setattr(batch, "render_pair", lambda key, *_, **how: painted(tuple(key), **how))
 
 
 def seen(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,8 +71,9 @@ def run(
 
 
 def stop_after(steps: int) -> TypingListener:
+    """Ask to stop once so many steps are made: the next one is the last, or none while scenes are painted for it."""
     heard: list[TypingStep] = []
-    return TypingListener(step=heard.append, stop=lambda: len(heard) >= steps - 1)
+    return TypingListener(step=heard.append, stop=lambda: len(heard) >= steps)
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +158,13 @@ def test_it_learns_and_everything_that_is_used_moves(uninterrupted: tuple[Pretra
     assert set(still) == {"logit_scale", *(f"prompts.adapters.{tap}.bias" for tap in range(3))}
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize(("asked", "made"), [(0, 0), (1, 2), (2, 2), (3, 4)])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(
-    tmp_path: Path, uninterrupted: tuple[Pretrained, str], steps: int
+    tmp_path: Path, uninterrupted: tuple[Pretrained, str], asked: int, made: int
 ) -> None:
     with pytest.raises(TrainingStoppedError) as caught:
-        run(tmp_path, listener=stop_after(steps))
-    assert f"{steps} of {STEPS} steps" in caught.value.got
+        run(tmp_path, listener=stop_after(asked))
+    assert f"{made} of {STEPS} steps" in caught.value.got
     assert same(run(tmp_path), uninterrupted[0])
     assert (tmp_path / "history.jsonl").read_text() == uninterrupted[1]
 
@@ -178,7 +180,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path, change: dict[str, An
 def test_fewer_looks_than_were_had_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingStoppedError):
         run(tmp_path, listener=stop_after(3))
-    with pytest.raises(BadInputError, match=r"24 looks or more.*got 16.*--restart"):
+    with pytest.raises(BadInputError, match=r"32 looks or more.*got 16.*--restart"):
         run(tmp_path, 2)
 
 
