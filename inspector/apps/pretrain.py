@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inspector import __version__
 from inspector.apps import console, model_wiring, train_output
-from inspector.apps.bench.machine import describe
-from inspector.apps.model_configs import open_clip_config
-from inspector.apps.stopping import stop_event
+from inspector.apps.model_description import counted, open_clip_config, run_card
+from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.dapo.clip import model_shape
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, ModelSpec
@@ -46,7 +44,6 @@ from inspector.vision.image_file import load_image
 from inspector.vision.opencv import cv2
 
 Phase = Callable[[str, int, int], None]
-STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
 _VALIDATION_FRAMES = 24  # of each data set's good training images
 _VALIDATION_SCENES = 40
@@ -202,23 +199,16 @@ def _write(request: Request, spec: ModelSpec, made: Pretrained, card: str) -> No
 
 
 def _card(request: Request, spec: ModelSpec, material: Material, processes: Processes) -> str:
-    machine = describe(torch.__version__, torch.get_num_threads(), 0.0)
-    device = torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else "no GPU"
-    photographs = 0 if material.photographs is None else len(material.photographs)
     validated = ", ".join(path.name for path in request.validate_on) or "no data set"
     facts = {
         "began with": _beginning(request, spec),
         "images": f"{2 * request.options.pairs_a_step * request.steps} rendered, in {request.steps} steps",
-        "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
+        "photographs of surfaces": counted(material.photographs),
         "teacher": f"{request.teacher}: {TEACHERS[request.teacher].lineage}",
         "watched on": f"rendered scenes, and defects painted on good training images of: {validated}",
         "seed": str(request.options.seed),
-        "precision": spec.precision,
-        "hardware": f"{machine.cpu}, {machine.cores} cores, {device}, processes: {processes.count}",
-        "made by": f"inspector {__version__}, torch {torch.__version__}",
     }
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    return f"# A model by `inspector pretrain`\n\n{lines}\n"
+    return run_card("pretrain", facts, spec, processes)
 
 
 def _beginning(request: Request, spec: ModelSpec) -> str:

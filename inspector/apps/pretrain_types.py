@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inspector import __version__
 from inspector.apps import console, model_wiring, train_output
-from inspector.apps.bench.machine import describe
-from inspector.apps.model_configs import open_clip_config
-from inspector.apps.stopping import stop_event
+from inspector.apps.model_description import counted, open_clip_config, run_card
+from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, REGION_TYPES_MODEL, ModelSpec
 from inspector.dapo.visual_tower import load_visual_tower
@@ -31,7 +29,6 @@ from inspector.training.region_types.options import TypingListener, TypingOption
 from inspector.training.region_types.run import SCENE_PX, Material, train_typer
 from inspector.training.work_folder import begin_anew
 
-STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _HELD_OUT = 0.1  # of the photographs, which validation scenes are made of
 _VALIDATION_SCENES = 300
 _VALIDATION_SEED = 9999
@@ -138,17 +135,10 @@ def _validation(held_out: Photographs | None) -> tuple[tuple[Region, ...], tuple
 
 
 def _card(request: Request, spec: ModelSpec, material: Material, processes: Processes) -> str:
-    machine = describe(torch.__version__, torch.get_num_threads(), 0.0)
-    device = torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else "no GPU"
-    photographs = 0 if material.photographs is None else len(material.photographs)
     facts = {
         "began with": material.begins_with,
         "looks": f"{request.options.looks_a_step * request.steps} at rendered defects, in {request.steps} steps",
-        "photographs of surfaces": f"{photographs}, and a tenth held out" if photographs else "none",
+        "photographs of surfaces": counted(material.photographs),
         "seed": str(request.options.seed),
-        "precision": spec.precision,
-        "hardware": f"{machine.cpu}, {machine.cores} cores, {device}, processes: {processes.count}",
-        "made by": f"inspector {__version__}, torch {torch.__version__}",
     }
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    return f"# A model by `inspector pretrain-types`\n\n{lines}\n"
+    return run_card("pretrain-types", facts, spec, processes)

@@ -10,6 +10,9 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+STOPPED = 130
+"""What a shell says of a command that Ctrl-C ended."""
+
 
 @contextmanager
 def stop_event() -> Iterator[threading.Event]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from inspector.apps import console, model_wiring, train_output
-from inspector.apps.stopping import stop_event
+from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.apps.weights import threshold_text
 from inspector.dapo.clip import model_shape
@@ -38,7 +38,6 @@ from inspector.training.work_folder import begin_anew, clear_away
 from inspector.vision.decode import DecodeLimits
 from inspector.vision.image_file import printable
 
-STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _NEXT_TO_ONE = 0.99
 
 

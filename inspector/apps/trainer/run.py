@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from inspector.apps import console
 from inspector.apps.process_telemetry import telling
-from inspector.apps.stopping import stop_event
+from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.trainer.attempt import Attempts, NothingToDo
 from inspector.apps.trainer.one_run import StoppedError
 from inspector.apps.trainer.outside import real_world, trainer_lock
@@ -25,7 +25,6 @@ from inspector.pipeline.ports import FencedError
 from inspector.pipeline.rollout_advice import Move
 from inspector.settings import Settings
 
-STOPPED = 130  # what a shell says of a command that Ctrl-C ended
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
