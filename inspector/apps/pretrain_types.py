@@ -17,6 +17,7 @@ from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.train_progress import TrainingProgress
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, REGION_TYPES_MODEL, ModelSpec
 from inspector.dapo.visual_tower import load_visual_tower
+from inspector.domain.errors import BadInputError
 from inspector.rendering.scenes import Photographs, render_pair
 from inspector.settings import Settings
 from inspector.training.model_folder import write_model_folder
@@ -37,7 +38,11 @@ _TELL_EVERY = 50  # steps, where no terminal shows a bar
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How many looks to have, from what, and where to put the model; ``begin_fresh``: from no other model's tower."""
+    """How many looks to have, from what, and where to put the model.
+
+    It begins with the tower of the model that scores, with nothing (``begin_fresh``), or with all of the model that
+    types regions already (``from_pretrained``).
+    """
 
     out: Path
     looks: int
@@ -45,6 +50,7 @@ class Request:
     effort: PretrainingEffort
     photographs: Path | None = None
     begin_fresh: bool = False
+    from_pretrained: bool = False
     restart: bool = False
 
     @property
@@ -72,9 +78,7 @@ def run(settings: Settings, request: Request) -> int:
         if processes.writes and request.restart:
             begin_anew(request.work)
         processes.wait()
-        spec = ModelSpec(
-            REGION_TYPES_MODEL, RANDOM, precision=settings.model.training_precision, device=processes.device
-        )
+        spec = replace(_begun(request, settings), precision=settings.model.training_precision, device=processes.device)
         torch.set_num_threads(settings.model.threads or max(1, torch.get_num_threads() // processes.count))
         material = _material(request, settings, processes)
         stop = stack.enter_context(stop_event())
@@ -115,6 +119,21 @@ def run(settings: Settings, request: Request) -> int:
     return 0
 
 
+def _begun(request: Request, settings: Settings) -> ModelSpec:
+    """Return the model to train, with the weights that it begins with. Raises BadInputError: there are none."""
+    if not request.from_pretrained:
+        return ModelSpec(REGION_TYPES_MODEL, RANDOM)
+    _, scoring = model_wiring.prompt_weights(settings)
+    spec = model_wiring.region_types_spec(settings, scoring)
+    if spec is None:
+        raise BadInputError(
+            "a model that types regions, to train on",
+            f"model.region_types: {settings.model.region_types}",
+            "set it to bundled or to a folder that pretrain-types wrote, or leave out --from-pretrained",
+        )
+    return spec
+
+
 def _material(request: Request, settings: Settings, processes: Processes) -> Material:
     photographs = held_out = None
     if request.photographs is not None:
@@ -122,10 +141,13 @@ def _material(request: Request, settings: Settings, processes: Processes) -> Mat
     validation = _validation(held_out) if processes.writes else ((), ())
     if request.begin_fresh:
         return Material(photographs, "fresh weights", None, None, *validation)
-    spec = replace(model_wiring.model_spec(settings), engine="torch", precision="fp32", device="cpu")
-    weights, _ = model_wiring.prompt_weights(settings)
-    begins_with = f"{spec.name} {spec.pretrained}"
-    return Material(photographs, begins_with, load_visual_tower(spec), weights.visual_tokens.detach(), *validation)
+    weights, manifest = model_wiring.prompt_weights(settings)
+    if request.from_pretrained:
+        begins_with = f"all of {model_wiring.region_types_id(settings, manifest)}"
+        return Material(photographs, begins_with, None, None, *validation)
+    scoring = replace(model_wiring.model_spec(settings), engine="torch", precision="fp32", device="cpu")
+    begins_with = f"{scoring.name} {scoring.pretrained}"
+    return Material(photographs, begins_with, load_visual_tower(scoring), weights.visual_tokens.detach(), *validation)
 
 
 def _validation(held_out: Photographs | None) -> tuple[tuple[Region, ...], tuple[Region, ...]]:

@@ -91,6 +91,9 @@ def pretrain_types(
     begin_fresh: Annotated[
         bool, typer.Option("--begin-fresh", help="Begin with fresh weights, not with the tower of model.name.")
     ] = False,
+    from_pretrained: Annotated[
+        bool, typer.Option("--from-pretrained", help="Train model.region_types on, towers and words.")
+    ] = False,
     looks_a_step: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Looks a step.")] = 32,
     block_scenes: Annotated[
         int,
@@ -119,6 +122,8 @@ def pretrain_types(
     from inspector.apps import train_output
 
     train_output.check_model(out, restart=restart)  # before torch, which takes its time to load
+    if begin_fresh and from_pretrained:
+        raise typer.BadParameter("--begin-fresh and --from-pretrained exclude each other: give one of them")
     settings = load_settings(config, flags={"model": {} if precision is None else {"precision": precision}})
     from inspector.apps import pretrain_types as verb
     from inspector.training.pretraining.options import PretrainingEffort
@@ -131,6 +136,7 @@ def pretrain_types(
         effort=PretrainingEffort(render_processes=render_processes, validate_every_s=60 * validate_every_min),
         photographs=photographs,
         begin_fresh=begin_fresh,
+        from_pretrained=from_pretrained,
         restart=restart,
     )
     code = verb.run(settings, request)

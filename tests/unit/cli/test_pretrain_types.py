@@ -13,12 +13,13 @@ from PIL import Image
 
 import inspector.apps.pretrain_types as verb
 from inspector.apps import model_wiring
-from inspector.dapo.model_folder import bundled_prompts
-from inspector.dapo.spec import BUNDLED, ModelSpec
+from inspector.dapo.model_folder import bundled_prompts, model_folder
+from inspector.dapo.spec import BUNDLED, REGION_TYPES_MODEL, ModelSpec
 from inspector.dapo.weights_file import verify_weights
 from inspector.domain.weights import WeightsManifest
 from inspector.settings import load
 
+BUNDLED_TYPES = f"local-dir:{model_folder(ModelSpec(REGION_TYPES_MODEL, BUNDLED))}"
 SHORT = ("pretrain-types", "--looks", "4", "--looks-a-step", "2", "--out", "types")
 
 
@@ -97,3 +98,30 @@ def test_weights_that_were_tuned_name_regions_themselves(here: Path) -> None:
 def test_a_setting_that_names_nothing_is_refused(here: Path) -> None:
     (here / "inspector.yaml").write_text(json.dumps({"model": {"region_types": "mine"}}))
     assert "region_types" in one_line_problem(run("doctor", "--settings"))
+
+
+def test_a_model_is_trained_on_from_where_it_stood() -> None:
+    shipped_on = run(*SHORT, "--block-scenes", "2", "--from-pretrained")
+    assert shipped_on.exit_code == 0, (shipped_on.output, shipped_on.exception)
+    card = Path("types/MODEL_CARD.md").read_text()
+    assert "began with: all of inspector-s-types " in card
+    ours, before = (
+        open_clip.create_model(name, require_pretrained=True) for name in ("local-dir:types", BUNDLED_TYPES)
+    )
+    moved = (ours.visual.conv1.weight - before.visual.conv1.weight).abs().max()
+    assert 0 < moved < 0.01  # two steps of a rate that only begins to rise
+
+    Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:types"}}))
+    once_more = run(*SHORT[:-1], "further", "--block-scenes", "2", "--from-pretrained")
+    assert once_more.exit_code == 0, (once_more.output, once_more.exception)
+    assert "began with: all of local-dir:types " in Path("further/MODEL_CARD.md").read_text()
+    Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:further"}}))
+    assert model_wiring.region_types(load(Path("inspector.yaml")), shipped()) is not None
+
+
+def test_there_must_be_a_model_to_train_on() -> None:
+    both = run(*SHORT, "--from-pretrained", "--begin-fresh")
+    assert both.exit_code == 2
+    assert "exclude each other" in both.output.replace("\n", " ")
+    Path("inspector.yaml").write_text(json.dumps({"model": {"region_types": "none"}}))
+    assert "or leave out --from-pretrained" in one_line_problem(run(*SHORT, "--from-pretrained"))
