@@ -12,8 +12,9 @@ from inspector.domain.result import ScoreMode
 
 ImageScore = Literal["cls", "fused", "mean", "contrast"]
 BankMatching = Literal["auto", "in_place", "anywhere"]
-BankLevels = Literal["all", "coarse", "texture", "tower"]
+BankLevels = Literal["all", "detail", "coarse", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
+_PEAKS = ("peak_fraction", "fine_peak_fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class ScoringSettings:
     from the rest of the frame (``contrast``).
 
     With a reference, bank or mutual: the image score is the mean of the highest ``peak_fraction`` (0 to 1; 0: the very
-    highest value) of the inspected pixels: one noisy patch is no defect.
+    highest value) of the inspected pixels: one noisy patch is no defect. Where the fine level has a share in the map,
+    it is ``fine_peak_fraction`` of them: what it sees is smaller than a patch.
 
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
     place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: those of the
-    tower, of the frame and of its quarters at twice their size, and hand-made texture (``all``), ``texture`` or the
-    ``tower`` alone, or all but the quarters (``coarse``), which take two thirds of the time. Frames of
+    tower, of the frame and of its quarters at twice their size, hand-made texture, and where frames are matched in
+    place also texture at four times the tower's size (``all``); these without the last (``detail``); also without the
+    quarters, which take two thirds of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
     ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
     in the score (``zero_shot``) or distances alone make it (``none``).
@@ -49,6 +52,7 @@ class ScoringSettings:
     image_score: ImageScore = "cls"
     fused_top_fraction: float = 0.01
     peak_fraction: float = 0.005
+    fine_peak_fraction: float = 0.0003
     bank_patches: int = 1024
     bank_frames: int = 32
     bank_matching: BankMatching = "auto"
@@ -70,6 +74,7 @@ class ScoringSettings:
         check_number("fused_top_fraction", self.fused_top_fraction, 0, 1, low_excluded=True)
         check_number("mutual_keep", self.mutual_keep, 0, 1, low_excluded=True)
         check_number("peak_fraction", self.peak_fraction, 0, 1)
+        check_number("fine_peak_fraction", self.fine_peak_fraction, 0, 1)
         # Fewer might all be of one frame, and nothing would be left where that one is left out.
         check_number("bank_patches", self.bank_patches, 16)
         check_number("bank_frames", self.bank_frames, 2)
@@ -87,7 +92,7 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores and contrasts also say by which of our ways they were made: 3 is that of deploy/decisions/0027,
+        Mutual scores and contrasts also say by which of our ways they were made: 4 is that of deploy/decisions/0030,
         and 2 that of 0029.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
@@ -95,13 +100,13 @@ class ScoringSettings:
             ScoreMode.ZERO_SHOT: ("image_score", "fused_top_fraction")
             if self.image_score == "fused"
             else ("image_score",),
-            ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels", "mutual_fusion", "peak_fraction"),
-            ScoreMode.BANK: ("peak_fraction",),
+            ScoreMode.MUTUAL: ("mutual_keep", "bank_matching", "bank_levels", "mutual_fusion", *_PEAKS),
+            ScoreMode.BANK: _PEAKS,
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
         contrast = mode is ScoreMode.ZERO_SHOT and self.image_score == "contrast"
-        way = {"way": 3} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
+        way = {"way": 4} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

@@ -18,7 +18,7 @@ from inspector.domain.result import PredLabel, ScoreMode
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """A frame ready to be scored. ``pixels`` is the engine's own: for the real one uint8 [S, S, 3] RGB (numpy)."""
+    """A frame ready to be scored. ``pixels`` is the engine's own: ``vision.frame_pixels.FramePixels``."""
 
     frame: Frame
     pixels: Any = field(repr=False)

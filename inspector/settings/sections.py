@@ -207,6 +207,7 @@ class ScoringSection(Section):
     image_score: ImageScore | None = None  # what the weights were tuned for
     fused_top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
     peak_fraction: Annotated[float, Field(ge=0, le=1)] = 0.005
+    fine_peak_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0003
     bank_patches: Annotated[int, Field(ge=16, le=65_536)] = 1024
     bank_frames: Annotated[int, Field(ge=2, le=1024)] = 32
     bank_matching: BankMatching = "auto"

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from inspector.dapo.spec import DETAIL_TAP
-from inspector.domain.scoring import BankLevels, Fusion
+from inspector.domain.scoring import BankLevels, Fusion, ScoringSettings
+from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
 
 LOWER = "lower"
 DETAIL = "detail"
 TEXTURE = "texture"
+FINE = "fine"
 ZERO_SHOT = "zero_shot"
-# Share of each level in the score, where it is in use; see deploy/decisions/0027, and tests/bench/level_shares.py for
-# what others give.
-LEVEL_SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, DETAIL: 0.5, TEXTURE: 0.4, ZERO_SHOT: 0.2})
+# Share of each level in the score, where it is in use; see deploy/decisions/0027 and 0030, and
+# tests/bench/level_shares.py for what others give.
+LEVEL_SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, DETAIL: 0.5, TEXTURE: 0.4, FINE: 1.6, ZERO_SHOT: 0.2})
 LEVELS = tuple(LEVEL_SHARES)
+# Cells of the fine level, a side: 8 px of a frame of FINE_PX each.
+FINE_CELLS = 128
+# Frames whose fine pixels are held as floats at once, 13 MB each with what filters make of them.
+_FINE_AT_ONCE = 4
 _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
     {
-        "all": (LOWER, DETAIL, TEXTURE),
+        "all": (LOWER, DETAIL, TEXTURE, FINE),
+        "detail": (LOWER, DETAIL, TEXTURE),
         "coarse": (LOWER, TEXTURE),
         "tower": (LOWER, DETAIL),
         "texture": (TEXTURE,),
@@ -33,6 +43,11 @@ _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
 def chosen_levels(choice: BankLevels, fusion: Fusion) -> tuple[str, ...]:
     """Return the names of the levels that count: those compared with references, and the zero-shot map if fused."""
     return (*_COMPARED[choice], ZERO_SHOT) if fusion == "zero_shot" else _COMPARED[choice]
+
+
+def peak_fraction(scoring: ScoringSettings, levels: Iterable[str]) -> float:
+    """Return the share of a map of these levels whose mean is the image score."""
+    return scoring.fine_peak_fraction if FINE in levels else scoring.peak_fraction
 
 
 def finest_grid(features: Iterable[Tensor]) -> tuple[int, int]:
@@ -55,6 +70,28 @@ def bank_features(
     return {LOWER: lower.reshape(len(lower), *grid, -1), TEXTURE: cells}
 
 
+def fine_features(
+    pixels: Sequence[NDArray[np.uint8]],
+    texture: TextureFeatures,
+    norm: tuple[Sequence[float], Sequence[float]],
+    device: torch.device,
+) -> Tensor:
+    """Return the level FINE, float32 [B, 128, 128, 14], of frames uint8 [F, F, 3]: texture at four times the size.
+
+    ``norm``: mean and deviation that ``texture`` takes its images normalised with.
+    """
+    parts = [
+        texture(preprocess(pixels[start : start + _FINE_AT_ONCE], *norm, device), (FINE_CELLS, FINE_CELLS))
+        for start in range(0, len(pixels), _FINE_AT_ONCE)
+    ]
+    return torch.cat(parts)
+
+
 def of_length_one(tokens: Tensor) -> Tensor:
     """Return tokens [..., D] in full precision, each divided by its length."""
     return functional.normalize(tokens.float(), dim=-1)
+
+
+def resize_scores(scores: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Return patch scores [B, rows, columns] on another grid, bilinearly."""
+    return functional.interpolate(scores[:, None], grid, mode="bilinear", align_corners=False)[:, 0]

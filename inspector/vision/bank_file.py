@@ -12,14 +12,14 @@ from torch import Tensor
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
+from inspector.vision.bank_features import FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, InPlace
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/4"
+BANK_SCHEMA = "inspection.bank/5"
 _MAX_BYTES = 256 * 2**20
 _TEXT = f"{ZERO_SHOT}.text"
 
@@ -43,7 +43,9 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
             continue
         rows, columns, width = shapes[name]
         patches = frames * rows * columns
-        if name != ZERO_SHOT:
+        if name == FINE:
+            patches = 0  # it is matched in place or not at all
+        elif name != ZERO_SHOT:
             patches = min(patches, scoring.bank_patches)
         if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
             in_place = frames_in_place(name, shapes[name], frames, scoring) * rows * columns
@@ -69,7 +71,7 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
         if level.whitening is not None:
             tensors[f"{name}.centre"] = level.whitening.centre
             tensors[f"{name}.whitening"] = level.whitening.matrix.contiguous()
-        tensors[f"{name}.normal"] = torch.tensor([level.mean, level.std])
+        tensors[f"{name}.normal"] = torch.stack([level.mean, level.std])
     if bank.text is not None:
         tensors[_TEXT] = bank.text
     return save(tensors, mark(BANK_SCHEMA, info))
@@ -105,16 +107,18 @@ def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
     try:
         patches, frames = tensors[f"{name}.patches"].float(), tensors[f"{name}.frames"].long()
         normal = tensors[f"{name}.normal"].float()
-        whitening = _parse_whitening(tensors, patches.shape[-1]) if name == TEXTURE else None
+        whitening = _parse_whitening(name, tensors, patches.shape[-1]) if name in (TEXTURE, FINE) else None
     except KeyError as error:
         raise _bad(f"no tensor {error}") from error
     if not (patches.ndim in (2, 4) and patches.numel() > 0 and frames.shape == patches.shape[:1]):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if normal.shape != (2,):
+    if name == FINE and patches.ndim != 4:
+        raise _bad(f"level {name} that is not compared in place")
+    if normal.shape != ((2, *patches.shape[1:3]) if name == FINE else (2,)):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if not (patches.isfinite().all() and normal.isfinite().all() and normal[1] > 0):
+    if not (patches.isfinite().all() and normal.isfinite().all() and bool((normal[1] > 0).all())):
         raise _bad(f"level {name} with numbers out of range")
-    return Level(_matcher(name, patches, frames), whitening, float(normal[0]), float(normal[1]))
+    return Level(_matcher(name, patches, frames), whitening, normal[0], normal[1])
 
 
 def _matcher(name: str, patches: Tensor, frames: Tensor) -> Anywhere | InPlace | NormalMap:
@@ -132,10 +136,10 @@ def _parse_text(tensors: dict[str, Tensor]) -> Tensor:
     return text.float()
 
 
-def _parse_whitening(tensors: dict[str, Tensor], width: int) -> Whitening:
-    centre, matrix = tensors[f"{TEXTURE}.centre"].float(), tensors[f"{TEXTURE}.whitening"].float()
+def _parse_whitening(name: str, tensors: dict[str, Tensor], width: int) -> Whitening:
+    centre, matrix = tensors[f"{name}.centre"].float(), tensors[f"{name}.whitening"].float()
     if centre.shape != (width,) or matrix.shape != (width, width):
-        raise _bad("a whitening that does not fit the texture")
+        raise _bad(f"a whitening that does not fit level {name}")
     if not (centre.isfinite().all() and matrix.isfinite().all()):
         raise _bad("a whitening with numbers out of range")
     return Whitening(centre, matrix)

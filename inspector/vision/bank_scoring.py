@@ -32,7 +32,8 @@ def bank_scores(
             users.setdefault(plan.bank.version, (plan.bank, []))[1].append(i)
     found: dict[int, Tensor] = {}
     for in_use, positions in users.values():
-        chosen = {level: values[positions] for level, values in features.items()}
+        used = (level for level in features if level in in_use.bank.levels)
+        chosen = {level: features[level][positions] for level in used}
         device = next(iter(chosen.values())).device
         bank = in_use.bank.to(device)
         if bank.text is not None:

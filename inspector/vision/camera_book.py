@@ -13,8 +13,9 @@ from inspector.domain.records import from_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
-from inspector.vision.bank_features import DETAIL, TEXTURE
+from inspector.vision.bank_features import DETAIL, FINE, FINE_CELLS, TEXTURE, chosen_levels
 from inspector.vision.bank_file import parse_bank
+from inspector.vision.frame_pixels import FINE_PX, is_finer
 from inspector.vision.matching import InPlace
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.plan import BankInUse, Plan
@@ -27,7 +28,7 @@ _MOST_TOLD = 1000
 
 
 class CameraBook:
-    """Looked up and changed on the thread that scores; ``find_camera`` and ``tiling`` may be called from any."""
+    """Looked up and changed on one thread, which scores; any may ask ``find_camera``, ``tiling`` and ``fine_px``."""
 
     def __init__(
         self,
@@ -72,6 +73,18 @@ class CameraBook:
         So new settings alone never part a camera from its bank; they count from its next enrolment on.
         """
         return self._tile.of(self._tiles(self._bank(camera_id), self.product(product_name)))
+
+    def fine_px(self, camera_id: str, product_name: str) -> int | None:
+        """Return the side of the finer square that a frame is compared with others on; None: it is not.
+
+        Whether the camera stands still is known later, by its frames or its bank.
+        """
+        wanted = FINE in chosen_levels(self._scoring.bank_levels, "none")
+        mode = self._cameras.get(camera_id, CameraSettings()).mode
+        if not wanted or mode is CameraMode.ZERO_SHOT or not is_finer(self.tiling(camera_id, product_name).side_px):
+            return None
+        bank = self._bank(camera_id)
+        return None if bank is not None and FINE not in bank.bank.levels else FINE_PX
 
     def plan(self, camera_id: str, product_name: str) -> Plan:
         """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
@@ -158,7 +171,8 @@ class CameraBook:
                 f"enrol camera {camera_id} again with the weights in use",
             )
         widths = {name: level.width for name, level in bank.levels.items()}
-        if widths != self._level_widths:
+        optional = {name: width for name, width in self._level_widths.items() if name == FINE}
+        if optional | widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
         variant = self._scoring.variant(ScoreMode.BANK)
         if info.variant != variant:
@@ -222,7 +236,7 @@ class CameraBook:
         """Refuse a bank that is compared place by place on another grid than frames of these tiles have."""
         patches = self._tile.of(tiles).grid_side
         for name, level in bank.levels.items():
-            side = 2 * patches if name in (DETAIL, TEXTURE) else patches
+            side = FINE_CELLS if name == FINE else 2 * patches if name in (DETAIL, TEXTURE) else patches
             if not isinstance(level.matcher, InPlace | NormalMap):
                 continue
             grid = tuple(level.matcher.patches.shape[1:3])

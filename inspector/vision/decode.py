@@ -61,11 +61,15 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """``pixels`` is uint8 [S, S, 3] RGB, squeezed to the model's square; width and height are the frame's own."""
+    """``pixels`` is uint8 [S, S, 3] RGB, squeezed to the model's square; width and height are the frame's own.
+
+    ``fine`` is the same on a larger square, where one was asked for.
+    """
 
     pixels: NDArray[np.uint8] = field(repr=False)
     width_px: int
     height_px: int
+    fine: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 @contextmanager
@@ -80,10 +84,14 @@ def memory_is_ours() -> Iterator[None]:
 
 
 @memory_is_ours()
-def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int) -> DecodedImage:
+def decode(
+    image: bytes, content_type: str, limits: DecodeLimits, target_px: int, fine_px: int | None = None
+) -> DecodedImage:
     """Decode one frame to ``target_px`` x ``target_px`` (uint8 RGB), both sides squeezed independently.
 
-    ``content_type`` is what the sender declared; empty or ``application/octet-stream`` declares nothing. Thread-safe.
+    ``fine_px``: the side of a larger square that is wanted as well; None: of none. It is as fine as the limits let a
+    decoder see the frame. ``content_type`` is what the sender declared; empty or ``application/octet-stream`` declares
+    nothing. Thread-safe.
 
     Raises:
         FrameRejectedError: EMPTY, TOO_LARGE, CONTENT_TYPE, TOO_MANY_PIXELS, TRUNCATED or UNDECODABLE.
@@ -91,6 +99,9 @@ def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int
     """
     header = check(image, content_type, limits)
     reduction = _reduction(header, (target_px, target_px))
+    if fine_px is not None:
+        finer = _reduction(header, (fine_px, fine_px))
+        reduction = finer if _decoder_bytes(header, finer) <= limits.max_decoded_bytes else reduction
     needed = _decoder_bytes(header, reduction)
     if needed > limits.max_decoded_bytes:
         detail = (
@@ -100,11 +111,16 @@ def decode(image: bytes, content_type: str, limits: DecodeLimits, target_px: int
         raise FrameRejectedError(RejectReason.TOO_MANY_PIXELS, detail)
     with in_turn(needed):
         decoded = _imdecode(image, header, reduction)
-        # INTER_AREA averages what falls into one pixel (no aliasing); enlarging with it would repeat pixels instead.
-        shrinks = min(decoded.shape[:2]) >= target_px
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        squeezed = cv2.resize(decoded, (target_px, target_px), interpolation=interpolation)
-    return DecodedImage(_to_rgb(squeezed), header.width_px, header.height_px)
+        squeezed = _squeezed(decoded, target_px)
+        fine = None if fine_px is None else _squeezed(decoded, fine_px)
+    return DecodedImage(squeezed, header.width_px, header.height_px, fine)
+
+
+def _squeezed(decoded: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Return RGB [side_px, side_px, 3] of decoded pixels [H, W] or [H, W, 3]."""
+    # INTER_AREA averages what falls into one pixel (no aliasing); enlarging with it would repeat pixels instead.
+    interpolation = cv2.INTER_AREA if min(decoded.shape[:2]) >= side_px else cv2.INTER_LINEAR
+    return _to_rgb(cv2.resize(decoded, (side_px, side_px), interpolation=interpolation))
 
 
 def fits_as_png(width_px: int, height_px: int, limits: DecodeLimits, *, grey: bool = False) -> bool:

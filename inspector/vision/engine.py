@@ -27,10 +27,11 @@ from inspector.vision import enrolment
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.closer_look import Inside
 from inspector.vision.decode import DecodeLimits, decode
+from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.golden_batch import check_as_expected, check_scores, golden_batch
 from inspector.vision.judge import RawScores, judge
 from inspector.vision.plan import Plan
-from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, Pixels, RawScorer
+from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, RawScorer
 from inspector.vision.region_embeddings import MadeWith
 from inspector.vision.region_types import RegionTypes
 
@@ -112,15 +113,16 @@ class InspectionEngine:
 
     def decoded_bytes(self, frame: Frame) -> int:
         """See ``pipeline.engine_ports.Engine``."""
-        return 3 * self._side_px(frame.meta) ** 2
+        return 3 * (self._side_px(frame.meta) ** 2 + (self._fine_px(frame.meta) or 0) ** 2)
 
     def decode(self, frame: Frame) -> DecodedFrame:
-        """Decode one frame to uint8 [S, S, 3] RGB, S for its tiles. Thread-safe. Raises as ``vision.decode.decode``."""
+        """Decode one frame to ``FramePixels`` for its tiles. Thread-safe. Raises as ``vision.decode.decode``."""
         started = time.perf_counter()
-        side_px = self._side_px(frame.meta)
-        decoded = decode(frame.image, frame.meta.content_type, self._limits, side_px)
+        sides = self._side_px(frame.meta), self._fine_px(frame.meta)
+        decoded = decode(frame.image, frame.meta.content_type, self._limits, *sides)
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        return DecodedFrame(frame, decoded.pixels, decoded.width_px, decoded.height_px, elapsed_ms)
+        pixels = FramePixels(decoded.pixels, decoded.fine)
+        return DecodedFrame(frame, pixels, decoded.width_px, decoded.height_px, elapsed_ms)
 
     def inspect(self, frames: Sequence[DecodedFrame]) -> Sequence[Verdict]:
         """Score and judge one batch; ``timings_ms`` of shared stages are divided by the frames that share them."""
@@ -150,7 +152,8 @@ class InspectionEngine:
         """See ``pipeline.engine_ports.Engine``: the frame is plain grey, of a camera nobody has."""
         side = self.image_size_px
         try:
-            self._scorer.score([np.full((side, side, 3), 128, np.uint8)], [self._book.calibration_plan("", "default")])
+            grey = FramePixels(np.full((side, side, 3), 128, np.uint8))
+            self._scorer.score([grey], [self._book.calibration_plan("", "default")])
         except Exception:
             return False
         return True
@@ -163,7 +166,7 @@ class InspectionEngine:
         Raises:
             BadInputError: they give scores that are none, or others than are expected.
         """
-        pixels = golden_batch(self.image_size_px)
+        pixels = [FramePixels(picture) for picture in golden_batch(self.image_size_px)]
         plan = self._book.calibration_plan("", "default")
         check_scores(self._scorer.score(pixels, [plan] * len(pixels))[0], self.weights_version)
         vocabulary = plan.product.vocabulary if expected is None else expected.vocabulary
@@ -212,7 +215,7 @@ class InspectionEngine:
         if self._region_types is None:
             raise ValueError("expected an engine that names regions, got one without region types")
         plan = self._plan(frame)
-        return self._region_types.name(plan.camera_id, frame.pixels, plan.product.vocabulary, regions)
+        return self._region_types.name(plan.camera_id, frame.pixels.square, plan.product.vocabulary, regions)
 
     def _learn_types(self, vocabularies: Sequence[Vocabulary]) -> None:
         if self._region_types is not None:
@@ -220,7 +223,7 @@ class InspectionEngine:
 
     def enroll(
         self,
-        pixels: Sequence[Pixels],
+        pixels: Sequence[FramePixels],
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         product_name: str = "default",
     ) -> bytes:
@@ -228,8 +231,8 @@ class InspectionEngine:
         product = self._book.product(product_name)
         return enrolment.enrol(self._scorer, self._manifest, pixels, false_alarm_rate, product)
 
-    def use_reference(self, camera_id: str, pixels: Sequence[Pixels]) -> None:
-        """Score a camera against one or more normal frames (uint8 [S, S, 3]), without thresholds of its own.
+    def use_reference(self, camera_id: str, pixels: Sequence[FramePixels]) -> None:
+        """Score a camera against one or more normal frames, without thresholds of its own.
 
         For evaluation, by raw scores: what a camera is served with is ``enroll`` and ``set_bank``. A frame of several
         that is scored itself is left out of the reference. Raises BadInputError without a frame.
@@ -299,11 +302,17 @@ class InspectionEngine:
             self._region_types.forget(camera_id)
 
     def _at_its_size(self, frame: DecodedFrame) -> DecodedFrame:
-        """Return the frame, decoded again if the settings have changed its tiles since."""
-        return frame if len(frame.pixels) == self._side_px(frame.frame.meta) else self.decode(frame.frame)
+        """Return the frame, decoded again if its settings have changed since, and ask for other pixels."""
+        pixels: FramePixels = frame.pixels
+        same = pixels.side_px == self._side_px(frame.frame.meta)
+        finer = self._fine_px(frame.frame.meta) is not None and pixels.fine is None
+        return frame if same and not finer else self.decode(frame.frame)
 
     def _side_px(self, meta: FrameMeta) -> int:
         return self._book.tiling(meta.camera_id, meta.product).side_px
+
+    def _fine_px(self, meta: FrameMeta) -> int | None:
+        return self._book.fine_px(meta.camera_id, meta.product)
 
     def _plan(self, frame: DecodedFrame) -> Plan:
         return self._book.plan(frame.frame.meta.camera_id, frame.frame.meta.product)

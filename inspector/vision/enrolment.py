@@ -15,11 +15,13 @@ from inspector.domain.product import ProductSettings
 from inspector.domain.result import ScoreMode
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MIN_FRAMES, fit_score_map
+from inspector.vision.bank_features import peak_fraction
 from inspector.vision.bank_file import check_size, dump_bank
+from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.image_score import fit_score_maps, peaks
 from inspector.vision.judge import RawScores
 from inspector.vision.plan import BankInUse, Plan
-from inspector.vision.raw_scorer import Pixels, RawScorer, frame_digest
+from inspector.vision.raw_scorer import RawScorer, frame_digest
 from inspector.vision.reference_bank import BankInfo, build_bank
 from inspector.vision.score_map import ScoreMaps
 
@@ -30,11 +32,11 @@ _UNCALIBRATED = ScoreMap(midpoint=8.0, scale=2.0)
 def enrol(
     scorer: RawScorer,
     manifest: WeightsManifest,
-    pixels: Sequence[Pixels],
+    pixels: Sequence[FramePixels],
     false_alarm_rate: float,
     product: ProductSettings,
 ) -> bytes:
-    """Return the bank file of normal frames (uint8 [S, S, 3] each), with score maps from their left-one-out scores.
+    """Return the bank file of normal frames, with score maps from their left-one-out scores.
 
     The scores are those of the area where ``product`` is inspected; the references are of the whole frame.
 
@@ -53,16 +55,16 @@ def enrol(
     bank = build_bank(features, scorer.scoring, scorer.text(words))
     scores = bank.score(features, leave_out=torch.arange(len(distinct)))
     # One map at a time: those of tiled frames are large.
-    fraction = scorer.scoring.peak_fraction
-    found = [peaks(scorer.to_maps(each[None], len(pixels[0]))[0], product, fraction) for each in scores]
+    fraction = peak_fraction(scorer.scoring, bank.levels)
+    found = [peaks(scorer.to_maps(each[None], pixels[0].side_px)[0], product, fraction) for each in scores]
     fitted = fit_score_maps(found, partial(fit_score_map, false_alarm_rate=false_alarm_rate))
     return dump_bank(bank, _info(scorer, manifest, fitted, [digest for digest, _ in distinct], scorer.tiles(pixels)))
 
 
 def reference(
-    scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[Pixels], product: ProductSettings
+    scorer: RawScorer, manifest: WeightsManifest, pixels: Sequence[FramePixels], product: ProductSettings
 ) -> BankInUse:
-    """Return a bank of one or more normal frames (uint8 [S, S, 3] each) that has no thresholds of its own.
+    """Return a bank of one or more normal frames that has no thresholds of its own.
 
     Fewer than 8 frames tell no false-alarm rate: raw scores are what such a bank is for, and its score maps are a
     fixed one. Raises BadInputError without a frame.

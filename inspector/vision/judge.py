@@ -74,7 +74,7 @@ def judge(
     named = (
         None
         if region_types is None
-        else partial(region_types.name, plan.camera_id, frame.pixels, plan.product.vocabulary)
+        else partial(region_types.name, plan.camera_id, frame.pixels.square, plan.product.vocabulary)
     )
     regions = _regions(anomaly_map, raw.type_grid, plan, size, named)
     timings_ms["regions"] = _ms_since(started)

@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inspector.vision.bank_features import DETAIL, LEVEL_SHARES, TEXTURE, ZERO_SHOT, finest_grid
+from inspector.vision.bank_features import DETAIL, FINE, LEVEL_SHARES, TEXTURE, ZERO_SHOT, finest_grid, resize_scores
 from inspector.vision.matching import InPlace
 from inspector.vision.normal_map import NormalMap
-from inspector.vision.reference_bank import resize_scores
+from inspector.vision.usual_places import usual_of_all, usual_of_places
 from inspector.vision.whitening import Whitening, fit_whitening
 
 # Bounds the distance matrix of one step: 16 MB.
 _STEP_FLOATS = 4 * 2**20
-# Median absolute deviation -> standard deviation, where values are normal.
-_MAD_TO_STD = 1.4826
-# Share of the mean deviation, which is 0.8 of a normal law's standard deviation: ordinary parts keep their spread.
-_MEAN_SHARE = 1 / 3
 # Frames compared to find out whether the camera is fixed, and how much farther (mean square) the own place may be than
 # the nearest of all. On real photographs: about 1 and 2 with a fixed camera, 15 where parts lie anywhere.
 _TRIED = 8
@@ -33,9 +29,12 @@ _IN_PLACE_AT_MOST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How the frames of one camera are compared: texture whitened, and all matched in their place or anywhere."""
+    """How the frames of one camera are compared: textures whitened, and all matched in their place or anywhere.
 
-    whitening: Whitening | None = field(repr=False)
+    ``whitenings`` by level. The level FINE is for frames that are matched in place alone.
+    """
+
+    whitenings: Mapping[str, Whitening] = field(repr=False)
     in_place: bool
 
     def distances(
@@ -57,8 +56,8 @@ class Measure:
             if name == ZERO_SHOT:
                 found[name] = NormalMap(there, torch.arange(len(there), device=there.device)).distance(here, own)
                 continue
-            if name == TEXTURE and self.whitening is not None:
-                there, here = self.whitening(there), self.whitening(here)
+            if (whitening := self.whitenings.get(name)) is not None:
+                there, here = whitening(there), whitening(here)
             if name == DETAIL and not self.in_place:
                 there = there[:, ::2, ::2]  # a quarter of the comparisons, which are most of the work, tell as much
             nearest = (_nearest_in_place if self.in_place else _nearest_anywhere)(here, there)
@@ -68,9 +67,12 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual on each level: median and spread of all patches' mutual distances; a few bad ones move neither."""
+    """What is usual on each level: median and spread of mutual distances; a few bad ones move neither.
 
-    levels: Mapping[str, tuple[float, float]]
+    Of all patches together, and on the level FINE of each place, [rows, columns].
+    """
+
+    levels: Mapping[str, tuple[float, float] | tuple[Tensor, Tensor]] = field(repr=False)
 
     def score(self, distances: Mapping[str, Tensor]) -> Tensor:
         """Return patch scores on the finest level's grid: 0 is usual, the unit its spread."""
@@ -85,14 +87,15 @@ class Usual:
 
 def usual(distances: Mapping[str, Tensor]) -> Usual:
     """Return what is usual in mutual distances [F, rows, columns] by level."""
-    return Usual({name: _location_and_spread(values.flatten()) for name, values in distances.items()})
+    return Usual(
+        {name: usual_of_places(values) if name == FINE else usual_of_all(values) for name, values in distances.items()}
+    )
 
 
 @torch.inference_mode()
 def fit_measure(frames: Mapping[str, Tensor], in_place: bool) -> Measure:
     """Return the measure that F >= 2 frames, features [F, rows, columns, D] by level, imply."""
-    whitening = fit_whitening(frames[TEXTURE].float()) if TEXTURE in frames else None
-    return Measure(whitening, in_place)
+    return Measure({name: fit_whitening(frames[name].float()) for name in (TEXTURE, FINE) if name in frames}, in_place)
 
 
 @torch.inference_mode()
@@ -112,17 +115,6 @@ def lies_in_place(frames: Mapping[str, Tensor], keep: float) -> bool:
         for here in (True, False)
     )
     return bool(in_place <= _IN_PLACE_AT_MOST * anywhere)
-
-
-def _location_and_spread(values: Tensor) -> tuple[float, float]:
-    median = values.median()
-    away = (values - median).abs()
-    spread = _MAD_TO_STD * float(away.median())
-    # Where more than half of a part is bare, as on a printed board, the median deviation is that of bare patches, next
-    # to nothing: the others then scored in millions, and differently from one measuring to the next.
-    spread = max(spread, _MEAN_SHARE * float(away.mean()))
-    # Identical frames have no spread at all: any difference from them is then large, but finite.
-    return float(median), max(spread, 1e-3 * float(median), 1e-6)
 
 
 def _trimmed(nearest: Tensor, own: Tensor, keep: float) -> Tensor:

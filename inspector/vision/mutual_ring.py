@@ -16,11 +16,12 @@ from torch import Tensor
 from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map
-from inspector.vision.bank_features import TEXTURE, ZERO_SHOT
+from inspector.vision.bank_features import FINE, LEVELS, TEXTURE, ZERO_SHOT, peak_fraction
 from inspector.vision.frame_look import Look, same_look
 from inspector.vision.image_score import Peaks, fit_score_maps, peaks
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
 from inspector.vision.score_map import ScoreMaps
+from inspector.vision.usual_places import shows_more_finer
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class MutualRing:
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
         self.room = scoring.mutual_memory_mb * 2**20
         self._in_place: bool | None = None
+        self._levels: tuple[str, ...] = ()
+        self._finer: bool | None = None
         self._taken = 0
         self._measured_among = 0
 
@@ -89,8 +92,12 @@ class MutualRing:
     @property
     def size(self) -> int:
         """Bytes held."""
-        # All frames of a ring are of one grid.
-        return len(self) * next(iter(self._frames.values())).size if self._frames else 0
+        return sum(frame.size for frame in self._frames.values())
+
+    @property
+    def may_stand_still(self) -> bool:
+        """Whether the camera's frames are matched in their place, or it is not known yet."""
+        return self._in_place is not False
 
     def take(self, frames: Sequence[MutualFrame]) -> None:
         """Add frames that are not there yet, forgetting the oldest; another grid or other words start the ring anew."""
@@ -118,18 +125,18 @@ class MutualRing:
         if len(self._frames) < least:
             return None
         held = list(self._frames.values())
-        references = _stacked(held)
-        in_place = self._matches_in_place(references, held)
+        in_place = self._matches_in_place(held)
+        self._agree_on_levels(held, frames, in_place=in_place)
+        references = _stacked(held, self._levels)
         self._outgrow(held)
         unscored = [frame for frame in held if frame.distances is None]
         # A frame that comes again is the one that is held, not one more.
         again = [self._frames.get(frame.digest, frame) for frame in frames]
         asked = {frame.digest: frame for frame in (*unscored, *again)}
         self._measure(list(asked.values()), references, in_place)
-        known = [frame.distances for frame in self._frames.values() if frame.distances is not None]
-        levels = usual({level: torch.stack([each[level] for each in known]) for level in known[0]})
-        found = [frame.distances for frame in asked.values() if frame.distances is not None]
-        maps = to_maps(levels.score({level: torch.stack([each[level] for each in found]) for level in found[0]}))
+        if self._decide_on_finer(held, anew=len(unscored) == len(held)):
+            asked = {frame.digest: frame for frame in (*held, *again)}  # whose peaks are of another scale now
+        maps = to_maps(usual(self._distances(held)).score(self._distances(list(asked.values()))))
         by_digest = dict(zip(asked, maps, strict=True))
         for digest, frame in asked.items():
             frame.peaks = self._peaks(by_digest[digest], frame)
@@ -144,8 +151,45 @@ class MutualRing:
             for frame in frames
         ]
 
+    def _agree_on_levels(self, held: Sequence[MutualFrame], asked: Sequence[MutualFrame], *, in_place: bool) -> None:
+        """Settle on the levels that all frames have; frames that are not matched in place part with the fine one.
+
+        What was measured on others is of another scale, and is measured anew.
+        """
+        if not in_place:
+            for frame in (*held, *asked):
+                frame.features = {name: values for name, values in frame.features.items() if name != FINE}
+        common = frozenset.intersection(*(frozenset(frame.features) for frame in (*held, *asked)))
+        levels = tuple(name for name in LEVELS if name in common)
+        if levels != self._levels:
+            for frame in held:
+                frame.distances = None
+            self._levels = levels
+
+    def _decide_on_finer(self, held: Sequence[MutualFrame], *, anew: bool) -> bool:
+        """Decide, where it is time to, whether the fine level counts; say whether that changes what was decided."""
+        if FINE not in self._levels:
+            self._finer = None
+            return False
+        if self._finer is not None and not anew and self._taken:
+            return False
+        measured = self._distances(held, (TEXTURE, FINE))
+        before, self._finer = self._finer, shows_more_finer(measured[TEXTURE], measured[FINE])
+        return before is not None and before != self._finer
+
+    @property
+    def _counting(self) -> tuple[str, ...]:
+        """The levels that have a share in the score."""
+        return tuple(name for name in self._levels if name != FINE or self._finer)
+
+    def _distances(self, frames: Sequence[MutualFrame], levels: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Return distances [F, rows, columns] of frames that were measured, by level."""
+        measured = [frame.distances for frame in frames if frame.distances is not None]
+        names = self._counting if levels is None else levels
+        return {name: torch.stack([each[name] for each in measured]) for name in names}
+
     def _peaks(self, anomaly_map: NDArray[np.float32], frame: MutualFrame) -> Peaks:
-        return peaks(anomaly_map, frame.product, self._scoring.peak_fraction)
+        return peaks(anomaly_map, frame.product, peak_fraction(self._scoring, self._counting))
 
     def _most(self, frame: MutualFrame) -> int:
         """How many frames of the size of ``frame`` the ring holds when it is full."""
@@ -181,16 +225,17 @@ class MutualRing:
         measure = fit_measure(references, in_place)
         of = [number.get(frame.repeats or frame.digest, -1) for frame in asked]
         own = torch.tensor(of, device=_device(references))
-        found = measure.distances(_stacked(asked), references, own, self._scoring.mutual_keep)
+        found = measure.distances(_stacked(asked, self._levels), references, own, self._scoring.mutual_keep)
         for i, frame in enumerate(asked):
             frame.distances = {level: values[i] for level, values in found.items()}
 
-    def _matches_in_place(self, references: Mapping[str, Tensor], held: Sequence[MutualFrame]) -> bool:
+    def _matches_in_place(self, held: Sequence[MutualFrame]) -> bool:
         if self._scoring.bank_matching != "auto":
             return self._scoring.bank_matching == "in_place"
         # Once for each turn of the ring: a camera that is moved is moved for long, and asking costs as much as scoring.
         if self._in_place is None or self._taken >= self._scoring.mutual_frames:
-            found = lies_in_place(references, self._scoring.mutual_keep)
+            compared = [TEXTURE] if TEXTURE in held[0].features else []
+            found = lies_in_place(_stacked(held, compared), self._scoring.mutual_keep)
             if self._in_place is not None and found != self._in_place:
                 # What was measured the other way is of another scale, and would pass for what is usual.
                 for frame in held:
@@ -250,6 +295,11 @@ class MutualRings:
             size -= silent.size
         return ring.score(frames, to_maps, least)
 
+    def may_stand_still(self, camera_id: str, product_name: str) -> bool:
+        """Say whether frames of a camera and product may be matched in their place: the fine level asks for it."""
+        ring = self._rings.get((camera_id, product_name))
+        return ring is None or ring.may_stand_still
+
     def forget(self, camera_id: str) -> None:
         """Drop a camera's rings, if it has any."""
         for stream in [stream for stream in self._rings if stream[0] == camera_id]:
@@ -279,13 +329,15 @@ def to_held(features: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
     return {name: values[i].clone() if name in full else values[i].half() for name, values in features.items()}
 
 
-def _stacked(frames: Sequence[MutualFrame]) -> dict[str, Tensor]:
-    return {level: torch.stack([frame.features[level] for frame in frames]) for level in frames[0].features}
+def _stacked(frames: Sequence[MutualFrame], levels: Sequence[str]) -> dict[str, Tensor]:
+    return {level: torch.stack([frame.features[level] for frame in frames]) for level in levels}
 
 
 def _comparable(one: MutualFrame, other: MutualFrame) -> bool:
     """Whether two frames are of one grid, and their zero-shot maps, where they have any, of the same words."""
-    shapes, others = ([values.shape for values in each.features.values()] for each in (one, other))
+    shapes, others = (
+        {name: values.shape for name, values in each.features.items() if name != FINE} for each in (one, other)
+    )
     alike = ZERO_SHOT not in one.features or one.product.vocabulary == other.product.vocabulary
     return shapes == others and alike
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import chosen_levels
+from inspector.vision.bank_features import FINE, chosen_levels
 from inspector.vision.frame_look import Look, frame_look
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, ToMaps, to_held
 from inspector.vision.plan import Plan
@@ -37,20 +37,22 @@ def mutual_scores(
     digests: Sequence[str],
     pixels: Sequence[NDArray[np.uint8]],
     to_maps: ToMaps,
+    finer: Collection[int] = frozenset(),
 ) -> dict[int, Scored]:
     """Return what the frames of mode mutual score, by position; not there: frames of cameras with too few.
 
     ``features`` [B, rows, columns, D] by level, of ``pixels``, uint8 [S, S, 3] each. Frames of a camera and product in
-    a batch are each other's neighbours.
+    a batch are each other's neighbours. ``finer``: the positions whose features of the level FINE are theirs.
     """
     streams: dict[tuple[str, str], list[int]] = {}
     for i, plan in enumerate(plans):
         if plan.mode is ScoreMode.MUTUAL:
             streams.setdefault((plan.camera_id, plan.product_name), []).append(i)
     found: dict[int, Scored] = {}
+    theirs = {True: features, False: {level: each for level, each in features.items() if level != FINE}}
     for (camera_id, product_name), positions in streams.items():
         frames = [
-            mutual_frame(rings.scoring, digests[i], plans[i].product, features, i, frame_look(pixels[i]))
+            mutual_frame(rings.scoring, digests[i], plans[i].product, theirs[i in finer], i, frame_look(pixels[i]))
             for i in positions
         ]
         least = rings.scoring.frames_needed(plans[positions[0]].camera.mode)
@@ -93,7 +95,8 @@ def mutual_frame(
 
     ``look``: of a stream, where a part may stand still; a set that is given as a whole is taken as it is.
     """
-    chosen = {level: features[level] for level in chosen_levels(scoring.bank_levels, scoring.mutual_fusion)}
+    names = chosen_levels(scoring.bank_levels, scoring.mutual_fusion)
+    chosen = {level: features[level] for level in names if level in features}
     return MutualFrame(digest, product, to_held(chosen, i), look=look)
 
 

@@ -23,8 +23,18 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
-from inspector.vision.bank_features import DETAIL, ZERO_SHOT, bank_features, chosen_levels, of_length_one
+from inspector.vision.bank_features import (
+    DETAIL,
+    FINE,
+    ZERO_SHOT,
+    bank_features,
+    chosen_levels,
+    fine_features,
+    of_length_one,
+    peak_fraction,
+)
 from inspector.vision.bank_scoring import bank_scores
+from inspector.vision.frame_pixels import FINE_PX, FramePixels, is_finer
 from inspector.vision.golden_batch import golden_scores
 from inspector.vision.image_score import peaks, zero_shot_score
 from inspector.vision.judge import RawScores
@@ -38,13 +48,12 @@ from inspector.vision.texture import TextureFeatures
 from inspector.vision.tiled_scorer import TiledScorer
 from inspector.vision.tiling import Tiling
 
-Pixels = NDArray[np.uint8]
 DEFAULT_MAX_TILES = 16
 
 
-def frame_digest(pixels: Pixels) -> str:
-    """Return what recognises a decoded frame (uint8 [S, S, 3]) again: 128 bits of its SHA-256 in hex."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()[:32]
+def frame_digest(pixels: FramePixels) -> str:
+    """Return what recognises a decoded frame again: 128 bits of the SHA-256 of its square, in hex."""
+    return hashlib.sha256(np.ascontiguousarray(pixels.square).data).hexdigest()[:32]
 
 
 class RawScorer:
@@ -95,10 +104,11 @@ class RawScorer:
 
     def level_widths(self) -> Mapping[str, int]:
         """Features of a patch on each level of a bank that counts."""
-        blank = np.zeros((self.image_size_px, self.image_size_px, 3), np.uint8)
-        features = self.features([blank], next(iter(self._text)))
+        square = np.zeros((self.image_size_px, self.image_size_px, 3), np.uint8)
+        fine = np.zeros((FINE_PX, FINE_PX, 3), np.uint8) if is_finer(self.image_size_px) else None
+        features = self.features([FramePixels(square, fine)], next(iter(self._text)))
         names = chosen_levels(self._scoring.bank_levels, self._scoring.bank_fusion)
-        return {level: features[level].shape[-1] for level in names}
+        return {level: features[level].shape[-1] for level in names if level in features}
 
     def text(self, vocabulary: Vocabulary) -> Tensor:
         """Return T of a vocabulary that was learnt, float32 [1+K, D]."""
@@ -114,9 +124,9 @@ class RawScorer:
         self._text.update(serving_texts(self._spec, self._weights, new, self._text_mode))
 
     def score(
-        self, pixels: Sequence[Pixels], plans: Sequence[Plan], *, embed: bool = False
+        self, pixels: Sequence[FramePixels], plans: Sequence[Plan], *, embed: bool = False
     ) -> tuple[list[RawScores], dict[str, float]]:
-        """Score frames (uint8 [S, S, 3]), each by its plan; also ms per frame of ``preprocess``, ``score``, ``bank``.
+        """Score frames, each by its plan; also ms per frame of ``preprocess``, ``score``, ``bank``.
 
         S may differ from frame to frame: it is the side of some number of tiles. A frame that is in its camera's bank
         is left out of the bank while it is scored. ``embed`` adds what regions are embedded from.
@@ -132,19 +142,19 @@ class RawScorer:
             spans.update(taken_s)
         return [raw[i] for i in range(len(pixels))], {stage: s * 1e3 / len(pixels) for stage, s in spans.items()}
 
-    def together(self, pixels: Sequence[Pixels]) -> list[list[int]]:
+    def together(self, pixels: Sequence[FramePixels]) -> list[list[int]]:
         """Say which frames, by position, are scored at once; see ``TiledScorer.together``."""
-        return self._tiled.together([len(frame) for frame in pixels])
+        return self._tiled.together([frame.side_px for frame in pixels])
 
     def _score_alike(
-        self, pixels: Sequence[Pixels], plans: Sequence[Plan], embed: bool
+        self, pixels: Sequence[FramePixels], plans: Sequence[Plan], embed: bool
     ) -> tuple[list[RawScores], dict[str, float]]:
         """Score frames of one size; also seconds of each stage."""
         started = time.perf_counter()
         images = self._images(pixels)
         ready = time.perf_counter()
         scores = self._forward(images, [plan.product.vocabulary for plan in plans])
-        zero_shot = self.to_maps(anomaly_grid(scores.type_grid), len(pixels[0]))
+        zero_shot = self.to_maps(anomaly_grid(scores.type_grid), pixels[0].side_px)
         grids = scores.type_grid[:, 1:].cpu().numpy()
         image_scores = scores.image_scores.cpu().tolist()
         patches = _patches(scores) if embed else [None] * len(plans)
@@ -167,24 +177,25 @@ class RawScorer:
             spans["bank"] = ended - scored
         return raw, spans
 
-    def score_set(self, pixels: Sequence[Pixels], plans: Sequence[Plan], batch: int = 16) -> list[RawScores]:
+    def score_set(self, pixels: Sequence[FramePixels], plans: Sequence[Plan], batch: int = 16) -> list[RawScores]:
         """Score frames of one size, all of them each other's reference whatever their cameras' modes.
 
         Raises:
             BadInputError: as ``mutual_scoring.score_set``.
         """
         frames, types = [], []
-        batch = self._tiled.at_once(len(pixels[0]), batch) if pixels else batch
+        batch = self._tiled.at_once(pixels[0].side_px, batch) if pixels else batch
         for start in range(0, len(pixels), batch):
             some, theirs = pixels[start : start + batch], plans[start : start + batch]
             images = self._images(some)
             scores = self._forward(images, [plan.product.vocabulary for plan in theirs])
             features = self._features(scores, images, range(len(some)))
+            features |= self._fine(some, range(len(some)))
             grids = scores.type_grid[:, 1:].cpu().numpy()
             for i, plan in enumerate(theirs):
                 frames.append(mutual_frame(self._scoring, frame_digest(some[i]), plan.product, features, i))
                 types.append(grids[i, : len(plan.product.defects)])
-        to_maps = partial(self.to_maps, size_px=len(pixels[0]) if pixels else 0)
+        to_maps = partial(self.to_maps, size_px=pixels[0].side_px if pixels else 0)
         found = score_set(self._scoring, self._false_alarm_rate, frames, to_maps)
         return [_with_types(each, grid, None) for each, grid in zip(found, types, strict=True)]
 
@@ -192,35 +203,36 @@ class RawScorer:
         """Drop the last frames of a camera, where mutual scoring keeps them."""
         self._rings.forget(camera_id)
 
-    def features(self, pixels: Sequence[Pixels], vocabulary: Vocabulary, batch: int = 16) -> Mapping[str, Tensor]:
+    def features(self, pixels: Sequence[FramePixels], vocabulary: Vocabulary, batch: int = 16) -> Mapping[str, Tensor]:
         """Return each bank level's features [F, rows, columns, D_level] on the CPU, of frames of one size.
 
         ``vocabulary``, one that was learnt, is what their zero-shot maps are of.
         """
-        batch = self._tiled.at_once(len(pixels[0]), batch)
+        batch = self._tiled.at_once(pixels[0].side_px, batch)
         parts = []
         for start in range(0, len(pixels), batch):
             images = self._images(pixels[start : start + batch])
             scores = self._forward(images, [vocabulary] * len(images))
-            parts.append(self._features(scores, images, range(len(images))))
+            features = self._features(scores, images, range(len(images)))
+            parts.append(features | self._fine(pixels[start : start + batch], range(len(images))))
         return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
 
-    def golden(self, pixels: Sequence[Pixels], vocabulary: Vocabulary) -> GoldenScores:
+    def golden(self, pixels: Sequence[FramePixels], vocabulary: Vocabulary) -> GoldenScores:
         """Return what golden pictures (one tile each) score, looking for a vocabulary, which is learnt if need be."""
         self.learn_words([vocabulary])
         return golden_scores(self._forward(self._images(pixels), [vocabulary] * len(pixels)), vocabulary)
 
-    def tiles(self, pixels: Sequence[Pixels]) -> int:
+    def tiles(self, pixels: Sequence[FramePixels]) -> int:
         """Return how many tiles a side frames of one size have. Raises ValueError as ``Tiling.of_side``."""
-        return self._tiled.tiling(len(pixels[0])).tiles
+        return self._tiled.tiling(pixels[0].side_px).tiles
 
     def to_maps(self, patch_scores: Tensor, size_px: int) -> NDArray[np.float32]:
         """Return maps float32 [B, size_px, size_px] of patch scores [B, rows, columns]."""
         maps: NDArray[np.float32] = upsample(patch_scores[:, None], size_px)[:, 0].cpu().numpy()
         return maps
 
-    def _images(self, pixels: Sequence[Pixels]) -> Tensor:
-        return preprocess(pixels, self._visual.mean, self._visual.std, self._visual.device)
+    def _images(self, pixels: Sequence[FramePixels]) -> Tensor:
+        return preprocess([frame.square for frame in pixels], self._visual.mean, self._visual.std, self._visual.device)
 
     def _features(self, scores: BatchScores, images: Tensor, wanted: Sequence[int]) -> dict[str, Tensor]:
         """Return the features of each level of a batch, its zero-shot maps by the frames' own vocabularies.
@@ -236,6 +248,23 @@ class RawScorer:
             features[DETAIL][chosen] = found
         return features
 
+    def _compares_finer(self, plan: Plan) -> bool:
+        if plan.mode is ScoreMode.MUTUAL:
+            return self._rings.may_stand_still(plan.camera_id, plan.product_name)
+        return FINE in _levels(plan)
+
+    def _fine(self, pixels: Sequence[FramePixels], wanted: Sequence[int]) -> dict[str, Tensor]:
+        """Return the level FINE of a batch, with zeros for frames that are not ``wanted``; none without fine pixels."""
+        chosen = [i for i in wanted if pixels[i].fine is not None]
+        if not chosen or len(chosen) < len(wanted) or FINE not in chosen_levels(self._scoring.bank_levels, "none"):
+            return {}
+        squares = [fine for i in chosen if (fine := pixels[i].fine) is not None]
+        norm = (self._visual.mean, self._visual.std)
+        found = fine_features(squares, self._texture, norm, self._visual.device)
+        features = found.new_zeros(len(pixels), *found.shape[1:])
+        features[chosen] = found
+        return {FINE: features}
+
     def _details(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
         """Return the details [rows, columns, D] of the ``wanted`` images, where zero-shot image scores ask for them."""
         if self._scoring.image_score != "contrast" or not wanted:
@@ -247,7 +276,7 @@ class RawScorer:
         return self._tiled.score(images, text, mask)
 
     def _references(
-        self, pixels: Sequence[Pixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
+        self, pixels: Sequence[FramePixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
     ) -> tuple[dict[int, Scored], dict[int, Tensor]]:
         """Return what the frames with a bank, and those with enough neighbours, score against them, by position.
 
@@ -257,15 +286,23 @@ class RawScorer:
         if not wanted:
             return {}, {}
         features = self._features(scores, images, wanted)
+        finer = [i for i in wanted if self._compares_finer(plans[i]) and pixels[i].fine is not None]
+        features |= self._fine(pixels, finer)
         digests = [frame_digest(frame) for frame in pixels]
-        to_maps = partial(self.to_maps, size_px=len(pixels[0]))
+        to_maps = partial(self.to_maps, size_px=pixels[0].side_px)
         found = {}
         if banked := bank_scores(plans, features, scores.adapted, _grid(scores), digests):
             for i, anomaly_map in zip(banked, to_maps(torch.stack(list(banked.values()))), strict=True):
-                highest = peaks(anomaly_map, plans[i].product, self._scoring.peak_fraction)
+                fraction = peak_fraction(self._scoring, _levels(plans[i]))
+                highest = peaks(anomaly_map, plans[i].product, fraction)
                 found[i] = Scored(highest.image, anomaly_map, ScoreMode.BANK)
-        found |= mutual_scores(self._rings, plans, features, digests, pixels, to_maps)
+        squares = [frame.square for frame in pixels]
+        found |= mutual_scores(self._rings, plans, features, digests, squares, to_maps, frozenset(finer))
         return found, {i: features[DETAIL][i] for i in wanted} if DETAIL in features else {}
+
+
+def _levels(plan: Plan) -> Collection[str]:
+    return () if plan.bank is None else plan.bank.bank.levels
 
 
 def _grid(scores: BatchScores) -> tuple[int, int]:

@@ -8,17 +8,28 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import MAX_TILES
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import DETAIL, LEVEL_SHARES, TEXTURE, ZERO_SHOT, chosen_levels, finest_grid
+from inspector.vision.bank_features import (
+    DETAIL,
+    FINE,
+    LEVEL_SHARES,
+    LEVELS,
+    TEXTURE,
+    ZERO_SHOT,
+    chosen_levels,
+    finest_grid,
+    resize_scores,
+)
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.mutual import fit_measure
 from inspector.vision.normal_map import NormalMap
+from inspector.vision.usual_places import shows_more_finer, usual_of_places
 from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
@@ -26,19 +37,22 @@ _BLOCKS_A_SIDE = 4
 _MORE_THAN_ROUNDING = 1.001
 # Values of a level of the tower that are matched in place, 16 MiB in half precision; details are four times as many.
 _MOST_IN_PLACE = 2**23
+# Fewer frames do not say what is usual at each place of the fine level.
+_LEAST_FINE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One level of a bank: references, the whitening they have been through (if any), and what is usual of it.
 
-    ``mean`` and ``std`` are those of the normals' own distances, left one out.
+    ``mean`` and ``std``, float32 [], are those of the normals' own distances, left one out; on the level FINE median
+    and spread of each place, [rows, columns].
     """
 
     matcher: Anywhere | InPlace | NormalMap
     whitening: Whitening | None = None
-    mean: float = 0.0
-    std: float = 1.0
+    mean: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+    std: Tensor = field(default_factory=lambda: torch.tensor(1.0))
 
     @property
     def width(self) -> int:
@@ -55,7 +69,7 @@ class Level:
     def to(self, device: torch.device) -> Level:
         """Return the level with its tensors on ``device``."""
         whitening = None if self.whitening is None else self.whitening.to(device)
-        return Level(self.matcher.to(device), whitening, self.mean, self.std)
+        return Level(self.matcher.to(device), whitening, self.mean.to(device), self.std.to(device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +152,34 @@ def build_bank(
     if not len(features[TEXTURE]):
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     fusion = "none" if text is None else scoring.bank_fusion
-    levels = {name: build_level(name, features[name], scoring) for name in chosen_levels(scoring.bank_levels, fusion)}
-    return ReferenceBank(levels, text if ZERO_SHOT in levels else None)
+    chosen = [name for name in chosen_levels(scoring.bank_levels, fusion) if name != FINE]
+    levels = {name: build_level(name, features[name], scoring) for name in chosen}
+    fine = features.get(FINE) if FINE in chosen_levels(scoring.bank_levels, fusion) else None
+    stands_still = TEXTURE in levels and isinstance(levels[TEXTURE].matcher, InPlace)
+    if fine is not None and stands_still and _shows_more_finer(features[TEXTURE], fine, scoring):
+        levels[FINE] = _fine_level(fine, scoring)
+    in_order = {name: levels[name] for name in LEVELS if name in levels}
+    return ReferenceBank(in_order, text if ZERO_SHOT in levels else None)
+
+
+def _shows_more_finer(texture: Tensor, fine: Tensor, scoring: ScoringSettings) -> bool:
+    """Say whether normals should be compared at a finer size, as for mutual scoring (see ``shows_more_finer``)."""
+    if len(fine) < _LEAST_FINE:
+        return False
+    frames, own = {TEXTURE: texture, FINE: fine}, torch.arange(len(fine), device=fine.device)
+    found = fit_measure(frames, in_place=True).distances(frames, frames, own, scoring.mutual_keep)
+    return shows_more_finer(found[TEXTURE], found[FINE])
+
+
+def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
+    """Build the level FINE of a camera that stands still."""
+    whitening = fit_whitening(features.float())
+    white = whitening(features.float())
+    kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
+    chosen = torch.linspace(0, len(white) - 1, kept).round().long()
+    matcher = InPlace(white[chosen].contiguous(), chosen)
+    middle, spread = usual_of_places(matcher.distance(white, torch.arange(len(white))))
+    return Level(matcher, whitening, middle, spread)
 
 
 def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
@@ -168,7 +208,7 @@ def _unexplained(level: Level) -> float:
     Where each place has a look of its own both ways of matching find the same patches, and rounding, which differs from
     one processor to the next, would choose: in place, which asks more, is taken then.
     """
-    square = level.mean**2 + level.std**2
+    square = float(level.mean) ** 2 + float(level.std) ** 2
     return square if isinstance(level.matcher, InPlace) else square * _MORE_THAN_ROUNDING
 
 
@@ -177,7 +217,7 @@ def frames_in_place(name: str, shape: Sequence[int], frames: int, scoring: Scori
 
     ``shape``: rows, columns, D of one frame. Of wide features in many tiles, ``bank_frames`` would be gigabytes.
     """
-    values = 4 * _MOST_IN_PLACE if name == DETAIL else _MOST_IN_PLACE
+    values = {DETAIL: 4 * _MOST_IN_PLACE, FINE: _MOST_IN_PLACE // 2}.get(name, _MOST_IN_PLACE)
     most = scoring.bank_frames if name == TEXTURE else min(scoring.bank_frames, values // math.prod(shape))
     return min(frames, max(2, most))
 
@@ -199,7 +239,7 @@ def _measured(features: Tensor, matcher: Anywhere | InPlace | NormalMap, whiteni
     else:
         blocks = _stand_ins(features)
         left_out = _anywhere(blocks, blocks[..., 0].numel()).distance(blocks, torch.arange(len(blocks)))
-    return Level(matcher, whitening, float(left_out.mean()), max(float(left_out.std()), 1e-6))
+    return Level(matcher, whitening, left_out.mean(), left_out.std().clamp_min(1e-6))
 
 
 def _stand_ins(features: Tensor) -> Tensor:
@@ -209,8 +249,3 @@ def _stand_ins(features: Tensor) -> Tensor:
     rows, columns = (max(1, size // _BLOCKS_A_SIDE) for size in features.shape[1:3])
     blocks = features[0].unfold(0, rows, rows).unfold(1, columns, columns)
     return blocks.flatten(0, 1).permute(0, 2, 3, 1).contiguous()
-
-
-def resize_scores(scores: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Return patch scores [B, rows, columns] on another grid, bilinearly."""
-    return functional.interpolate(scores[:, None], grid, mode="bilinear", align_corners=False)[:, 0]

@@ -28,10 +28,10 @@ from inspector.datasets.sample import Sample
 from inspector.domain.scoring import ScoringSettings
 from inspector.settings import Settings
 from inspector.settings.sections import ModelSettings
-from inspector.vision.bank_features import DETAIL, TEXTURE, ZERO_SHOT, of_length_one
+from inspector.vision.bank_features import DETAIL, TEXTURE, ZERO_SHOT, of_length_one, resize_scores
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
 from inspector.vision.normal_map import logit_of
-from inspector.vision.reference_bank import build_level, resize_scores
+from inspector.vision.reference_bank import build_level
 
 TAPS = ("early", "lower", "upper", "late")
 LEVELS = (*TAPS, DETAIL, TEXTURE, ZERO_SHOT)

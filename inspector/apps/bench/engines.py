@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.apps import model_wiring
@@ -19,7 +21,6 @@ from inspector.domain.errors import BadInputError
 from inspector.domain.product import ProductSettings
 from inspector.settings import Settings
 from inspector.vision.preprocess import preprocess
-from inspector.vision.raw_scorer import Pixels
 
 MAX_MAP_DIFFERENCE = 0.02
 """How far an anomaly map (0..1) may be from the one of torch at fp32 for the engine to serve by itself."""
@@ -44,7 +45,7 @@ class EngineRow:
         return f"{self.engine} {self.precision}"
 
 
-def measure_engines(settings: Settings, pixels: Sequence[Pixels], repeats: int) -> tuple[EngineRow, ...]:
+def measure_engines(settings: Settings, pixels: Sequence[NDArray[np.uint8]], repeats: int) -> tuple[EngineRow, ...]:
     """Measure what can run here on one batch of frames, torch at fp32 first; in turns, so that a drift hits all."""
     chosen = model_wiring.model_spec(settings)
     weights, manifest = model_wiring.prompt_weights(settings)

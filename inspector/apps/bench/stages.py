@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.apps import model_wiring
 from inspector.apps.bench.measure import Cost, cost, median_cost, spent
@@ -21,10 +22,11 @@ from inspector.settings import Settings
 from inspector.vision.camera_book import CameraBook
 from inspector.vision.decode import DecodedImage, DecodeLimits, decode
 from inspector.vision.enrolment import enrol
+from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.judge import judge
 from inspector.vision.plan import Plan
 from inspector.vision.preprocess import preprocess
-from inspector.vision.raw_scorer import Pixels, RawScorer
+from inspector.vision.raw_scorer import RawScorer
 from inspector.vision.region_embeddings import MadeWith
 
 _FALSE_ALARM_RATE = 0.01
@@ -70,7 +72,7 @@ class Parts:
         )
         self.pixel_threshold = 1.0
         self._decoded = [self._decode(number) for number in range(settings.batch.max_size)]
-        self._pixels = [frame.pixels for frame in self._decoded]
+        self._pixels: list[FramePixels] = [frame.pixels for frame in self._decoded]
         raw, _ = self._scorer.score(self._pixels, [self._plan()] * len(self._pixels), embed=True)
         self._raw = raw
         maps = np.stack([scores.anomaly_map for scores in raw])
@@ -78,16 +80,16 @@ class Parts:
         self.pixel_threshold = float(np.clip(np.quantile(maps, 1 - _DEFECTIVE_SHARE), 0, 1))
 
     @property
-    def pixels(self) -> Sequence[Pixels]:
-        """A batch of decoded frames, as the tower takes them."""
-        return self._pixels
+    def pixels(self) -> Sequence[NDArray[np.uint8]]:
+        """A batch of decoded frames, uint8 [S, S, 3], as the tower takes them."""
+        return [frame.square for frame in self._pixels]
 
     def stages(self) -> Iterator[Stage]:
         """Measure and yield stage after stage."""
         frames, repeats = len(self._pixels), self._repeats
         images = [self._pool.image(number) for number in range(frames)]
         yield Stage("decode", "all", cost(lambda: [self._decode_image(image) for image in images], frames, repeats))
-        prepared = cost(lambda: preprocess(self._pixels, (0.5,) * 3, (0.5,) * 3), frames, repeats)
+        prepared = cost(lambda: preprocess(self.pixels, (0.5,) * 3, (0.5,) * 3), frames, repeats)
         yield Stage("preprocess", "all", prepared)
         scored = cost(lambda: self._score(self._plan()), frames, repeats)
         yield Stage("score", "all", scored - prepared)
@@ -123,10 +125,13 @@ class Parts:
         source = FrameSource(f"{self._pool.prefix}none", 0, number)
         frame = Frame(self._pool.meta(number), source, self._pool.image(number))
         decoded = self._decode_image(frame.image)
-        return DecodedFrame(frame, decoded.pixels, decoded.width_px, decoded.height_px)
+        pixels = FramePixels(decoded.pixels, decoded.fine)
+        return DecodedFrame(frame, pixels, decoded.width_px, decoded.height_px)
 
     def _decode_image(self, image: bytes) -> DecodedImage:
-        return decode(image, "image/jpeg", self._limits, self.manifest.image_size_px)
+        # As for a camera with a reference, which most have after their first frames.
+        fine_px = self._book.fine_px(self._pool.good_cameras[0], "default")
+        return decode(image, "image/jpeg", self._limits, self.manifest.image_size_px, fine_px)
 
     def _score(self, plan: Plan) -> None:
         self._scorer.score(self._pixels, [plan] * len(self._pixels), embed=True)
@@ -148,9 +153,9 @@ class Parts:
 
     def _plan_with_bank(self) -> Plan:
         camera_id = self._pool.good_cameras[0]
-        pixels = [self._decode(number).pixels for number in range(max(_BANK_FRAMES, len(self._pixels)))]
+        frames = [self._decode(number) for number in range(max(_BANK_FRAMES, len(self._pixels)))]
         # Never the frames that are scored: they would be left out of the bank, at a cost of its own.
-        others = [np.ascontiguousarray(frame[:, ::-1]) for frame in pixels]
+        others = [frame.pixels.mirrored() for frame in frames]
         bank = enrol(self._scorer, self.manifest, others, _FALSE_ALARM_RATE, self._book.product("default"))
         self._book.set_bank(camera_id, "bench", bank)
         return self._book.plan(camera_id, "default")

@@ -64,7 +64,7 @@ def _frames(job: Job, engine: InspectionEngine, scenes: CoreScenes) -> Iterator[
     good = (frame for frame in job.inputs.judging if not frame.persons)
     held_out = normals_by_camera(good, job.settings.trainer.normals_per_camera)
     sides_px = {
-        camera_id: len(first[0].pixels)
+        camera_id: first[0].pixels.side_px
         for camera_id, frames in held_out.items()
         if (first := decoded(engine, frames[:1], job.folder.images))
     }
