@@ -99,9 +99,6 @@ def decode(
     """
     header = check(image, content_type, limits)
     reduction = _reduction(header, (target_px, target_px))
-    if fine_px is not None:
-        finer = _reduction(header, (fine_px, fine_px))
-        reduction = finer if _decoder_bytes(header, finer) <= limits.max_decoded_bytes else reduction
     needed = _decoder_bytes(header, reduction)
     if needed > limits.max_decoded_bytes:
         detail = (
@@ -112,8 +109,28 @@ def decode(
     with in_turn(needed):
         decoded = _imdecode(image, header, reduction)
         squeezed = _squeezed(decoded, target_px)
-        fine = None if fine_px is None else _squeezed(decoded, fine_px)
+    fine = None if fine_px is None else _fine(image, header, limits, fine_px, (decoded, reduction))
     return DecodedImage(squeezed, header.width_px, header.height_px, fine)
+
+
+def _fine(
+    image: bytes,
+    header: ImageHeader,
+    limits: DecodeLimits,
+    fine_px: int,
+    coarse: tuple[NDArray[np.uint8], int],
+) -> NDArray[np.uint8]:
+    """Return the frame on a larger square, decoded once more where ``coarse``, which is there, shows less of it.
+
+    The smaller square so has the same pixels whether a larger one is wanted or not: by them frames are recognised.
+    """
+    decoded, reduction = coarse
+    finer = _reduction(header, (fine_px, fine_px))
+    needed = _decoder_bytes(header, finer)
+    if finer < reduction and needed <= limits.max_decoded_bytes:
+        with in_turn(needed):
+            return _squeezed(_imdecode(image, header, finer), fine_px)
+    return _squeezed(decoded, fine_px)
 
 
 def _squeezed(decoded: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

@@ -22,6 +22,11 @@ class FramePixels:
     square: NDArray[np.uint8] = field(repr=False)
     fine: NDArray[np.uint8] | None = field(default=None, repr=False)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.square.nbytes + (0 if self.fine is None else self.fine.nbytes)
+
     def mirrored(self) -> FramePixels:
         """Return the frame with left and right exchanged."""
         fine = None if self.fine is None else np.ascontiguousarray(self.fine[:, ::-1])

@@ -14,8 +14,9 @@ from torch import Tensor
 from inspector.dapo.scorer import VisualScorer, enlarged_quarters, joined_quarters, pad_text
 from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.scoring import BankLevels, ScoringSettings
-from inspector.vision.bank_features import DETAIL, LEVELS, ZERO_SHOT
+from inspector.vision.bank_features import DETAIL, FINE, LEVELS, ZERO_SHOT
 from inspector.vision.camera_book import CameraBook
+from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.raw_scorer import RawScorer
 from inspector.vision.tiled_scorer import TiledScorer
 
@@ -114,7 +115,7 @@ def test_only_frames_that_are_compared_are_looked_at_twice(looked_at: list[int])
     book.set_camera("mutual", CameraSettings(mode=CameraMode.MUTUAL, image_threshold=1.0))
     rng = np.random.default_rng(0)
     side = scorer.image_size_px
-    frames = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(3)]
+    frames = [FramePixels(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)) for _ in range(3)]
     scorer.score(frames, [book.plan("zero", "default")] * 3)
     assert looked_at == []
     scorer.score(frames, [book.plan(camera, "default") for camera in ("zero", "mutual", "zero")])
@@ -124,9 +125,9 @@ def test_only_frames_that_are_compared_are_looked_at_twice(looked_at: list[int])
 @pytest.mark.parametrize(("levels", "looks"), [("all", True), ("tower", True), ("coarse", False), ("texture", False)])
 def test_levels_that_are_not_in_use_cost_no_second_look(levels: BankLevels, looks: bool, looked_at: list[int]) -> None:
     scorer = raw_scorer(levels)
-    blank = np.zeros((scorer.image_size_px, scorer.image_size_px, 3), np.uint8)
+    blank = FramePixels(np.zeros((scorer.image_size_px, scorer.image_size_px, 3), np.uint8))
     found = scorer.features([blank], PLATE.vocabulary)
     assert bool(looked_at) is looks
     assert (DETAIL in found) is looks
-    assert set(scorer.level_widths()) <= set(found) <= {*LEVELS}
+    assert set(scorer.level_widths()) - {FINE} <= set(found) <= {*LEVELS}
     assert ZERO_SHOT in found

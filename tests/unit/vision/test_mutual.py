@@ -62,7 +62,7 @@ def engine(scoring: ScoringSettings | None = None) -> InspectionEngine:
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_patch_scores_the_mean_distance_to_the_nearest_in_the_frames_most_like_it(in_place: bool) -> None:
     values = features(6)
-    found = Measure(None, in_place).distances(values, values, torch.arange(6), keep=0.4)["texture"]
+    found = Measure({}, in_place).distances(values, values, torch.arange(6), keep=0.4)["texture"]
     row, column = 2, 5
     patch = values["texture"][1, row, column]
     around = (slice(row - 1, row + 2), slice(column - 1, column + 2)) if in_place else (slice(None), slice(None))
@@ -76,7 +76,7 @@ def test_distances_of_a_tiled_frame_take_no_more_memory_than_a_step_and_are_exac
     generator = torch.Generator().manual_seed(0)
     frames = torch.randn(3, 56, 56, 2, generator=generator)
     with _Largest() as largest:  # type: ignore[no-untyped-call]  # likewise
-        found = Measure(None, False).distances({"lower": frames}, {"lower": frames}, torch.arange(3), keep=1.0)["lower"]
+        found = Measure({}, False).distances({"lower": frames}, {"lower": frames}, torch.arange(3), keep=1.0)["lower"]
     assert largest.floats <= 4 * 2**20
     flat = frames.flatten(1, 2)
     expected = torch.stack([torch.cdist(flat[0], flat[i]).amin(1) for i in (1, 2)]).mean(0)
@@ -102,7 +102,7 @@ class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
 
 def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
     values, query = features(5), features(1, seed=1)
-    measure = Measure(None, in_place=True)
+    measure = Measure({}, in_place=True)
     with_all = measure.distances(query, values, torch.tensor([-1]), keep=0.25)["lower"]
     without_one = measure.distances(query, values, torch.tensor([2]), keep=0.25)["lower"]
     assert bool((with_all <= without_one).all())

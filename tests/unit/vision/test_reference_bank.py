@@ -118,8 +118,8 @@ def test_a_bank_whose_tensors_make_no_sense_is_refused(damage: str) -> None:
     assert isinstance(matcher, InPlace)
     assert whitening is not None
     broken = {
-        "normal": Level(matcher, whitening, 0, float("nan")),
-        "spread": Level(matcher, whitening, 0, 0),
+        "normal": Level(matcher, whitening, torch.tensor(0.0), torch.tensor(float("nan"))),
+        "spread": Level(matcher, whitening, torch.tensor(0.0), torch.tensor(0.0)),
         "frames": Level(InPlace(matcher.patches, matcher.frames[:-1]), whitening),
         "whitening": Level(matcher, Whitening(whitening.centre, whitening.matrix[:-1])),
         "no whitening": Level(matcher, None),
@@ -157,9 +157,9 @@ def test_the_settings_bound_the_memory_and_choose_the_matching() -> None:
 
 def test_a_bank_of_the_schema_before_is_refused_with_what_to_do() -> None:
     data = dump_bank(build_bank(features(5)), INFO)
-    assert b"inspection.bank/4" in data
+    assert b"inspection.bank/5" in data
     with pytest.raises(BadInputError, match="enrol the camera again"):
-        parse_bank(data.replace(b"inspection.bank/4", b"inspection.bank/3"))
+        parse_bank(data.replace(b"inspection.bank/5", b"inspection.bank/4"))
 
 
 @pytest.mark.parametrize(

@@ -188,9 +188,9 @@ def test_frames_of_tiles_are_looked_at_in_their_own_pixels() -> None:
         SPEC, weights()[0], strict, {"plate": tiled}, {"cam1": CameraSettings("plate")}, region_types=region_types()
     )
     decoded = served.decode(frame(1, defect=True))
-    assert len(decoded.pixels) > 96
+    assert decoded.pixels.side_px > 96
     (verdict,) = served.inspect([decoded])
-    shares = served.name_regions(decoded, [np.ones(decoded.pixels.shape[:2], np.uint8)])
+    shares = served.name_regions(decoded, [np.ones(decoded.pixels.square.shape[:2], np.uint8)])
     assert verdict.defects[0].type_probability == pytest.approx(float(shares.max()))
 
 

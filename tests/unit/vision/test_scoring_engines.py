@@ -11,6 +11,7 @@ from engine_kit import PLATE, SPEC, weights
 
 from inspector.domain.product import CameraSettings
 from inspector.vision.camera_book import CameraBook
+from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.raw_scorer import RawScorer
 
 
@@ -25,7 +26,7 @@ def scorer(precision: str, engine: str) -> RawScorer:
 def test_tiles_and_bank_features_agree_with_torch(precision: str, within: float, map_within: float) -> None:
     expected, made = scorer("fp32", "torch"), scorer(precision, "onnx")
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (160, 160, 3), dtype=np.uint8) for _ in range(2)]
+    frames = [FramePixels(rng.integers(0, 256, (160, 160, 3), dtype=np.uint8)) for _ in range(2)]
     for level, features in expected.features(frames, PLATE.vocabulary).items():
         mine = made.features(frames, PLATE.vocabulary)[level]
         assert mine.shape == features.shape

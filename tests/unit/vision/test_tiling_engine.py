@@ -21,7 +21,7 @@ from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import ScoreMode
-from inspector.domain.scoring import ScoringSettings
+from inspector.domain.scoring import BankLevels, ScoringSettings
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
 from inspector.vision import bank_file, camera_book
 from inspector.vision.engine import InspectionEngine
@@ -33,10 +33,11 @@ TILED = dataclasses.replace(PLATE, tiles=3)  # at 96 px: 224 px a side
 SIDES = {1: 96, 2: 160, 3: 224}
 
 
-def engine(plate: ProductSettings = TILED, max_tiles: int = 16) -> InspectionEngine:
+def engine(plate: ProductSettings = TILED, max_tiles: int = 16, levels: BankLevels = "all") -> InspectionEngine:
     cameras = {"cam1": CameraSettings("plate"), "cam2": CameraSettings("whole")}
     products = {"plate": plate, "whole": PLATE}
-    return InspectionEngine(SPEC, *weights(), products, cameras, max_tiles=max_tiles)
+    scoring = ScoringSettings(bank_levels=levels)
+    return InspectionEngine(SPEC, *weights(), products, cameras, max_tiles=max_tiles, scoring=scoring)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,8 +69,8 @@ def marked(seed: int, centre: tuple[int, int], size: tuple[int, int]) -> Frame:
     return shot(pixels, f"marked{seed}")
 
 
-def bank_of(tiles: int) -> bytes:
-    served = engine(dataclasses.replace(PLATE, tiles=tiles))
+def bank_of(tiles: int, levels: BankLevels = "all") -> bytes:
+    served = engine(dataclasses.replace(PLATE, tiles=tiles), levels=levels)
     return served.enroll([served.decode(good(seed)).pixels for seed in range(10)])
 
 
@@ -117,11 +118,15 @@ def test_frames_of_many_tiles_make_large_banks_in_place(
     bank_file.check_size(sizes, frames, ScoringSettings(bank_matching=matching, bank_frames=12))
 
 
-@pytest.mark.parametrize(("tiles", "found"), [(1, False), (3, True)])
-def test_a_defect_too_small_for_the_whole_view_is_found_in_tiles(
-    banks: dict[int, bytes], tiles: int, found: bool
+@pytest.mark.parametrize(
+    ("tiles", "levels", "found"), [(1, "detail", False), (3, "detail", True), (1, "all", True), (3, "all", True)]
+)
+def test_a_defect_too_small_for_the_whole_view_is_found_in_tiles_or_by_fine_texture(
+    tiles: int, levels: BankLevels, found: bool
 ) -> None:
-    served = enrolled(banks[tiles], dataclasses.replace(PLATE, tiles=tiles))
+    bank = bank_of(tiles, levels)
+    served = engine(dataclasses.replace(PLATE, tiles=tiles), levels=levels)
+    served.set_bank("cam1", version_of(bank), bank)
     normal = served.score_raw([served.decode(good(seed)) for seed in range(50, 58)])
     # 12 pixels of 1280: 0.9 of a pixel of the whole view, 2.1 of the tiles'.
     bad = served.score_raw([served.decode(marked(seed, (400, 700), (6, 6))) for seed in (60, 61, 62)])
@@ -130,8 +135,8 @@ def test_a_defect_too_small_for_the_whole_view_is_found_in_tiles(
     assert all(raw.image_score > highest for raw in bad) is found
     for raw in bad if found else ():
         y, x = np.unravel_index(raw.anomaly_map.argmax(), raw.anomaly_map.shape)
-        assert x / SIDES[3] == pytest.approx(400 / WIDTH, abs=0.05)
-        assert y / SIDES[3] == pytest.approx(700 / HEIGHT, abs=0.05)
+        assert x / SIDES[tiles] == pytest.approx(400 / WIDTH, abs=0.05)
+        assert y / SIDES[tiles] == pytest.approx(700 / HEIGHT, abs=0.05)
 
 
 def test_a_defect_across_a_seam_is_one_region_in_the_frames_own_pixels(banks: dict[int, bytes]) -> None:
@@ -168,13 +173,13 @@ def test_a_mixed_batch_scores_each_frame_as_it_would_be_scored_alone(banks: dict
             shot(surface(82), "zero", camera_id="cam9"),
         )
     ]
-    assert [len(one.pixels) for one in frames] == [224, 96, 224, 96, 224]
+    assert [one.pixels.side_px for one in frames] == [224, 96, 224, 96, 224]
     together = served.score_raw(frames)
     for mixed, single in zip(together, (served.score_raw([one])[0] for one in frames), strict=True):
         np.testing.assert_allclose(mixed.anomaly_map, single.anomaly_map, atol=1e-3)
         np.testing.assert_allclose(mixed.type_grid, single.type_grid, atol=1e-4)
         assert mixed.image_score == pytest.approx(single.image_score, abs=1e-3)
-    assert [raw.anomaly_map.shape for raw in together] == [(len(one.pixels),) * 2 for one in frames]
+    assert [raw.anomaly_map.shape for raw in together] == [(one.pixels.side_px,) * 2 for one in frames]
 
 
 def test_frames_decoded_before_the_settings_changed_are_decoded_again() -> None:
@@ -196,14 +201,14 @@ def test_a_camera_keeps_the_tiles_of_its_bank_until_it_is_enrolled_again(
     assert "cam1" in caplog.text
     assert "enrol it again" in caplog.text
     decoded = served.decode(good(91))
-    assert len(decoded.pixels) == SIDES[1]
+    assert decoded.pixels.side_px == SIDES[1]
     assert served.inspect([decoded])[0].bank_version == version_of(banks[1])
     served.set_bank("cam1", version_of(banks[3]), banks[3])
-    assert len(served.decode(good(91)).pixels) == SIDES[3]
+    assert served.decode(good(91)).pixels.side_px == SIDES[3]
     assert served.inspect([decoded])[0].bank_version == version_of(banks[3])
     served.set_bank("cam1", version_of(banks[1]), banks[1])
     served.set_camera("cam1", CameraSettings("plate", mode=CameraMode.ZERO_SHOT))
-    assert len(served.decode(good(91)).pixels) == SIDES[3]
+    assert served.decode(good(91)).pixels.side_px == SIDES[3]
 
 
 def test_a_calibration_counts_for_the_tiles_it_was_made_with() -> None:
@@ -243,7 +248,7 @@ def test_tiles_that_would_not_fit_into_memory_are_refused_and_the_settings_in_us
     for tiles in (6, 8):
         with pytest.raises(BadInputError, match="at most 5 tiles a side with a model of 96 px"):
             served.set_product("plate", dataclasses.replace(PLATE, tiles=tiles))
-    assert len(served.decode(good(1)).pixels) == SIDES[3]
+    assert served.decode(good(1)).pixels.side_px == SIDES[3]
     with pytest.raises(BadInputError, match="at most 5 tiles"):
         engine(dataclasses.replace(PLATE, tiles=7))
 
