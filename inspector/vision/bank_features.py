@@ -29,6 +29,8 @@ LEVELS = tuple(LEVEL_SHARES)
 FINE_CELLS = 128
 # Frames whose fine pixels are held as floats at once, 13 MB each with what filters make of them.
 _FINE_AT_ONCE = 4
+# Energies at every fourth pixel, a side, tell as much here as at every second one, for two thirds of the time.
+_FINE_STRIDE = 4
 _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
     {
         "all": (LOWER, DETAIL, TEXTURE, FINE),
@@ -81,7 +83,9 @@ def fine_features(
     ``norm``: mean and deviation that ``texture`` takes its images normalised with.
     """
     parts = [
-        texture(preprocess(pixels[start : start + _FINE_AT_ONCE], *norm, device), (FINE_CELLS, FINE_CELLS))
+        texture(
+            preprocess(pixels[start : start + _FINE_AT_ONCE], *norm, device), (FINE_CELLS, FINE_CELLS), _FINE_STRIDE
+        )
         for start in range(0, len(pixels), _FINE_AT_ONCE)
     ]
     return torch.cat(parts)

@@ -14,7 +14,7 @@ from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
-from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.matching import Anywhere, FineInPlace, InPlace
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
@@ -126,6 +126,8 @@ def _matcher(name: str, patches: Tensor, frames: Tensor) -> Anywhere | InPlace |
         if patches.ndim != 4:
             raise _bad("zero-shot maps that are none")
         return NormalMap(patches, frames)
+    if name == FINE:
+        return FineInPlace(patches, frames)
     return InPlace(patches, frames) if patches.ndim == 4 else Anywhere(patches, frames)
 
 

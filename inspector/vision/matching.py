@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # Bounds the distance matrix of one step to 1024 x 1024 floats, 4 MB.
 _QUERIES = 1024
@@ -85,15 +87,31 @@ class InPlace:
         flat = torch.cat([flat, flat[..., :2]], 2)
         return flat.reshape(*flat.shape[:2], rows, columns)[..., : columns - 2].flatten(2)
 
-    def to(self, device: torch.device) -> InPlace:
+    def to(self, device: torch.device) -> Self:
         """Return the same on ``device``."""
-        return InPlace(self.patches.to(device), self.frames.to(device))
+        return type(self)(self.patches.to(device), self.frames.to(device))
 
     @cached_property
     def _bordered(self) -> tuple[Tensor, Tensor]:
         """Patches of each place with borders that repeat, [P', D, F], and their squared lengths [P', 1, F]."""
         around = _with_border(self.patches).flatten(1, 2).permute(1, 2, 0).contiguous()
         return around, around.square().sum(1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class FineInPlace(InPlace):
+    """References so fine that one place is mostly noise: distances are smoothed over the places around it."""
+
+    def distance(self, features: Tensor, leave_out: Tensor | None = None) -> Tensor:
+        """Return smoothed distances. As ``InPlace``."""
+        return smoothed(super().distance(features, leave_out))
+
+
+def smoothed(distances: Tensor) -> Tensor:
+    """Return distances [B, rows, columns], each the mean of 3 x 3 places in binomial weights."""
+    weights = torch.tensor([0.25, 0.5, 0.25], device=distances.device)
+    around = functional.pad(distances[:, None], (1, 1, 1, 1), mode="replicate")
+    return functional.conv2d(around, torch.outer(weights, weights)[None, None])[:, 0]
 
 
 def _with_border(features: Tensor) -> Tensor:

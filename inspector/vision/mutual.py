@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from inspector.vision.bank_features import DETAIL, FINE, LEVEL_SHARES, TEXTURE, ZERO_SHOT, finest_grid, resize_scores
-from inspector.vision.matching import InPlace
+from inspector.vision.matching import InPlace, smoothed
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.usual_places import usual_of_all, usual_of_places
 from inspector.vision.whitening import Whitening, fit_whitening
@@ -61,7 +61,8 @@ class Measure:
             if name == DETAIL and not self.in_place:
                 there = there[:, ::2, ::2]  # a quarter of the comparisons, which are most of the work, tell as much
             nearest = (_nearest_in_place if self.in_place else _nearest_anywhere)(here, there)
-            found[name] = _trimmed(nearest, own, keep).reshape(values.shape[:3])
+            trimmed = _trimmed(nearest, own, keep).reshape(values.shape[:3])
+            found[name] = smoothed(trimmed) if name == FINE else trimmed
         return found
 
 

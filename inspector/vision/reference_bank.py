@@ -26,7 +26,7 @@ from inspector.vision.bank_features import (
     resize_scores,
 )
 from inspector.vision.coreset import coreset
-from inspector.vision.matching import Anywhere, InPlace
+from inspector.vision.matching import Anywhere, FineInPlace, InPlace
 from inspector.vision.mutual import fit_measure
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.usual_places import shows_more_finer, usual_of_places
@@ -177,7 +177,7 @@ def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
     white = whitening(features.float())
     kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
     chosen = torch.linspace(0, len(white) - 1, kept).round().long()
-    matcher = InPlace(white[chosen].contiguous(), chosen)
+    matcher = FineInPlace(white[chosen].contiguous(), chosen)
     middle, spread = usual_of_places(matcher.distance(white, torch.arange(len(white))))
     return Level(matcher, whitening, middle, spread)
 

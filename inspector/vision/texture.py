@@ -42,13 +42,16 @@ class TextureFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     @torch.inference_mode()
-    def forward(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Return float32 [B, rows, columns, 14] of normalised images [B, 3, S, S]; ``grid`` is rows and columns."""
+    def forward(self, images: Tensor, grid: tuple[int, int], stride: int = _STRIDE) -> Tensor:
+        """Return float32 [B, rows, columns, 14] of normalised images [B, 3, S, S]; ``grid`` is rows and columns.
+
+        ``stride``: every which pixel, a side, energies are taken at.
+        """
         pixels = torch.addcmul(self.mean, images, self.std)
         mean = functional.adaptive_avg_pool2d(pixels, grid)
         variance = functional.adaptive_avg_pool2d(pixels * pixels, grid) - mean * mean
         grey = pixels.mean(dim=1, keepdim=True)
-        even, odd = functional.conv2d(grey, self.filters, stride=_STRIDE, padding=_KERNEL_PX // 2).chunk(2, dim=1)
+        even, odd = functional.conv2d(grey, self.filters, stride=stride, padding=_KERNEL_PX // 2).chunk(2, dim=1)
         energy = functional.adaptive_avg_pool2d(torch.hypot(even, odd), grid)
         contrast = torch.cat([variance.clamp_min(0).sqrt(), energy], dim=1)
         features = torch.cat([(mean.clamp_min(0) + _DARKEST).log(), (contrast + _FAINTEST).log()], dim=1)

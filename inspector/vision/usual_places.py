@@ -16,8 +16,8 @@ _MEAN_SHARE = 1 / 3
 # Keeps identical frames, which have no spread at all, finite.
 _LEAST_SPREAD = 1e-6
 # Share of a map whose mean is its peak, and how much higher those of fine texture may be than those of texture. Of 32
-# frames: boards, plates, a belt and ball screws under cameras that stand still 0.8 to 1.3, cookies laid down by hand
-# 1.9 to 2.1; of 16 frames 0.8 to 1.7, and 1.8 to 2.6.
+# frames: boards, plates, a belt and ball screws under cameras that stand still 0.7 to 1.2, cookies laid down by hand
+# 1.7 to 1.8; of 16 frames 0.7 to 1.7, and 1.8 to 2.5.
 _PEAK = 0.0003
 _FINER_AT_MOST = 1.5
 
@@ -55,7 +55,7 @@ def shows_more_finer(texture: Tensor, fine: Tensor) -> bool:
 
     Args:
         texture: mutual distances [F, rows, columns] of the frames' texture.
-        fine: those of their fine texture, on a finer grid.
+        fine: those of their fine texture, smoothed, on a finer grid.
     """
     middle, spread = usual_of_all(texture)
     places, spreads = usual_of_places(fine)

@@ -86,7 +86,8 @@ VARIANTS = (
     Variant(BANK, "aim-10", "calibrated to 10 % of false alarms", ScoreMode.BANK, 16, false_alarm_rate=0.1),
     _bank("texture", "hand-made texture alone", bank_levels="texture"),
     _bank("tower", "the vision tower's features alone", bank_levels="tower"),
-    _bank("coarse", "one look: without the quarters at twice their size", bank_levels="coarse"),
+    _bank("detail", "without texture at four times the tower's size", bank_levels="detail"),
+    _bank("coarse", "one look: without the quarters at twice their size either", bank_levels="coarse"),
     _bank("distances", "distances alone: the zero-shot map has no share", bank_fusion="none"),
     _bank("highest", "image score of the map's highest value", peak_fraction=0.0),
     # With three times the patches, as many references as without tiles would measure their want, see ScoringSettings.

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load
 
 from inspector.adapters.memory.store import MemoryArtefactStore
@@ -30,7 +32,6 @@ from inspector.domain.weights import TextMode, WeightsManifest
 from inspector.settings import Settings
 from inspector.vision.opencv import cv2
 from inspector.vision.preprocess import preprocess
-from inspector.vision.raw_scorer import Pixels
 from inspector.vision.texts_file import dump_texts, parse_texts
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -148,7 +149,7 @@ def test_weights_that_score_otherwise_here_than_where_they_were_published_are_re
 ) -> None:
     release = replace(published.release, golden=golden)
 
-    def blue_first(pixels: Sequence[Pixels], *rest: Any) -> torch.Tensor:
+    def blue_first(pixels: Sequence[NDArray[np.uint8]], *rest: Any) -> torch.Tensor:
         return preprocess([each[..., ::-1].copy() for each in pixels], *rest)
 
     monkeypatch.setattr("inspector.vision.raw_scorer.preprocess", blue_first)
