@@ -6,6 +6,7 @@ Both belong to the weights they were made with, and are made for those that serv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from inspector.adapters.kafka.config_feed import KafkaConfigFeed, announce
@@ -80,7 +81,8 @@ def calibrate(
     serving = _engines(settings, artefacts, [camera_id])
     announcer = _Announcer(settings, artefacts)
     banks = [_use_bank(announcer, artefacts, each, camera_id) for each in serving]
-    frames = _decoded(serving[0].engine, camera_id, source, shots)
+    # Up to thousands of frames: the engine decodes them finer in batches, where it needs them so.
+    frames = _decoded(serving[0].engine, camera_id, source, shots, coarse=True)
     rate = false_alarm_rate or settings.calibration.false_alarm_rate
     for each, bank_version in zip(serving, banks, strict=True):
         _calibrate(announcer, artefacts, each.engine, camera_id, frames, rate, bank_version, as_json)
@@ -145,7 +147,9 @@ def _engines(settings: Settings, artefacts: RedisArtefactStore, camera_ids: Sequ
         return serving_engines(settings, artefacts, second=True)
 
 
-def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) -> Sequence[DecodedFrame]:
+def _decoded(
+    engine: InspectionEngine, camera_id: str, text: str, shots: int, *, coarse: bool = False
+) -> Sequence[DecodedFrame]:
     """Take the first ``shots`` usable frames; a damaged one is reported and passed over."""
     frames: list[DecodedFrame] = []
     camera = engine.find_camera(camera_id)
@@ -158,7 +162,8 @@ def _decoded(engine: InspectionEngine, camera_id: str, text: str, shots: int) ->
                     image.name, camera_id, "", product, image.captured_at, image.content_type, view=image.view
                 )
                 try:
-                    frames.append(engine.decode(Frame(meta, FrameSource(text, 0, number), image.image)))
+                    frame = engine.decode(Frame(meta, FrameSource(text, 0, number), image.image))
+                    frames.append(replace(frame, pixels=frame.pixels.coarse()) if coarse else frame)
                 except FrameRejectedError as error:
                     console.remark(f"{image.name}: left out: {error}", "yellow")
                     continue

@@ -72,7 +72,8 @@ class ScoreMap:
 class Calibration:
     """Score maps of one camera for one mode, weights version and number of tiles, from ``frames`` normal frames.
 
-    ``variant``: of the raw scores; see ``ScoringSettings.variant``.
+    ``variant``: of the raw scores; see ``ScoringSettings.variant``. ``finer``: whether fine texture had a share in
+    mutual scores; where it has none, or only now has one, the frames' own thresholds hold.
 
     Raises:
         BadInputError: a number out of range.
@@ -89,6 +90,7 @@ class Calibration:
     bank_version: str | None = None
     tiles: int = 1
     variant: str = ""
+    finer: bool = False
     schema: str = CALIBRATION_SCHEMA
 
     def __post_init__(self) -> None:

@@ -77,14 +77,14 @@ class CameraBook:
     def fine_px(self, camera_id: str, product_name: str) -> int | None:
         """Return the side of the finer square that a frame is compared with others on; None: it is not.
 
-        Whether the camera stands still is known later, by its frames or its bank.
+        Whether the camera stands still is known later, by its frames; one whose bank says that it does not may be
+        enrolled anew with these.
         """
-        wanted = FINE in chosen_levels(self._scoring.bank_levels, "none")
+        scoring = self._scoring
+        wanted = FINE in chosen_levels(scoring.bank_levels, "none") and scoring.bank_matching != "anywhere"
         mode = self._cameras.get(camera_id, CameraSettings()).mode
-        if not wanted or mode is CameraMode.ZERO_SHOT or not is_finer(self.tiling(camera_id, product_name).side_px):
-            return None
-        bank = self._bank(camera_id)
-        return None if bank is not None and FINE not in bank.bank.levels else FINE_PX
+        finer = is_finer(self.tiling(camera_id, product_name).side_px)
+        return FINE_PX if wanted and finer and mode is not CameraMode.ZERO_SHOT else None
 
     def plan(self, camera_id: str, product_name: str) -> Plan:
         """Say how to score and judge a frame of ``camera_id`` that shows ``product_name``.
@@ -235,6 +235,8 @@ class CameraBook:
     def _check_grids(self, bank: ReferenceBank, tiles: int) -> None:
         """Refuse a bank that is compared place by place on another grid than frames of these tiles have."""
         patches = self._tile.of(tiles).grid_side
+        if FINE in bank.levels and not is_finer(self._tile.of(tiles).side_px):
+            raise BadInputError(f"a bank of {tiles} tiles a side without level {FINE}", "one with it", "enrol again")
         for name, level in bank.levels.items():
             side = FINE_CELLS if name == FINE else 2 * patches if name in (DETAIL, TEXTURE) else patches
             if not isinstance(level.matcher, InPlace | NormalMap):
@@ -281,6 +283,7 @@ class CameraBook:
                 camera.pixel_threshold, self._threshold(mode, pixel_map, self._manifest.pixel_threshold)
             ),
             calibration_version=None if calibrated is None else calibrated[0],
+            finer=calibrated is not None and calibrated[1].finer,
         )
 
     def _maps(

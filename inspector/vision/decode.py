@@ -106,38 +106,33 @@ def decode(
             f"at most {limits.max_decoded_bytes} are given"
         )
         raise FrameRejectedError(RejectReason.TOO_MANY_PIXELS, detail)
+    # Decoded once more for a larger square, so that the smaller one has the same pixels whether that is wanted or not:
+    # by them frames are recognised.
+    finer = reduction if fine_px is None else _finer(header, limits, fine_px, reduction)
     with in_turn(needed):
         decoded = _imdecode(image, header, reduction)
         squeezed = _squeezed(decoded, target_px)
-    fine = None if fine_px is None else _fine(image, header, limits, fine_px, (decoded, reduction))
+        fine = _squeezed(decoded, fine_px) if fine_px is not None and finer == reduction else None
+        del decoded
+    if fine_px is not None and fine is None:
+        with in_turn(_decoder_bytes(header, finer)):
+            fine = _squeezed(_imdecode(image, header, finer), fine_px)
     return DecodedImage(squeezed, header.width_px, header.height_px, fine)
 
 
-def _fine(
-    image: bytes,
-    header: ImageHeader,
-    limits: DecodeLimits,
-    fine_px: int,
-    coarse: tuple[NDArray[np.uint8], int],
-) -> NDArray[np.uint8]:
-    """Return the frame on a larger square, decoded once more where ``coarse``, which is there, shows less of it.
-
-    The smaller square so has the same pixels whether a larger one is wanted or not: by them frames are recognised.
-    """
-    decoded, reduction = coarse
+def _finer(header: ImageHeader, limits: DecodeLimits, fine_px: int, reduction: int) -> int:
+    """Return the reduction to decode a larger square from; ``reduction``, if memory is too scarce for a lesser one."""
     finer = _reduction(header, (fine_px, fine_px))
-    needed = _decoder_bytes(header, finer)
-    if finer < reduction and needed <= limits.max_decoded_bytes:
-        with in_turn(needed):
-            return _squeezed(_imdecode(image, header, finer), fine_px)
-    return _squeezed(decoded, fine_px)
+    return finer if _decoder_bytes(header, finer) <= limits.max_decoded_bytes else reduction
 
 
 def _squeezed(decoded: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     """Return RGB [side_px, side_px, 3] of decoded pixels [H, W] or [H, W, 3]."""
     # INTER_AREA averages what falls into one pixel (no aliasing); enlarging with it would repeat pixels instead.
-    interpolation = cv2.INTER_AREA if min(decoded.shape[:2]) >= side_px else cv2.INTER_LINEAR
-    return _to_rgb(cv2.resize(decoded, (side_px, side_px), interpolation=interpolation))
+    rows, columns = (min(side, side_px) for side in decoded.shape[:2])
+    if (rows, columns) != decoded.shape[:2]:
+        decoded = cast(NDArray[np.uint8], cv2.resize(decoded, (columns, rows), interpolation=cv2.INTER_AREA))
+    return _to_rgb(cv2.resize(decoded, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
 
 
 def fits_as_png(width_px: int, height_px: int, limits: DecodeLimits, *, grey: bool = False) -> bool:

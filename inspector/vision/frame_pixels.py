@@ -27,6 +27,10 @@ class FramePixels:
         """Bytes held."""
         return self.square.nbytes + (0 if self.fine is None else self.fine.nbytes)
 
+    def coarse(self) -> FramePixels:
+        """Return the square alone; an engine decodes the frame again where it needs the rest."""
+        return FramePixels(self.square)
+
     def mirrored(self) -> FramePixels:
         """Return the frame with left and right exchanged."""
         fine = None if self.fine is None else np.ascontiguousarray(self.fine[:, ::-1])

@@ -21,6 +21,8 @@ from inspector.vision.whitening import Whitening, fit_whitening
 
 # Bounds the distance matrix of one step: 16 MB.
 _STEP_FLOATS = 4 * 2**20
+# Bounds the distances of some frames to each of the others: 64 MB.
+_NEAREST_FLOATS = 16 * 2**20
 # Frames compared to find out whether the camera is fixed, and how much farther (mean square) the own place may be than
 # the nearest of all. On real photographs: about 1 and 2 with a fixed camera, 15 where parts lie anywhere.
 _TRIED = 8
@@ -60,8 +62,14 @@ class Measure:
                 there, here = whitening(there), whitening(here)
             if name == DETAIL and not self.in_place:
                 there = there[:, ::2, ::2]  # a quarter of the comparisons, which are most of the work, tell as much
-            nearest = (_nearest_in_place if self.in_place else _nearest_anywhere)(here, there)
-            trimmed = _trimmed(nearest, own, keep).reshape(values.shape[:3])
+            nearest = _nearest_in_place if self.in_place else _nearest_anywhere
+            at_once = max(1, _NEAREST_FLOATS // there[..., 0].numel())
+            trimmed = torch.cat(
+                [
+                    _trimmed(nearest(some, there), which, keep)
+                    for some, which in zip(torch.split(here, at_once), torch.split(own, at_once), strict=True)
+                ]
+            ).reshape(values.shape[:3])
             found[name] = smoothed(trimmed) if name == FINE else trimmed
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -97,7 +97,7 @@ class MutualRing:
     @property
     def may_stand_still(self) -> bool:
         """Whether the camera's frames are matched in their place, or it is not known yet."""
-        return self._in_place is not False
+        return self._in_place is not False and self._scoring.bank_matching != "anywhere"
 
     def take(self, frames: Sequence[MutualFrame]) -> None:
         """Add frames that are not there yet, forgetting the oldest; another grid or other words start the ring anew."""
@@ -142,7 +142,7 @@ class MutualRing:
             frame.peaks = self._peaks(by_digest[digest], frame)
         seen = [frame.peaks for frame in self._frames.values() if frame.peaks is not None]
         fit = partial(fit_unlabelled_score_map, false_alarm_rate=self._false_alarm_rate)
-        score_maps = fit_score_maps(seen, fit)
+        score_maps = replace(fit_score_maps(seen, fit), finer=bool(self._finer))
         for frame in asked.values():
             frame.suspect = frame.peaks is not None and frame.peaks.image >= score_maps.image.midpoint
         self._part_with_suspects(held[0], least)
@@ -173,8 +173,8 @@ class MutualRing:
             return False
         if self._finer is not None and not anew and self._taken:
             return False
-        measured = self._distances(held, (TEXTURE, FINE))
-        before, self._finer = self._finer, shows_more_finer(measured[TEXTURE], measured[FINE])
+        measured, before = self._distances(held, (TEXTURE, FINE)), self._finer
+        self._finer = shows_more_finer(measured[TEXTURE], measured[FINE], already=bool(before))
         return before is not None and before != self._finer
 
     @property
@@ -231,6 +231,7 @@ class MutualRing:
 
     def _matches_in_place(self, held: Sequence[MutualFrame]) -> bool:
         if self._scoring.bank_matching != "auto":
+            self._taken %= self._scoring.mutual_frames
             return self._scoring.bank_matching == "in_place"
         # Once for each turn of the ring: a camera that is moved is moved for long, and asking costs as much as scoring.
         if self._in_place is None or self._taken >= self._scoring.mutual_frames:

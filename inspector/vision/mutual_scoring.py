@@ -76,7 +76,7 @@ def score_set(
             str(different),
             "give more frames of the same part",
         )
-    bytes_needed = sum(frame.size for frame in frames)
+    bytes_needed = different * max(frame.size for frame in frames)
     unbounded = replace(scoring, mutual_frames=different, mutual_memory_mb=bytes_needed // 2**20 + 1)
     ring = MutualRing(unbounded, false_alarm_rate)
     ring.take(frames)

@@ -215,7 +215,8 @@ class RawScorer:
             scores = self._forward(images, [vocabulary] * len(images))
             features = self._features(scores, images, range(len(images)))
             parts.append(features | self._fine(pixels[start : start + batch], range(len(images))))
-        return {level: torch.cat([part[level].cpu() for part in parts]) for level in parts[0]}
+        common = [level for level in parts[0] if all(level in part for part in parts)]
+        return {level: torch.cat([part[level].cpu() for part in parts]) for level in common}
 
     def golden(self, pixels: Sequence[FramePixels], vocabulary: Vocabulary) -> GoldenScores:
         """Return what golden pictures (one tile each) score, looking for a vocabulary, which is learnt if need be."""

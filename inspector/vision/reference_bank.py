@@ -37,8 +37,8 @@ _BLOCKS_A_SIDE = 4
 _MORE_THAN_ROUNDING = 1.001
 # Values of a level of the tower that are matched in place, 16 MiB in half precision; details are four times as many.
 _MOST_IN_PLACE = 2**23
-# Fewer frames do not say what is usual at each place of the fine level.
-_LEAST_FINE = 8
+# Frames that the fine level is made of: fewer do not say what is usual at each place, more say no more of it.
+_LEAST_FINE, _MOST_FINE = 8, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,10 @@ def build_bank(
     levels = {name: build_level(name, features[name], scoring) for name in chosen}
     fine = features.get(FINE) if FINE in chosen_levels(scoring.bank_levels, fusion) else None
     stands_still = TEXTURE in levels and isinstance(levels[TEXTURE].matcher, InPlace)
-    if fine is not None and stands_still and _shows_more_finer(features[TEXTURE], fine, scoring):
-        levels[FINE] = _fine_level(fine, scoring)
+    if fine is not None and stands_still:
+        chosen_frames = torch.linspace(0, len(fine) - 1, min(len(fine), _MOST_FINE)).round().long()
+        if _shows_more_finer(features[TEXTURE][chosen_frames], fine[chosen_frames], scoring):
+            levels[FINE] = _fine_level(fine[chosen_frames], chosen_frames, scoring)
     in_order = {name: levels[name] for name in LEVELS if name in levels}
     return ReferenceBank(in_order, text if ZERO_SHOT in levels else None)
 
@@ -171,14 +173,14 @@ def _shows_more_finer(texture: Tensor, fine: Tensor, scoring: ScoringSettings) -
     return shows_more_finer(found[TEXTURE], found[FINE])
 
 
-def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
-    """Build the level FINE of a camera that stands still."""
-    whitening = fit_whitening(features.float())
-    white = whitening(features.float())
+def _fine_level(features: Tensor, frames: Tensor, scoring: ScoringSettings) -> Level:
+    """Build the level FINE of a camera that stands still; ``frames`` [F] numbers those the features are of."""
+    whitening = fit_whitening(features)
+    white = whitening(features)
     kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
     chosen = torch.linspace(0, len(white) - 1, kept).round().long()
-    matcher = FineInPlace(white[chosen].contiguous(), chosen)
-    middle, spread = usual_of_places(matcher.distance(white, torch.arange(len(white))))
+    matcher = FineInPlace(white[chosen].contiguous(), frames[chosen])
+    middle, spread = usual_of_places(matcher.distance(white, frames))
     return Level(matcher, whitening, middle, spread)
 
 

@@ -12,10 +12,14 @@ from inspector.domain.artefact import ScoreMap
 
 @dataclass(frozen=True, slots=True)
 class ScoreMaps:
-    """What calibrates a frame's image score, and what its map."""
+    """What calibrates a frame's image score, and what its map.
+
+    ``finer``: of mutual scores in which fine texture has a share, which are of another scale.
+    """
 
     image: ScoreMap
     pixel: ScoreMap
+    finer: bool = False
 
 
 def apply_score_map(score_map: ScoreMap, raw: NDArray[np.float32]) -> NDArray[np.float32]:

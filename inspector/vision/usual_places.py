@@ -20,6 +20,7 @@ _LEAST_SPREAD = 1e-6
 # 1.7 to 1.8; of 16 frames 0.7 to 1.7, and 1.8 to 2.5.
 _PEAK = 0.0003
 _FINER_AT_MOST = 1.5
+_STILL_FINER_AT_MOST = 1.6
 
 
 def usual_of_all(distances: Tensor) -> tuple[float, float]:
@@ -47,7 +48,7 @@ def usual_of_places(distances: Tensor) -> tuple[Tensor, Tensor]:
     return middle, torch.hypot(spread, spread.mean()).clamp_min(_LEAST_SPREAD)
 
 
-def shows_more_finer(texture: Tensor, fine: Tensor) -> bool:
+def shows_more_finer(texture: Tensor, fine: Tensor, *, already: bool = False) -> bool:
     """Say whether frames that are compared in place should be compared at a finer size as well.
 
     Where parts lie a little differently in each frame, or are never quite alike, fine texture differs somewhere in
@@ -56,11 +57,12 @@ def shows_more_finer(texture: Tensor, fine: Tensor) -> bool:
     Args:
         texture: mutual distances [F, rows, columns] of the frames' texture.
         fine: those of their fine texture, smoothed, on a finer grid.
+        already: whether they are now; at the limit they then stay so.
     """
     middle, spread = usual_of_all(texture)
     places, spreads = usual_of_places(fine)
     coarse, finer = (_median_peak(values) for values in ((texture - middle) / spread, (fine - places) / spreads))
-    return finer <= _FINER_AT_MOST * coarse
+    return finer <= (_STILL_FINER_AT_MOST if already else _FINER_AT_MOST) * coarse
 
 
 def _median_peak(maps: Tensor) -> float:

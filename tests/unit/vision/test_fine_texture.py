@@ -18,7 +18,7 @@ from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
 from inspector.domain.frame import Frame, FrameMeta, FrameSource
 from inspector.domain.product import CameraMode, CameraSettings
-from inspector.domain.result import PredLabel
+from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import BankLevels, ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_features import FINE, TEXTURE
@@ -29,7 +29,9 @@ from inspector.vision.frame_pixels import FINE_PX, FramePixels
 from inspector.vision.matching import Anywhere
 from inspector.vision.mutual_ring import MutualFrame, MutualRing, to_held
 from inspector.vision.opencv import cv2
+from inspector.vision.plan import Plan
 from inspector.vision.reference_bank import BankInfo, build_bank
+from inspector.vision.score_map import ScoreMaps
 from inspector.vision.usual_places import shows_more_finer, usual_of_places
 
 # As the bundled model sees: the fewer patches a frame has, the less their peaks tell beside those of fine texture.
@@ -83,6 +85,7 @@ def test_frames_that_nobody_labelled_show_a_scratch_narrower_than_a_pixel_of_the
     (bad, *good) = served.inspect(
         [served.decode(shot(90, scratched=True)), *(served.decode(shot(s)) for s in (91, 92))]
     )
+    assert bad.mode is ScoreMode.MUTUAL
     assert (bad.pred_label is PredLabel.ANOMALOUS) is found
     assert {each.pred_label for each in good} == {PredLabel.NORMAL}
     if found:
@@ -239,3 +242,48 @@ def test_a_mirrored_frame_is_mirrored_on_both_squares() -> None:
     assert pixels.fine is not None
     np.testing.assert_array_equal(twice.fine, pixels.fine)
     np.testing.assert_array_equal(pixels.mirrored().square, pixels.square[:, ::-1])
+
+
+def test_a_calibration_counts_only_where_fine_texture_has_the_share_it_had_then() -> None:
+    """Otherwise scores of one scale would meet a threshold of another."""
+    maps = {"image_map": ScoreMap(9, 1), "pixel_map": ScoreMap(9, 1), "image_threshold": 0.5, "pixel_threshold": 0.5}
+    made_for = {"camera_id": "cam1", "camera": CameraSettings(), "product_name": "plate", "product": PLATE, "tiles": 1}
+    own = {"mode": ScoreMode.MUTUAL, "bank": None, "calibration_version": "v1", "finer": True}
+    book_plan = Plan(**made_for, **maps, **own)  # type: ignore[arg-type]  # of one dictionary mypy knows one type
+    alike, other = (ScoreMaps(ScoreMap(2, 1), ScoreMap(3, 1), finer=finer) for finer in (True, False))
+    assert book_plan.settled(ScoreMode.MUTUAL, alike) == book_plan
+    settled = book_plan.settled(ScoreMode.MUTUAL, other)
+    assert (settled.image_map, settled.calibration_version) == (ScoreMap(2, 1), None)
+
+
+def test_a_mutual_calibration_says_whether_fine_texture_counted() -> None:
+    served = engine()
+    frames = [served.decode(shot(seed)) for seed in range(10)]
+    coarse = [dataclasses.replace(frame, pixels=frame.pixels.coarse()) for frame in frames]
+    calibrations = [served.calibrate("cam1", each, NOW) for each in (frames, coarse)]
+    assert calibrations[0] == calibrations[1]  # decoded finer again, where it is needed
+    assert engine("detail").calibrate("cam1", frames, NOW).finer is False
+
+
+def test_a_bank_of_fine_texture_for_tiles_that_are_as_fine_is_refused() -> None:
+    served = engine(mode=CameraMode.AUTO)
+    data = served.enroll([served.decode(shot(seed)).pixels for seed in range(8)], product_name="plate")
+    bank, info = parse_bank(data)
+    assert FINE in bank.levels
+    forged = dump_bank(bank, dataclasses.replace(info, tiles=4))
+    with pytest.raises(BadInputError, match="without level fine"):
+        served.set_bank("cam1", version_of(forged), forged)
+
+
+def test_a_side_that_shrinks_is_averaged_though_the_other_one_grows() -> None:
+    stripes = np.zeros((200, 4096), np.uint8)
+    stripes[:, ::2] = 255
+    fine = decode(cv2.imencode(".png", stripes)[1].tobytes(), "", LIMITS, 96, FINE_PX).fine
+    assert fine is not None
+    assert fine.std() < 3
+
+
+def test_many_frames_make_fine_texture_of_some_of_them() -> None:
+    bank = build_bank(features(40))
+    assert len(bank.levels[FINE].matcher.frames) <= 32
+    assert set(bank.levels[FINE].matcher.frames.tolist()) <= set(range(40))
