@@ -180,14 +180,15 @@ class InspectionEngine:
         frames = [self._at_its_size(frame) for frame in frames]
         return self._scorer.score([frame.pixels for frame in frames], [self._plan(frame) for frame in frames])[0]
 
-    def score_mutually(self, frames: Sequence[DecodedFrame]) -> list[RawScores]:
+    def score_mutually(self, frames: Sequence[DecodedFrame], finer: bool | None = None) -> list[RawScores]:
         """Score a whole set of unlabelled frames of one size, each against all others, whatever their cameras' modes.
 
-        Its cost grows with the square of the frames. Raises BadInputError below ``mutual_min_frames``.
+        Its cost grows with the square of the frames. ``finer``: as for ``RawScorer.score_set``. Raises BadInputError
+        below ``mutual_min_frames``.
         """
         frames = [self._at_its_size(frame) for frame in frames]
         plans = [self._mutual_plan(frame) for frame in frames]
-        return self._scorer.score_set([frame.pixels for frame in frames], plans)
+        return self._scorer.score_set([frame.pixels for frame in frames], plans, finer=finer)
 
     def inspect_mutually(self, frames: Sequence[DecodedFrame]) -> list[tuple[Verdict, RawScores]]:
         """Do as ``score_mutually`` and judge, by a threshold fitted on the set itself; as ``inspect_with_raw``."""
@@ -261,12 +262,15 @@ class InspectionEngine:
             raise BadInputError(f"frames of camera {camera_id}", f"frames of {sorted(others)}", "give its own frames")
         settings = self._book.find_camera(camera_id) or CameraSettings()
         plan = self._book.calibration_plan(camera_id, frames[0].frame.meta.product if frames else settings.product)
+        raw: list[RawScores] = []
         if plan.mode is ScoreMode.MUTUAL:
             # As many neighbours as the camera's ring gives, and all of a thousand frames at once would take hours.
             count = max(1, len(frames) // self._scorer.scoring.mutual_frames)
-            raw = [scores for first in range(count) for scores in self.score_mutually(frames[first::count])]
+            for first in range(count):
+                # The first group decides for all, as their scores are to be of one scale.
+                decided = raw[0].score_maps if raw else None
+                raw += self.score_mutually(frames[first::count], None if decided is None else decided.finer)
         else:
-            raw = []
             for start in range(0, len(frames), batch):
                 some = [self._at_its_size(frame) for frame in frames[start : start + batch]]
                 plans = [self._book.calibration_plan(camera_id, frame.frame.meta.product) for frame in some]

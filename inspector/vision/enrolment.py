@@ -105,14 +105,9 @@ def calibrate(
 ) -> Calibration:
     """Return the calibration of a camera from the raw scores of normal frames, scored by ``plan``.
 
-    Of mutual scores, made in several sets, those count that are of the scale of most.
-
     Raises:
         BadInputError: fewer than 8 frames.
     """
-    finer = [scores.score_maps is not None and scores.score_maps.finer for scores in raw]
-    mostly = 2 * sum(finer) > len(finer)
-    raw = [scores for scores, fine in zip(raw, finer, strict=True) if fine == mostly]
     return Calibration(
         camera_id=camera_id,
         mode=plan.mode,
@@ -125,5 +120,5 @@ def calibrate(
         bank_version=None if plan.bank is None else plan.bank.version,
         tiles=plan.tiles,
         variant=variant,
-        finer=mostly,
+        finer=any(scores.score_maps is not None and scores.score_maps.finer for scores in raw),
     )

@@ -75,8 +75,10 @@ class MutualRing:
     says that it is right, by enrolling the camera or announcing its settings.
     """
 
-    def __init__(self, scoring: ScoringSettings, false_alarm_rate: float) -> None:
+    def __init__(self, scoring: ScoringSettings, false_alarm_rate: float, finer: bool | None = None) -> None:
+        """``finer``: whether fine texture counts where frames are matched in place; None: they decide themselves."""
         self._scoring = scoring
+        self._always_finer = finer
         self._false_alarm_rate = false_alarm_rate
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
         self.room = scoring.mutual_memory_mb * 2**20
@@ -174,7 +176,9 @@ class MutualRing:
         if self._finer is not None and not anew and self._taken:
             return False
         measured, before = self._distances(held, (TEXTURE, FINE)), self._finer
-        self._finer = shows_more_finer(measured[TEXTURE], measured[FINE], already=bool(before))
+        self._finer = self._always_finer
+        if self._finer is None:
+            self._finer = shows_more_finer(measured[TEXTURE], measured[FINE], already=bool(before))
         return before is not None and before != self._finer
 
     @property

@@ -62,9 +62,13 @@ def mutual_scores(
 
 
 def score_set(
-    scoring: ScoringSettings, false_alarm_rate: float, frames: Sequence[MutualFrame], to_maps: ToMaps
+    scoring: ScoringSettings,
+    false_alarm_rate: float,
+    frames: Sequence[MutualFrame],
+    to_maps: ToMaps,
+    finer: bool | None = None,
 ) -> list[Scored]:
-    """Score frames of one grid, all of them each other's reference.
+    """Score frames of one grid, all of them each other's reference; ``finer``: as for ``MutualRing``.
 
     Raises:
         BadInputError: fewer different frames than ``mutual_min_frames``.
@@ -78,7 +82,7 @@ def score_set(
         )
     bytes_needed = different * max(frame.size for frame in frames)
     unbounded = replace(scoring, mutual_frames=different, mutual_memory_mb=bytes_needed // 2**20 + 1)
-    ring = MutualRing(unbounded, false_alarm_rate)
+    ring = MutualRing(unbounded, false_alarm_rate, finer)
     ring.take(frames)
     return [_scored(score) for score in ring.score(frames, to_maps) or ()]
 

@@ -177,8 +177,12 @@ class RawScorer:
             spans["bank"] = ended - scored
         return raw, spans
 
-    def score_set(self, pixels: Sequence[FramePixels], plans: Sequence[Plan], batch: int = 16) -> list[RawScores]:
+    def score_set(
+        self, pixels: Sequence[FramePixels], plans: Sequence[Plan], batch: int = 16, finer: bool | None = None
+    ) -> list[RawScores]:
         """Score frames of one size, all of them each other's reference whatever their cameras' modes.
+
+        ``finer``: whether fine texture counts; None: the frames decide.
 
         Raises:
             BadInputError: as ``mutual_scoring.score_set``.
@@ -196,7 +200,7 @@ class RawScorer:
                 frames.append(mutual_frame(self._scoring, frame_digest(some[i]), plan.product, features, i))
                 types.append(grids[i, : len(plan.product.defects)])
         to_maps = partial(self.to_maps, size_px=pixels[0].side_px if pixels else 0)
-        found = score_set(self._scoring, self._false_alarm_rate, frames, to_maps)
+        found = score_set(self._scoring, self._false_alarm_rate, frames, to_maps, finer)
         return [_with_types(each, grid, None) for each, grid in zip(found, types, strict=True)]
 
     def forget_neighbours(self, camera_id: str) -> None:

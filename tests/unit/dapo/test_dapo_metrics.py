@@ -63,7 +63,7 @@ def test_serving_and_reference_give_the_same_metrics(name: str, step: int) -> No
         for sample in _every(step, dataset):
             frame = decode_file(engine, InputFile(sample.image, sample.image))
             [(_, raw)] = engine.inspect_with_raw([frame])
-            image = preprocess([frame.pixels], clip.visual.image_mean, clip.visual.image_std)[0]
+            image = preprocess([frame.pixels.square], clip.visual.image_mean, clip.visual.image_std)[0]
             reference = score_image(clip, weights, text, image)
             for meter, score, anomaly_map, type_scores in (
                 (served, raw.image_score, raw.anomaly_map, raw.type_grid),

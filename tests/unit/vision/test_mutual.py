@@ -350,17 +350,20 @@ def test_an_announced_calibration_of_the_mode_replaces_the_threshold_of_the_ring
 
 
 def test_many_frames_calibrate_in_groups_as_large_as_the_ring_they_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
-    served, groups = engine(ScoringSettings(mutual_frames=10)), list[list[str]]()
+    served, groups, scales = engine(ScoringSettings(mutual_frames=10)), list[list[str]](), set[bool]()
     score = InspectionEngine.score_mutually
 
-    def counted(self: InspectionEngine, frames: Sequence[DecodedFrame]) -> list[RawScores]:
+    def counted(self: InspectionEngine, frames: Sequence[DecodedFrame], finer: bool | None = None) -> list[RawScores]:
         groups.append([each.frame.meta.frame_id for each in frames])
-        return score(self, frames)
+        made = score(self, frames, finer)
+        scales.update(raw.score_maps.finer for raw in made if raw.score_maps is not None)
+        return made
 
     monkeypatch.setattr(InspectionEngine, "score_mutually", counted)
     assert served.calibrate("cam1", [served.decode(frame(seed)) for seed in range(33)], NOW).frames == 33
     assert [len(group) for group in groups] == [11, 11, 11]
     assert len({name for group in groups for name in group}) == 33
+    assert len(scales) == 1  # one threshold is fitted to all of them
 
 
 def test_a_whole_set_is_scored_against_itself_whatever_the_cameras_mode() -> None:
