@@ -15,7 +15,8 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import FINE, chosen_levels
 from inspector.vision.frame_look import Look, frame_look
-from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, ToMaps, to_held
+from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualScore, ToMaps, to_held
+from inspector.vision.mutual_rings import MutualRings
 from inspector.vision.plan import Plan
 from inspector.vision.score_map import ScoreMaps
 

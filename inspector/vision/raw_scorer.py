@@ -38,7 +38,7 @@ from inspector.vision.frame_pixels import FINE_PX, FramePixels, is_finer
 from inspector.vision.golden_batch import golden_scores
 from inspector.vision.image_score import peaks, zero_shot_score
 from inspector.vision.judge import RawScores
-from inspector.vision.mutual_ring import MutualRings
+from inspector.vision.mutual_rings import MutualRings
 from inspector.vision.mutual_scoring import Scored, mutual_frame, mutual_scores, score_set
 from inspector.vision.normal_map import logit_of
 from inspector.vision.plan import Plan
@@ -260,14 +260,13 @@ class RawScorer:
 
     def _fine(self, pixels: Sequence[FramePixels], wanted: Sequence[int]) -> dict[str, Tensor]:
         """Return the level FINE of a batch, with zeros for frames that are not ``wanted``; none without fine pixels."""
-        chosen = [i for i in wanted if pixels[i].fine is not None]
-        if not chosen or len(chosen) < len(wanted) or FINE not in chosen_levels(self._scoring.bank_levels, "none"):
+        squares = [fine for i in wanted if (fine := pixels[i].fine) is not None]
+        if not squares or len(squares) < len(wanted) or FINE not in chosen_levels(self._scoring.bank_levels, "none"):
             return {}
-        squares = [fine for i in chosen if (fine := pixels[i].fine) is not None]
         norm = (self._visual.mean, self._visual.std)
         found = fine_features(squares, self._texture, norm, self._visual.device)
         features = found.new_zeros(len(pixels), *found.shape[1:])
-        features[chosen] = found
+        features[list(wanted)] = found
         return {FINE: features}
 
     def _details(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:

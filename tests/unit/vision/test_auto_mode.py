@@ -17,7 +17,8 @@ from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.frame_look import frame_look, same_look
-from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, MutualScore, to_held
+from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualScore, to_held
+from inspector.vision.mutual_rings import MutualRings
 
 RATE = 0.01
 SCORING = ScoringSettings(mutual_frames=32)

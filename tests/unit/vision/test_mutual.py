@@ -27,7 +27,8 @@ from inspector.vision.bank_features import TEXTURE
 from inspector.vision.engine import InspectionEngine
 from inspector.vision.judge import RawScores
 from inspector.vision.mutual import Measure, fit_measure, lies_in_place, usual
-from inspector.vision.mutual_ring import MutualFrame, MutualRing, MutualRings, to_held
+from inspector.vision.mutual_ring import MutualFrame, MutualRing, to_held
+from inspector.vision.mutual_rings import MutualRings
 
 SCORING = ScoringSettings(mutual_frames=16)
 RATE = 0.01
