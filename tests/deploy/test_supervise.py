@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,20 @@ def test_the_command_cleans_up_before_the_script_does(tmp_path: Path, to_the_gro
             script.send_signal(signal.SIGTERM)
         assert script.stdout.read() == "command done\nscript done\n"
         assert script.wait(timeout=30) == 7
+
+
+def test_a_second_ctrl_c_costs_neither_the_status_nor_the_cleaning_up() -> None:
+    ends_at_once = "trap 'trap \"\" INT; exit 7' INT; echo ready; while :; do read -r -t 0.01 || true; done"
+    for attempt in range(40):
+        with start("bash", "-c", ends_at_once) as script:
+            assert script.stdout is not None
+            assert script.stdout.readline() == "ready\n"
+            os.killpg(script.pid, signal.SIGINT)
+            time.sleep(attempt * 1e-4)  # each attempt meets another moment of the command's end
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(script.pid, signal.SIGINT)
+            assert script.stdout.read() == "script done\n"
+            assert script.wait(timeout=30) == 7
 
 
 @pytest.mark.parametrize("status", [0, 3])
