@@ -98,7 +98,7 @@ def pretrain_types(
     block_scenes: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, max=100_000, help="Scenes painted at a time, 0.6 MB each, and looked at for 256 steps."
+            metavar="N", min=1, max=100_000, help="Scenes painted at a time, 4 MB each, and looked at for 128 steps."
         ),
     ] = 1024,
     lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 5e-4,

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.pipeline.engine_ports import DecodedFrame
+from inspector.vision.decode import decode_view
+from inspector.vision.frame_pixels import FINE_PX, FramePixels
 from inspector.vision.opencv import cv2
 
 Pixels = NDArray[np.uint8]
@@ -18,8 +21,8 @@ Inside = NDArray[np.uint8]
 
 SPREAD = 2.0
 """Side of what is cut out, in units of the region's longer side."""
-LEAST_SIDE_PX = 48
-"""Less is not cut out, however small the region: what a defect lies in tells as much as its own few pixels."""
+LEAST_SHARE = 3 / 16
+"""Of the frame's side: less is not cut out, however small the region, as what a defect lies in tells as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +42,36 @@ class CloserLook:
     share: NDArray[np.float32] = field(repr=False)
 
 
-def window_around(inside: Inside, spread: float = SPREAD, least_px: int = LEAST_SIDE_PX) -> Window:
+def pixels_to_look_at(frame: DecodedFrame) -> Pixels:
+    """Return a frame's pixels as closer looks take them, uint8 [S, S, 3] RGB, squeezed to a square of ``FINE_PX`` most.
+
+    Decoded again where the engine keeps the smaller square alone, as few frames have anything to look at.
+
+    Raises:
+        FrameRejectedError: UNDECODABLE.
+        MemoryError: as ``decode``.
+    """
+    kept: FramePixels = frame.pixels
+    if kept.fine is not None:
+        return kept.fine
+    side = min(FINE_PX, max(frame.width_px, frame.height_px))
+    if side <= kept.side_px:
+        return kept.square
+    decoded = decode_view(frame.frame.image, (side, side))
+    return np.asarray(cv2.resize(decoded, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def window_around(inside: Inside, spread: float = SPREAD, least_share: float = LEAST_SHARE) -> Window:
     """Return the square to cut out for a region, moved to where the frame has it.
 
     Args:
         inside: uint8 [S, S], above 0 in the region, which is not empty.
         spread: side in units of the region's longer side.
-        least_px: the least side that is cut out, where the frame has it.
+        least_share: the least side that is cut out, in units of the frame's.
     """
     x, y, width, height = cv2.boundingRect(inside)
     frame_side = len(inside)
-    side = min(frame_side, max(least_px, round(spread * max(width, height))))
+    side = min(frame_side, max(round(least_share * frame_side), round(spread * max(width, height))))
     left, top = (round(middle - side / 2) for middle in (x + width / 2, y + height / 2))
     return Window(min(max(left, 0), frame_side - side), min(max(top, 0), frame_side - side), side)
 

@@ -29,7 +29,7 @@ from inspector.vision.closer_look import Inside
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.frame_pixels import FramePixels
 from inspector.vision.golden_batch import check_as_expected, check_scores, golden_batch
-from inspector.vision.judge import RawScores, judge
+from inspector.vision.judge import RawScores, judge, name_regions
 from inspector.vision.plan import Plan
 from inspector.vision.raw_scorer import DEFAULT_MAX_TILES, RawScorer
 from inspector.vision.region_embeddings import MadeWith
@@ -216,7 +216,7 @@ class InspectionEngine:
         if self._region_types is None:
             raise ValueError("expected an engine that names regions, got one without region types")
         plan = self._plan(frame)
-        return self._region_types.name(plan.camera_id, frame.pixels.square, plan.product.vocabulary, regions)
+        return name_regions(self._region_types, frame, plan, regions)
 
     def _learn_types(self, vocabularies: Sequence[Vocabulary]) -> None:
         if self._region_types is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from inspector.domain.defect import Point
 from inspector.domain.outcome import Evidence
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.pipeline.engine_ports import DecodedFrame, Verdict
+from inspector.vision.closer_look import Inside, pixels_to_look_at
 from inspector.vision.decode import decode_view, in_turn
 from inspector.vision.opencv import cv2
 from inspector.vision.overlay import draw_mask, draw_overlay, picture_size
@@ -71,11 +73,7 @@ def judge(
     image_score = float(_mapped(plan.image_map, np.full((), raw.image_score, np.float32)))
     anomaly_map = _mapped(plan.pixel_map, raw.anomaly_map)
     size = FrameSize(frame.width_px, frame.height_px)
-    named = (
-        None
-        if region_types is None
-        else partial(region_types.name, plan.camera_id, frame.pixels.square, plan.product.vocabulary)
-    )
+    named = None if region_types is None else partial(name_regions, region_types, frame, plan)
     regions = _regions(anomaly_map, raw.type_grid, plan, size, named)
     timings_ms["regions"] = _ms_since(started)
     label = PredLabel.ANOMALOUS if image_score >= plan.image_threshold else PredLabel.NORMAL
@@ -98,12 +96,20 @@ def judge(
     )
 
 
+def name_regions(
+    region_types: RegionTypes, frame: DecodedFrame, plan: Plan, regions: Sequence[Inside]
+) -> NDArray[np.float32]:
+    """Return how likely each type of the plan's product is in regions of a frame, as ``RegionTypes.name``."""
+    sharp = pixels_to_look_at(frame)
+    return region_types.name(plan.camera_id, frame.pixels.square, sharp, plan.product.vocabulary, regions)
+
+
 def _regions(
     anomaly_map: NDArray[np.float32],
     type_grid: NDArray[np.float32],
     plan: Plan,
     size: FrameSize,
-    name_regions: NameRegions | None,
+    named: NameRegions | None,
 ) -> Regions:
     own = (spec.threshold for spec in plan.product.defects if spec.threshold is not None)
     lowest = min((plan.pixel_threshold, *own))
@@ -112,9 +118,9 @@ def _regions(
     side = anomaly_map.shape[::-1]
     type_map = np.stack([cv2.resize(grid, side, interpolation=cv2.INTER_LINEAR) for grid in type_grid])
     found = (anomaly_map, type_map, plan.product, plan.pixel_threshold, size)
-    if name_regions is not None:
+    if named is not None:
         try:
-            return find_regions(*found, name_regions=name_regions)
+            return find_regions(*found, name_regions=named)
         except Exception:  # a verdict stands, whatever becomes of the names; memory may be short, too
             _LOG.warning("regions keep the types of the map: the closer look at them failed", exc_info=True)
     return find_regions(*found)

@@ -46,20 +46,21 @@ class RegionTypes:
         self._tones.forget(camera_id)
 
     def name(
-        self, camera_id: str, pixels: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]
+        self, camera_id: str, frame: Pixels, sharp: Pixels, vocabulary: Vocabulary, regions: Sequence[Inside]
     ) -> NDArray[np.float32]:
         """Return how likely each type of a vocabulary is in each region, float32 [K, R]; each region's sum is 1.
 
         Args:
             camera_id: where the frame is from: which tone lines of artwork have, most of its frames decide.
-            pixels: the frame, uint8 [S, S, 3] RGB.
+            frame: as the engine scores it, uint8 [S, S, 3] RGB: by it line artwork is recognised.
+            sharp: as ``pixels_to_look_at`` returns it.
             vocabulary: one that was learnt.
             regions: at least one, uint8 above 0 inside, of the frame's size or another, none of them empty.
 
         Raises:
             InspectorError: what comes out is no number.
         """
-        pixels = with_light_lines(pixels, self._tones.of(camera_id, pixels))
+        pixels = with_light_lines(sharp, self._tones.of(camera_id, frame))
         some = [regions[start : start + _AT_ONCE] for start in range(0, len(regions), _AT_ONCE)]
         found = torch.cat([self._named(pixels, vocabulary, part) for part in some]).T.cpu()
         if not found.isfinite().all():

@@ -20,13 +20,14 @@ Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
 """Sides of a look and of a patch, in pixels."""
 
-_LEAST_PX = 6  # of a region: less shows nothing, however close the look
+_LEAST_SHARE = 1e-4  # of a scene: a region of less shows nothing, however close the look
 _GAP_SHARE = 0.06  # of the side: pieces of one defect, as of a scratch that fades, lie no farther apart
 _SPREADS = (1.4, 3.5)
-_LEAST_SIDES_PX = (32, 72)
+_LEAST_SHARES = (0.125, 0.28)  # of the scene's side: the least that is cut out
 _MOVED = 0.12  # of the window's side: no map points at the middle of a defect
 _GROWN_SHARE = 0.05  # of the side: nor does a map keep to its outline
 _PLACES = 6  # tried for a normal region
+_COARSE_SHARE, _COARSEST = 0.4, 0.4  # how often a look is as of a smaller frame, and of how small a one
 _CONTRASTS, _BRIGHTNESS, _TINT = (0.75, 1.3), 25.0, 0.1
 _NEGATIVE_SHARE, _GREY_SHARE, _TINTED_SHARE = 0.2, 0.2, 0.4
 
@@ -108,7 +109,7 @@ def pieces_of(type_mask: Pixels) -> Iterator[tuple[Pixels, int]]:
         count, pieces = cv2.connectedComponents(near)
         for number in range(1, count):
             inside = of_type * (pieces == number).astype(np.uint8)
-            if int(inside.sum()) >= _LEAST_PX:
+            if int(inside.sum()) >= _LEAST_SHARE * inside.size:
                 yield inside, label
 
 
@@ -149,18 +150,28 @@ def _drawn(rng: np.random.Generator, region: Region, side_px: int, patch_px: int
     if grown:
         inside = np.asarray(cv2.dilate(inside, np.ones((1 + grown, 1 + grown), np.uint8)), np.uint8)
     spread = float(np.exp(rng.uniform(*np.log(_SPREADS))))
-    window = window_around(inside, spread, int(rng.integers(*_LEAST_SIDES_PX)))
+    window = window_around(inside, spread, float(rng.uniform(*_LEAST_SHARES)))
     moved = [round(float(step) * window.side) for step in rng.uniform(-_MOVED, _MOVED, 2)]
     room = frame_side - window.side
     window = Window(min(max(window.left + moved[0], 0), room), min(max(window.top + moved[1], 0), room), window.side)
     look = look_closer(region.pixels, inside, window, side_px, patch_px)
     pixels, share = look.pixels, look.share
+    if rng.random() < _COARSE_SHARE:
+        pixels = _coarse(pixels, window.side * float(rng.uniform(_COARSEST, 1)))
     if rng.random() < 0.5:
         pixels, share = pixels[:, ::-1], share[:, ::-1]
     quarter = int(rng.integers(4))
     return CloserLook(
         _lit(rng, np.rot90(pixels, quarter), region.artwork), np.ascontiguousarray(np.rot90(share, quarter))
     )
+
+
+def _coarse(pixels: Pixels, seen_px: float) -> Pixels:
+    """Return a look [S, S, 3] as if its window had had so many pixels, at most S of which count."""
+    side = len(pixels)
+    small = max(8, min(side, round(seen_px)))
+    coarse = cv2.resize(pixels, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _lit(rng: np.random.Generator, pixels: Pixels, artwork: bool) -> Pixels:

@@ -25,8 +25,8 @@ class TypingOptions:
     """
 
     looks_a_step: int = 32
-    block_scenes: int = 1024
-    block_steps: int = 256
+    block_scenes: int = 512
+    block_steps: int = 128
     lr: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05

@@ -36,7 +36,7 @@ from inspector.training.region_types.looks import Looks, Region, drawn, normal_r
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
 from inspector.training.work_folder import WorkFolder
 
-SCENE_PX = 256
+SCENE_PX = 512  # of which a look takes 96 px at least: about as many as it has
 _CONTEXTS = 2  # of the context variants a step uses
 _OWN_NAME_SHARE = 0.5  # how often a type goes by its own name, which is what most vocabularies say
 _DEFECTIVE = 1.0  # of the scenes: nothing is to be named on the others

@@ -31,7 +31,7 @@ from inspector.training.pretraining.run import Pretrained
 from inspector.training.processes import Processes
 from inspector.training.region_types.looks import NORMAL, Region, alike, drawn, normal_regions, pieces_of, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
-from inspector.training.region_types.run import Material, measure, take_layers, train_typer
+from inspector.training.region_types.run import SCENE_PX, Material, measure, take_layers, train_typer
 from inspector.vision.line_artwork import lines_are_light, with_light_lines
 from inspector.vision.opencv import cv2
 
@@ -43,7 +43,7 @@ FRESH = Material(None, "fresh weights")
 
 @cache
 def painted(key: tuple[int, ...], defective: float = 1, artwork: float = ARTWORK_SHARE) -> Pair:
-    return render_pair(key, 256, defective=defective, artwork=artwork)
+    return render_pair(key, SCENE_PX, defective=defective, artwork=artwork)
 
 
 @pytest.fixture(autouse=True)

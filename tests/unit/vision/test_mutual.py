@@ -277,6 +277,16 @@ def test_the_unlabelled_threshold_finds_the_bad_third_and_spares_the_good(
     assert naive > 3 + 40 * beta
 
 
+@pytest.mark.parametrize(("bad", "far"), [(0, 0), (3, 8), (8, 8), (8, 4)])
+def test_an_unlabelled_threshold_alarms_as_often_as_asked_whatever_the_share_of_defects(bad: int, far: float) -> None:
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(400):
+        scores = [*rng.gumbel(size=32 - bad), *(far * (1 + rng.random(bad)))]
+        rates.append(-np.expm1(-np.exp(-fit_unlabelled_score_map(scores, 0.01).midpoint)))  # of good frames to come
+    assert 0.005 < np.mean(rates) < 0.015
+
+
 def test_an_unlabelled_threshold_of_equal_scores_lies_above_them() -> None:
     assert fit_unlabelled_score_map([2.0] * 10).midpoint > 2
 

@@ -25,6 +25,7 @@ from inspector.vision.regions import FrameSize, find_regions
 
 TYPER = ModelSpec(REGION_TYPES_MODEL)
 FRAME = FrameSize(320, 320)
+BLACK = np.zeros((96, 96, 3), np.uint8)
 
 
 def region_types() -> RegionTypes:
@@ -46,10 +47,10 @@ def test_each_region_has_a_probability_of_each_type_whatever_else_is_asked_with_
     named = region_types()
     named.learn_words([PLATE.vocabulary])
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
-    both = named.name("cam1", pixels, PLATE.vocabulary, [spot(10, 10), spot(70, 60)])
+    both = named.name("cam1", pixels, pixels, PLATE.vocabulary, [spot(10, 10), spot(70, 60)])
     assert both.shape == (2, 2)
     np.testing.assert_allclose(both.sum(axis=0), 1, rtol=1e-5)
-    alone = named.name("cam1", pixels, PLATE.vocabulary, [spot(70, 60)])
+    alone = named.name("cam1", pixels, pixels, PLATE.vocabulary, [spot(70, 60)])
     np.testing.assert_allclose(alone[:, 0], both[:, 1], atol=1e-5)
     assert not np.allclose(both[:, 0], both[:, 1])
 
@@ -60,12 +61,12 @@ def test_a_region_at_another_size_than_the_frames_is_looked_at_where_it_lies() -
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
     large = np.kron(spot(70, 60), np.ones((4, 4), np.uint8))
     np.testing.assert_array_equal(
-        named.name("cam1", pixels, PLATE.vocabulary, [large]),
-        named.name("cam1", pixels, PLATE.vocabulary, [spot(70, 60)]),
+        named.name("cam1", pixels, pixels, PLATE.vocabulary, [large]),
+        named.name("cam1", pixels, pixels, PLATE.vocabulary, [spot(70, 60)]),
     )
     dot = np.zeros((960, 960), np.uint8)
     dot[601, 703] = 1  # less than a pixel of the frame as it was decoded
-    assert np.isfinite(named.name("cam1", pixels, PLATE.vocabulary, [dot])).all()
+    assert np.isfinite(named.name("cam1", pixels, pixels, PLATE.vocabulary, [dot])).all()
 
 
 @pytest.mark.parametrize("change", [{"object_word": "cable gland"}, {"defect_types": ("Scratch", "_dent-")}])
@@ -74,7 +75,9 @@ def test_the_name_of_a_product_and_how_a_type_is_spelt_change_nothing(change: di
     other = replace(PLATE.vocabulary, **change)
     named.learn_words([PLATE.vocabulary, other])
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
-    of_one, of_other = (named.name("cam1", pixels, words, [spot(10, 10)]) for words in (PLATE.vocabulary, other))
+    of_one, of_other = (
+        named.name("cam1", pixels, pixels, words, [spot(10, 10)]) for words in (PLATE.vocabulary, other)
+    )
     np.testing.assert_array_equal(of_one, of_other)
 
 
@@ -178,7 +181,7 @@ def test_numbers_that_are_none_name_nothing() -> None:
     named = RegionTypes(RegionTyper.load(TYPER, prompts), lambda some: dict.fromkeys(some, torch.eye(3, 128)))
     named.learn_words([PLATE.vocabulary])
     with pytest.raises(InspectorError, match="expected probabilities of types, got numbers that are none"):
-        named.name("cam1", np.zeros((96, 96, 3), np.uint8), PLATE.vocabulary, [spot(10, 10)])
+        named.name("cam1", BLACK, BLACK, PLATE.vocabulary, [spot(10, 10)])
 
 
 def test_frames_of_tiles_are_looked_at_in_their_own_pixels() -> None:
