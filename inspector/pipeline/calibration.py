@@ -25,7 +25,7 @@ _TRUSTED = 2 / 3
 # A score so high that so few of all good frames are expected above it is one of a defect; of fewer frames than these
 # nobody can say it. Simulated on Gumbel scores for a target of 1 %: of 32 frames without a defect 1.2 % alarm (1.1 % if
 # nothing is left out); with a quarter of defects 1.0 % (0.2 %: so high a threshold lets weak defects pass).
-_EXPECTED_ABOVE = 0.5
+_EXPECTED_ABOVE = 0.25
 _FRAMES_TO_LEAVE_OUT_OF = 16
 # By how much of itself, over the frames, the quantile is set higher, as the line is no better known than they tell.
 # Simulated on Gumbel scores for a target of 1 %: of 16, 32 and 64 frames 2.2, 1.5 and 1.2 % false alarms become 1.0.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +24,10 @@ from inspector.vision.usual_places import shows_more_finer
 
 # Share of a ring that may be anomalous frames. Their like must stay rarer than the frames whose mean makes a score
 # (``mutual_keep``), or a defect that comes again and again would be as usual as what is good.
-_MOST_SUSPECT = 1 / 8
+_MOST_SUSPECT = 1 / 10
+# How many frames that were let go still say what scores are usual, in units of the ring: all of the last turn, and of
+# those that were anomalous never so many that, with those held, they would be a third (``fit_unlabelled_score_map``).
+_SCORES_KEPT, _SUSPECT_SCORES_KEPT = 1.0, 0.25
 
 ToMaps = Callable[[Tensor], NDArray[np.float32]]
 
@@ -79,6 +82,8 @@ class MutualRing:
         self._false_alarm_rate = false_alarm_rate
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
         self.room = scoring.mutual_memory_mb * 2**20
+        self._let_go: deque[Peaks] = deque(maxlen=round(_SCORES_KEPT * scoring.mutual_frames))
+        self._let_go_suspect: deque[Peaks] = deque(maxlen=round(_SUSPECT_SCORES_KEPT * scoring.mutual_frames))
         self._in_place: bool | None = None
         self._levels: tuple[str, ...] = ()
         self._finer: bool | None = None
@@ -103,6 +108,7 @@ class MutualRing:
         for frame in frames:
             if self._frames and not _comparable(frame, next(iter(self._frames.values()))):
                 self._frames.clear()
+                self._measure_anew()
                 self._in_place, self._measured_among = None, 0
             frame.repeats = self._shown_before(frame)
             if frame.repeats is not None:
@@ -110,7 +116,7 @@ class MutualRing:
             self._taken += frame.digest not in self._frames
             self._frames.setdefault(frame.digest, frame)
         while len(self._frames) > self._most(frames[-1]):
-            self._frames.popitem(last=False)
+            self._part_with(next(iter(self._frames)))
 
     @torch.inference_mode()
     def score(
@@ -135,11 +141,15 @@ class MutualRing:
         self._measure(list(asked.values()), references, in_place)
         if self._decide_on_finer(held, anew=len(unscored) == len(held)):
             asked = {frame.digest: frame for frame in (*held, *again)}  # whose peaks are of another scale now
+            self._forget_scores()
         maps = to_maps(usual(self._distances(held)).score(self._distances(list(asked.values()))))
         by_digest = dict(zip(asked, maps, strict=True))
         for digest, frame in asked.items():
             frame.peaks = self._peaks(by_digest[digest], frame)
         seen = [frame.peaks for frame in self._frames.values() if frame.peaks is not None]
+        # The anomalous ones that were parted with count too: without them the highest score of a good frame, taken for
+        # one of them, would be missing for good, and each such frame would bring the threshold down on the next.
+        seen += [*self._let_go, *self._let_go_suspect]
         fit = partial(fit_unlabelled_score_map, false_alarm_rate=self._false_alarm_rate)
         score_maps = replace(fit_score_maps(seen, fit), finer=bool(self._finer))
         for frame in asked.values():
@@ -161,8 +171,7 @@ class MutualRing:
         common = frozenset.intersection(*(frozenset(frame.features) for frame in (*held, *asked)))
         levels = tuple(name for name in LEVELS if name in common)
         if levels != self._levels:
-            for frame in held:
-                frame.distances = None
+            self._measure_anew()
             self._levels = levels
 
     def _decide_on_finer(self, held: Sequence[MutualFrame], *, anew: bool) -> bool:
@@ -208,7 +217,23 @@ class MutualRing:
         suspects = [digest for digest, each in self._frames.items() if each.suspect]
         excess = len(suspects) - max(1, round(_MOST_SUSPECT * self._most(frame)))
         for digest in suspects[: max(0, min(excess, len(self) - least))]:
-            del self._frames[digest]
+            self._part_with(digest)
+
+    def _part_with(self, digest: str) -> None:
+        """Forget a frame, and keep for a while what it scored."""
+        frame = self._frames.pop(digest)
+        if frame.peaks is not None:
+            (self._let_go_suspect if frame.suspect else self._let_go).append(frame.peaks)
+
+    def _measure_anew(self) -> None:
+        """Forget what was measured, which is of another scale than what is to come."""
+        for frame in self._frames.values():
+            frame.distances = None
+        self._forget_scores()
+
+    def _forget_scores(self) -> None:
+        self._let_go.clear()
+        self._let_go_suspect.clear()
 
     def _outgrow(self, held: Sequence[MutualFrame]) -> None:
         """Forget what was measured among few, where there are half as many again, and once the ring is full.
@@ -217,8 +242,7 @@ class MutualRing:
         beside these they would raise the threshold until they have left the ring.
         """
         if self._measured_among < len(held) >= min(1.5 * self._measured_among, self._most(held[0])):
-            for frame in held:
-                frame.distances = None
+            self._measure_anew()
             self._measured_among = len(held)
 
     def _measure(self, asked: Sequence[MutualFrame], references: Mapping[str, Tensor], in_place: bool) -> None:
@@ -239,9 +263,8 @@ class MutualRing:
             compared = [TEXTURE] if TEXTURE in held[0].features else []
             found = lies_in_place(_stacked(held, compared), self._scoring.mutual_keep)
             if self._in_place is not None and found != self._in_place:
-                # What was measured the other way is of another scale, and would pass for what is usual.
-                for frame in held:
-                    frame.distances = None
+                # What was measured the other way would pass for what is usual.
+                self._measure_anew()
             self._in_place, self._taken = found, 0
         return self._in_place
 

@@ -126,6 +126,23 @@ def test_a_few_bad_frames_do_not_hide_themselves(seed: int, bad: int) -> None:
     assert min(peaks[:bad]) > scores[0].score_maps.image.midpoint
 
 
+def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next() -> None:
+    alarms: list[bool] = []
+    for seed in (1, 3):
+        values, drawn = features(400, seed), np.random.default_rng(seed)
+        for frame_texture in values["texture"]:  # good parts, each with a blemish that may be large
+            row, column = drawn.integers(8, size=2)
+            frame_texture[row, column] += 0.1 * (2 + drawn.gumbel())
+        ring, frames = MutualRing(dataclasses.replace(SCORING, mutual_frames=32), RATE), mutual_frames(values)
+        for start in range(0, len(frames), 8):
+            ring.take(frames[start : start + 8])
+            scores = ring.score(frames[start : start + 8], to_maps)
+            if start >= 32:
+                assert scores is not None
+                alarms += [score.peaks.image >= score.score_maps.image.midpoint for score in scores]
+    assert np.mean(alarms) < 0.03  # 0.04 where such frames, once parted with, no longer count
+
+
 def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_found() -> None:
     values = {name: value.expand(12, *value.shape[1:]).clone() for name, value in features(1).items()}
     values["texture"][11, 5, 5] += 3.0
