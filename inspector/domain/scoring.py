@@ -59,7 +59,7 @@ class ScoringSettings:
     bank_levels: BankLevels = "all"
     bank_fusion: Fusion = "zero_shot"
     mutual_frames: int = 32
-    mutual_keep: float = 0.2
+    mutual_keep: float = 0.3
     mutual_min_frames: int = 8
     mutual_auto_frames: int = 16
     mutual_memory_mb: int = 1024

@@ -124,7 +124,7 @@ class RolloutSettings(Section):
     watch_hours: Annotated[float, Field(ge=0)] = 24.0
     shadow_frames: Annotated[int, Field(ge=1)] = 500
     canary_frames: Annotated[int, Field(ge=1)] = 500
-    max_alarm_rise: Annotated[float, Field(gt=0, le=1)] = 0.2
+    max_alarm_rise: Annotated[float, Field(gt=0, le=1)] = 0.15
     max_alarm_fall: Annotated[float, Field(gt=0, le=1)] = 0.10
     max_failure_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_latency_ratio: Annotated[float, Field(ge=1)] = 2.0
@@ -214,7 +214,7 @@ class ScoringSection(Section):
     bank_levels: BankLevels = "all"
     bank_fusion: Fusion = "zero_shot"
     mutual_frames: Annotated[int, Field(ge=8, le=1024)] = 32
-    mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.2
+    mutual_keep: Annotated[float, Field(gt=0, le=1)] = 0.3
     mutual_min_frames: Annotated[int, Field(ge=8, le=1024)] = 8
     mutual_auto_frames: Annotated[int, Field(ge=8, le=1024)] = 16
     mutual_memory_mb: Annotated[int, Field(ge=1)] = 1024

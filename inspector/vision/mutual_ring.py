@@ -24,7 +24,7 @@ from inspector.vision.usual_places import shows_more_finer
 
 # Share of a ring that may be anomalous frames. Their like must stay rarer than the frames whose mean makes a score
 # (``mutual_keep``), or a defect that comes again and again would be as usual as what is good.
-_MOST_SUSPECT = 1 / 10
+_MOST_SUSPECT = 1 / 8
 # How many frames that were let go still say what scores are usual, in units of the ring: all of the last turn, and of
 # those that were anomalous never so many that, with those held, they would be a third (``fit_unlabelled_score_map``).
 _SCORES_KEPT, _SUSPECT_SCORES_KEPT = 1.0, 0.25

@@ -39,7 +39,7 @@ NAME = "EfficientNet-Lite0 (ImageNet)"
 SIDE_PX = 256
 STRIDE_8, STRIDE_16 = 4, 10  # the last blocks of their stages
 CORESET_SHARE = 0.1
-FRAMES, KEEP = 32, 0.2  # the service's own mutual_frames and mutual_keep
+FRAMES, KEEP = 32, 0.3  # the service's own mutual_frames and mutual_keep
 BATCH = 16
 
 
