@@ -100,7 +100,7 @@ def pretrain_types(
         typer.Option(
             metavar="N", min=1, max=100_000, help="Scenes painted at a time, 4 MB each, and looked at for 128 steps."
         ),
-    ] = 1024,
+    ] = 512,
     lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 5e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
     precision: Annotated[

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.pipeline.engine_ports import DecodedFrame
-from inspector.vision.decode import decode_view
+from inspector.vision.decode import decode_square
 from inspector.vision.frame_pixels import FINE_PX, FramePixels
 from inspector.vision.opencv import cv2
 
@@ -57,8 +57,7 @@ def pixels_to_look_at(frame: DecodedFrame) -> Pixels:
     side = min(FINE_PX, max(frame.width_px, frame.height_px))
     if side <= kept.side_px:
         return kept.square
-    decoded = decode_view(frame.frame.image, (side, side))
-    return np.asarray(cv2.resize(decoded, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return decode_square(frame.frame.image, side)
 
 
 def window_around(inside: Inside, spread: float = SPREAD, least_share: float = LEAST_SHARE) -> Window:

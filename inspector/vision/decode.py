@@ -153,6 +153,20 @@ def decode_full(image: bytes) -> NDArray[np.uint8]:
 
 
 @memory_is_ours()
+def decode_square(image: bytes, side_px: int) -> NDArray[np.uint8]:
+    """Decode a frame that ``decode`` accepted as it would, to uint8 [side_px, side_px, 3] RGB.
+
+    Raises:
+        FrameRejectedError: UNDECODABLE.
+        MemoryError: as ``decode``.
+    """
+    header = _trusted_header(image)
+    reduction = _reduction(header, (side_px, side_px))
+    with in_turn(_decoder_bytes(header, reduction)):
+        return _squeezed(_imdecode(image, header, reduction), side_px)
+
+
+@memory_is_ours()
 def decode_view(image: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Decode a frame that ``decode`` accepted, at most ``size`` (width, height) large: uint8 [h, w, 3] RGB.
 

@@ -25,9 +25,9 @@ from inspector.vision.usual_places import shows_more_finer
 # Share of a ring that may be anomalous frames. Their like must stay rarer than the frames whose mean makes a score
 # (``mutual_keep``), or a defect that comes again and again would be as usual as what is good.
 _MOST_SUSPECT = 1 / 8
-# How many frames that were let go still say what scores are usual, in units of the ring: all of the last turn, and of
-# those that were anomalous never so many that, with those held, they would be a third (``fit_unlabelled_score_map``).
-_SCORES_KEPT, _SUSPECT_SCORES_KEPT = 1.0, 0.25
+# How many anomalous frames that were let go still say what is usual, as a share of those held: never so many that,
+# with those held, they would be a third (``fit_unlabelled_score_map``). Of the others all of the last turn.
+_LET_GO_SUSPECT = 1 / 4
 
 ToMaps = Callable[[Tensor], NDArray[np.float32]]
 
@@ -82,8 +82,8 @@ class MutualRing:
         self._false_alarm_rate = false_alarm_rate
         self._frames: OrderedDict[str, MutualFrame] = OrderedDict()
         self.room = scoring.mutual_memory_mb * 2**20
-        self._let_go: deque[Peaks] = deque(maxlen=round(_SCORES_KEPT * scoring.mutual_frames))
-        self._let_go_suspect: deque[Peaks] = deque(maxlen=round(_SUSPECT_SCORES_KEPT * scoring.mutual_frames))
+        self._let_go: deque[Peaks] = deque(maxlen=scoring.mutual_frames)
+        self._let_go_suspect: deque[Peaks] = deque(maxlen=scoring.mutual_frames)
         self._in_place: bool | None = None
         self._levels: tuple[str, ...] = ()
         self._finer: bool | None = None
@@ -149,7 +149,7 @@ class MutualRing:
         seen = [frame.peaks for frame in self._frames.values() if frame.peaks is not None]
         # The anomalous ones that were parted with count too: without them the highest score of a good frame, taken for
         # one of them, would be missing for good, and each such frame would bring the threshold down on the next.
-        seen += [*self._let_go, *self._let_go_suspect]
+        seen += [*self._let_go, *[*self._let_go_suspect][-round(_LET_GO_SUSPECT * len(self)) :]]
         fit = partial(fit_unlabelled_score_map, false_alarm_rate=self._false_alarm_rate)
         score_maps = replace(fit_score_maps(seen, fit), finer=bool(self._finer))
         for frame in asked.values():

@@ -20,10 +20,10 @@ Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
 """Sides of a look and of a patch, in pixels."""
 
-_LEAST_SHARE = 1e-4  # of a scene: a region of less shows nothing, however close the look
+_LEAST_REGION = 1e-4  # of a scene: a region of less shows nothing, however close the look
 _GAP_SHARE = 0.06  # of the side: pieces of one defect, as of a scratch that fades, lie no farther apart
 _SPREADS = (1.4, 3.5)
-_LEAST_SHARES = (0.125, 0.28)  # of the scene's side: the least that is cut out
+_LEAST_WINDOWS = (0.125, 0.28)  # of the scene's side: the least that is cut out
 _MOVED = 0.12  # of the window's side: no map points at the middle of a defect
 _GROWN_SHARE = 0.05  # of the side: nor does a map keep to its outline
 _PLACES = 6  # tried for a normal region
@@ -109,7 +109,7 @@ def pieces_of(type_mask: Pixels) -> Iterator[tuple[Pixels, int]]:
         count, pieces = cv2.connectedComponents(near)
         for number in range(1, count):
             inside = of_type * (pieces == number).astype(np.uint8)
-            if int(inside.sum()) >= _LEAST_SHARE * inside.size:
+            if int(inside.sum()) >= _LEAST_REGION * inside.size:
                 yield inside, label
 
 
@@ -150,7 +150,7 @@ def _drawn(rng: np.random.Generator, region: Region, side_px: int, patch_px: int
     if grown:
         inside = np.asarray(cv2.dilate(inside, np.ones((1 + grown, 1 + grown), np.uint8)), np.uint8)
     spread = float(np.exp(rng.uniform(*np.log(_SPREADS))))
-    window = window_around(inside, spread, float(rng.uniform(*_LEAST_SHARES)))
+    window = window_around(inside, spread, float(rng.uniform(*_LEAST_WINDOWS)))
     moved = [round(float(step) * window.side) for step in rng.uniform(-_MOVED, _MOVED, 2)]
     room = frame_side - window.side
     window = Window(min(max(window.left + moved[0], 0), room), min(max(window.top + moved[1], 0), room), window.side)

@@ -120,9 +120,11 @@ def test_a_belt_that_stands_still_does_not_fill_the_ring_with_one_part() -> None
     assert standing[0].peaks.image == pytest.approx(np.median([each.peaks.image for each in expected]), abs=3)
 
 
-def test_a_shift_of_bad_parts_goes_on_being_found() -> None:
+@pytest.mark.parametrize("room_for", [16, 32])
+def test_a_shift_of_bad_parts_goes_on_being_found(room_for: int) -> None:
     ring = MutualRing(SCORING, RATE)
     good = held(features(40), "good")
+    ring.room = room_for * good[0].size
     for each in good:
         ring.take([each])
         ring.score([each], to_maps)

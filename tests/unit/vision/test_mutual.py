@@ -21,7 +21,6 @@ from inspector.domain.product import CameraMode, CameraSettings, ProductSettings
 from inspector.domain.records import to_json
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import ScoringSettings
-from inspector.pipeline.calibration import fit_unlabelled_score_map, threshold
 from inspector.pipeline.engine_ports import DecodedFrame
 from inspector.vision.bank_features import TEXTURE
 from inspector.vision.engine import InspectionEngine
@@ -276,36 +275,6 @@ def test_a_camera_whose_frames_are_too_large_for_the_memory_is_not_scored_mutual
         "camera cam1 stays zero-shot: 8 of its frames take more than scoring.mutual_memory_mb: 1; "
         "raise it, or use fewer tiles"
     ]
-
-
-@given(st.integers(0, 100), st.floats(0.5, 5), st.sampled_from([8, 12, 16, 24, 32, 64]), st.sampled_from([3, 5]))
-def test_the_unlabelled_threshold_finds_the_bad_third_and_spares_the_good(
-    seed: int, beta: float, frames: int, one_in: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    bad = frames // one_in
-    good = rng.gumbel(3, beta, frames - bad)
-    clean = fit_unlabelled_score_map(list(rng.gumbel(3, beta, frames)), RATE)
-    mixed = fit_unlabelled_score_map([*good, *(3 + 40 * beta + rng.random(bad))], RATE)
-    # Above the usual good frame even where eight of them say little (of all these seeds 1.0 to 14.2 beta above 3).
-    assert 3 + beta / 2 < clean.midpoint < 3 + 15 * beta
-    assert 3 + beta / 2 < mixed.midpoint < 3 + 40 * beta
-    naive = threshold([*good, *(3 + 40 * beta + rng.random(bad))], RATE)
-    assert naive > 3 + 40 * beta
-
-
-@pytest.mark.parametrize(("bad", "far"), [(0, 0), (3, 8), (8, 8), (8, 4)])
-def test_an_unlabelled_threshold_alarms_as_often_as_asked_whatever_the_share_of_defects(bad: int, far: float) -> None:
-    rng = np.random.default_rng(0)
-    rates = []
-    for _ in range(400):
-        scores = [*rng.gumbel(size=32 - bad), *(far * (1 + rng.random(bad)))]
-        rates.append(-np.expm1(-np.exp(-fit_unlabelled_score_map(scores, 0.01).midpoint)))  # of good frames to come
-    assert 0.002 < np.mean(rates) < 0.01  # a little below, as real scores reach farther than these
-
-
-def test_an_unlabelled_threshold_of_equal_scores_lies_above_them() -> None:
-    assert fit_unlabelled_score_map([2.0] * 10).midpoint > 2
 
 
 def test_a_camera_is_zero_shot_until_it_has_frames_enough_and_then_finds_the_planted_defect() -> None:
