@@ -139,6 +139,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
     from inspector.dapo.clip import build_clip, model_shape
     from inspector.dapo.downloads import download_of
     from inspector.dapo.spec import RANDOM
+    from inspector.dapo.visual_tower import VisualTower
 
     spec = model_wiring.model_spec(settings)
     shape = model_shape(spec)
@@ -148,7 +149,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
         found = f"{size}: its weights are not on this machine, the first start downloads them from {source}"
         yield Finding("model", Status.WARN, found, "start it once where that can be reached, or set model.pretrained")
         return
-    build_clip(spec)
+    VisualTower(build_clip(spec).visual, shape)  # which not every tower that a model may have is
     if spec.pretrained == RANDOM:
         todo = "set model.pretrained to bundled, or enrol every camera"
         yield Finding("model", Status.WARN, f"{size}: not pretrained", todo)

@@ -7,24 +7,28 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from inspector.apps import console, model_wiring, train_output
 from inspector.apps.model_description import counted, open_clip_config, run_card
 from inspector.apps.stopping import STOPPED, stop_event
 from inspector.apps.train_progress import TrainingProgress
+from inspector.dapo.clip import build_clip
 from inspector.dapo.spec import LOCAL_FOLDER, RANDOM, REGION_TYPES_MODEL, ModelSpec
-from inspector.dapo.visual_tower import load_visual_tower
 from inspector.domain.errors import BadInputError
 from inspector.rendering.scenes import Photographs, render_pair
 from inspector.settings import Settings
+from inspector.training.imagenet import NETWORK, imagenet_weights
 from inspector.training.model_folder import write_model_folder
 from inspector.training.options import TrainingStoppedError
 from inspector.training.plot import draw_loss
 from inspector.training.pretraining.options import PretrainingEffort
 from inspector.training.processes import Processes, joined
+from inspector.training.region_types.learner import Words, read_words
 from inspector.training.region_types.looks import Region, normal_regions, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
 from inspector.training.region_types.run import SCENE_PX, Material, train_typer
@@ -40,8 +44,8 @@ _TELL_EVERY = 50  # steps, where no terminal shows a bar
 class Request:
     """How many looks to have, from what, and where to put the model.
 
-    It begins with the tower of the model that scores, with nothing (``begin_fresh``), or with all of the model that
-    types regions already (``from_pretrained``).
+    The tower begins with ImageNet's weights, or with fresh ones (``begin_fresh``), and words with those of a model in
+    ``words_of``, or fresh; or it begins with all of the model that types regions already (``from_pretrained``).
     """
 
     out: Path
@@ -50,6 +54,7 @@ class Request:
     effort: PretrainingEffort
     photographs: Path | None = None
     begin_fresh: bool = False
+    words_of: Path | None = None
     from_pretrained: bool = False
     restart: bool = False
 
@@ -80,7 +85,7 @@ def run(settings: Settings, request: Request) -> int:
         processes.wait()
         spec = replace(_begun(request, settings), precision=settings.model.training_precision, device=processes.device)
         torch.set_num_threads(settings.model.threads or max(1, torch.get_num_threads() // processes.count))
-        material = _material(request, settings, processes)
+        material = _material(request, settings, spec, processes)
         stop = stack.enter_context(stop_event())
         progress = stack.enter_context(TrainingProgress(enabled=processes.writes))
 
@@ -134,20 +139,30 @@ def _begun(request: Request, settings: Settings) -> ModelSpec:
     return spec
 
 
-def _material(request: Request, settings: Settings, processes: Processes) -> Material:
+def _material(request: Request, settings: Settings, spec: ModelSpec, processes: Processes) -> Material:
+    begins_with, trunk, words = _beginning(request, settings, spec)
     photographs = held_out = None
     if request.photographs is not None:
         photographs, held_out = Photographs.load(request.photographs).split(_HELD_OUT)
     validation = _validation(held_out) if processes.writes else ((), ())
-    if request.begin_fresh:
-        return Material(photographs, "fresh weights", None, None, *validation)
-    weights, manifest = model_wiring.prompt_weights(settings)
+    return Material(photographs, begins_with, trunk, words, *validation)
+
+
+def _beginning(
+    request: Request, settings: Settings, spec: ModelSpec
+) -> tuple[str, Mapping[str, Tensor] | None, Words | None]:
+    """Return what a run begins with beside the weights of ``spec``, and its name. Raises BadInputError: it is not."""
     if request.from_pretrained:
-        begins_with = f"all of {model_wiring.region_types_id(settings, manifest)}"
-        return Material(photographs, begins_with, None, None, *validation)
-    scoring = replace(model_wiring.model_spec(settings), engine="torch", precision="fp32", device="cpu")
-    begins_with = f"{scoring.name} {scoring.pretrained}"
-    return Material(photographs, begins_with, load_visual_tower(scoring), weights.visual_tokens.detach(), *validation)
+        _, scoring = model_wiring.prompt_weights(settings)
+        return f"all of {model_wiring.region_types_id(settings, scoring)}", None, None
+    names, trunk, words = ["fresh weights"], None, None
+    if not request.begin_fresh:
+        fresh: Any = build_clip(spec)
+        names, trunk = [NETWORK], imagenet_weights(fresh.visual.trunk.state_dict(), "add --begin-fresh")
+    if request.words_of is not None:
+        words = read_words(request.words_of)
+        names.append(f"the words of {request.words_of.name} {words.version}")
+    return " and ".join(names), trunk, words
 
 
 def _validation(held_out: Photographs | None) -> tuple[tuple[Region, ...], tuple[Region, ...]]:

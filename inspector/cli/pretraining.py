@@ -81,7 +81,7 @@ def pretrain(
         raise typer.Exit(code)
 
 
-@app.command(epilog="Example: inspector pretrain-types --photographs surfaces/ --looks 300000 --out types/")
+@app.command(epilog="Example: inspector pretrain-types --photographs surfaces/ --looks 100000 --out types/")
 def pretrain_types(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the model; the run's own stands beside.")],
     looks: Annotated[int, typer.Option(metavar="N", min=2, help="Looks to have; more makes a run longer.")],
@@ -89,8 +89,11 @@ def pretrain_types(
         Path | None, typer.Option(metavar="DIR", help="Photographs of flawless surfaces; a tenth is held out.")
     ] = None,
     begin_fresh: Annotated[
-        bool, typer.Option("--begin-fresh", help="Begin with fresh weights, not with the tower of model.name.")
+        bool, typer.Option("--begin-fresh", help="Begin with a fresh tower, not with one that has seen ImageNet.")
     ] = False,
+    words_of: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Begin with the words of this model, not with fresh ones.")
+    ] = None,
     from_pretrained: Annotated[
         bool, typer.Option("--from-pretrained", help="Train model.region_types on, towers and words.")
     ] = False,
@@ -101,7 +104,7 @@ def pretrain_types(
             metavar="N", min=1, max=100_000, help="Scenes painted at a time, 4 MB each, and looked at for 128 steps."
         ),
     ] = 512,
-    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 5e-4,
+    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="AdamW's highest learning rate.")] = 4e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of first weights and all pictures.")] = 0,
     precision: Annotated[
         Literal["fp32", "bf16"] | None,
@@ -116,14 +119,14 @@ def pretrain_types(
 ) -> None:
     """Train the model that says which type a region shows; the same command goes on after Ctrl-C.
 
-    It looks closer at rendered defects, about an hour on two CPU cores; several processes share the work under
-    torchrun.
+    It looks closer at rendered defects, 100,000 times in about an hour on two CPU cores; several processes share the
+    work under torchrun. ImageNet's weights, which it begins with, need deploy/pretrain.lock installed.
     """
     from inspector.apps import train_output
 
     train_output.check_model(out, restart=restart)  # before torch, which takes its time to load
-    if begin_fresh and from_pretrained:
-        raise typer.BadParameter("--begin-fresh and --from-pretrained exclude each other: give one of them")
+    if from_pretrained and (begin_fresh or words_of is not None):
+        raise typer.BadParameter("--from-pretrained takes all of a model: leave out --begin-fresh and --words-of")
     settings = load_settings(config, flags={"model": {} if precision is None else {"precision": precision}})
     from inspector.apps import pretrain_types as verb
     from inspector.training.pretraining.options import PretrainingEffort
@@ -136,6 +139,7 @@ def pretrain_types(
         effort=PretrainingEffort(render_processes=render_processes, validate_every_s=60 * validate_every_min),
         photographs=photographs,
         begin_fresh=begin_fresh,
+        words_of=words_of,
         from_pretrained=from_pretrained,
         restart=restart,
     )

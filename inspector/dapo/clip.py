@@ -21,6 +21,12 @@ from inspector.dapo.spec import BUNDLED, DETAIL_TAP, LOCAL_FOLDER, RANDOM, Model
 from inspector.domain.errors import BadInputError, InspectorError
 
 TAPS = 4
+CONV_TRUNK = "tf_efficientnet_lite0"
+"""The one convolutional network, by timm's name: it types regions (``ConvTower``) and scores nothing."""
+
+_CONV_PATCH_PX, _CONV_STRIDE_PX, _CONV_WIDTH = 16, 32, 40 + 112 + 320  # channels at strides of 8, 16 and 32 px
+# What it was trained with; a folder says it of itself, and for a name alone open_clip would take CLIP's own.
+_CONV_INPUT = {"mean": [0.5] * 3, "std": [0.5] * 3}
 _CONFIGS = Path(__file__).parent / "model_configs"
 
 
@@ -28,7 +34,8 @@ _CONFIGS = Path(__file__).parent / "model_configs"
 class ModelShape:
     """Dimensions of a CLIP model, read from its configuration without building it.
 
-    ``taps`` are the layers (counted from 1) whose patch tokens are scored: the quarters of the visual depth.
+    ``taps`` are the layers (counted from 1) whose patch tokens are scored: the quarters of the visual depth. A tower
+    that is ``convolutional`` counts as one layer, and takes no layer tokens.
     """
 
     image_size_px: int
@@ -40,6 +47,7 @@ class ModelShape:
     text_layers: int
     context_length: int
     taps: tuple[int, ...]
+    convolutional: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -60,34 +68,53 @@ def model_shape(spec: ModelSpec) -> ModelShape:
     """Return the dimensions of the model ``spec`` names.
 
     Raises:
-        BadInputError: the model is unknown, is no plain ViT with a CLIP text tower, or cannot have that image size.
+        BadInputError: the model is unknown, has no plain ViT or ``CONV_TRUNK`` beside a CLIP text tower, or cannot have
+            that image size.
     """
     config = _model_config(spec)
     vision, text = config["vision_cfg"], config["text_cfg"]
     _check_architecture(spec.name, config)
+    convolutional = _is_convolutional(vision)
     size_px, patch_px = spec.image_size_px or vision.get("image_size", 224), vision.get("patch_size", 16)
-    depth = vision.get("layers", 12)
-    if not isinstance(size_px, int) or not isinstance(patch_px, int) or size_px < patch_px or size_px % patch_px:
-        raise BadInputError(
-            f"a square image size that is a multiple of {spec.name}'s patch size, {patch_px} px",
-            f"{size_px} px",
-            "set model.image_size_px to such a multiple",
-        )
-    if depth < TAPS:
-        raise BadInputError(
-            f"a visual tower of at least {TAPS} layers", f"{depth} in {spec.name}", "choose a deeper model"
-        )
+    width, depth = vision.get("width", 768), vision.get("layers", 12)
+    taps: tuple[int, ...] = (1,)
+    if convolutional:
+        _check_size(spec.name, size_px, _CONV_STRIDE_PX)
+        patch_px, width, depth = _CONV_PATCH_PX, _CONV_WIDTH, 1
+    else:
+        _check_size(spec.name, size_px, patch_px)
+        taps = _quarters(spec.name, depth)
     return ModelShape(
         image_size_px=size_px,
         patch_size_px=patch_px,
         embed_dim=config["embed_dim"],
-        visual_width=vision.get("width", 768),
+        visual_width=width,
         visual_layers=depth,
         text_width=text.get("width", 512),
         text_layers=text.get("layers", 12),
         context_length=text.get("context_length", 77),
-        taps=tuple(depth * quarter // TAPS for quarter in range(1, TAPS + 1)),
+        taps=taps,
+        convolutional=convolutional,
     )
+
+
+def _is_convolutional(vision: dict[str, Any]) -> bool:
+    return vision.get("timm_model_name") == CONV_TRUNK
+
+
+def _check_size(name: str, size_px: object, stride_px: object) -> None:
+    if not isinstance(size_px, int) or not isinstance(stride_px, int) or size_px < stride_px or size_px % stride_px:
+        raise BadInputError(
+            f"a square image size that is a multiple of {name}'s {stride_px} px",
+            f"{size_px} px",
+            "set model.image_size_px to such a multiple",
+        )
+
+
+def _quarters(name: str, depth: int) -> tuple[int, ...]:
+    if depth < TAPS:
+        raise BadInputError(f"a visual tower of at least {TAPS} layers", f"{depth} in {name}", "choose a deeper model")
+    return tuple(depth * quarter // TAPS for quarter in range(1, TAPS + 1))
 
 
 def build_clip(spec: ModelSpec) -> nn.Module:
@@ -97,7 +124,7 @@ def build_clip(spec: ModelSpec) -> nn.Module:
         BadInputError: the model, its weights' name or the weights file is not what it should be.
         InspectorError: the weights cannot be downloaded.
     """
-    model_shape(spec)
+    convolutional = model_shape(spec).convolutional
     random, folder = spec.pretrained == RANDOM, model_folder(spec)
     if not random:
         _check_pretrained(spec, folder)
@@ -112,6 +139,7 @@ def build_clip(spec: ModelSpec) -> nn.Module:
                 load_weights=not random,
                 require_pretrained=not random,
                 force_image_size=spec.image_size_px,
+                force_preprocess_cfg=_CONV_INPUT if convolutional and folder is None else None,
                 weights_only=True,
             )
     except UserWarning as error:
@@ -176,10 +204,10 @@ def _built_in(name: str) -> str:
 
 
 def _check_architecture(name: str, config: dict[str, Any]) -> None:
-    """Refuse what is not open_clip's own ViT beside open_clip's own causal text tower."""
+    """Refuse what is neither open_clip's own ViT nor ``CONV_TRUNK`` beside open_clip's own causal text tower."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     reasons = {
-        "its visual tower comes from timm": vision.get("timm_model_name"),
+        "its visual tower comes from timm": vision.get("timm_model_name") and not _is_convolutional(vision),
         "its visual tower is a ResNet": isinstance(vision.get("layers"), list | tuple),
         "it pools by attention": vision.get("attentional_pool"),
         "it has no pooled image feature": vision.get("pool_type", "tok") not in ("tok", "avg"),

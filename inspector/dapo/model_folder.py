@@ -31,7 +31,12 @@ def model_folder(spec: ModelSpec) -> Path | None:
 
 def bundled_models() -> list[str]:
     """Return the names of the models that ship with the package."""
-    return sorted(path.name for path in _MODELS.glob("*") if path.is_dir())
+    return sorted(path.parent.name for path in _MODELS.glob(f"*/{CONFIG_FILE}"))
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of something in this package that has weights, such as a model."""
+    return _MODELS / name
 
 
 def bundled_prompts(spec: ModelSpec) -> Path | None:

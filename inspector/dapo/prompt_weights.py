@@ -48,7 +48,8 @@ def init_prompt_weights(
 ) -> tuple[PromptWeights, WeightsManifest]:
     """Return fresh, untrained weights for ``spec`` and their manifest (``trained=False``), the same for a seed.
 
-    ``layer_tokens`` ride along in each layer of both towers; 0 leaves the towers as they are (the paper's ablation).
+    ``layer_tokens`` ride along in each layer of both towers, but of no convolutional one; 0 leaves the towers as they
+    are (the paper's ablation).
 
     Contexts and text tokens are drawn from N(mean, std) of CLIP's token embeddings (the paper says so of the contexts;
     the text tokens live in the same space), visual tokens uniformly within +-sqrt(6 / (3 P^2 + D_v)) as in visual
@@ -61,9 +62,10 @@ def init_prompt_weights(
     embeddings = token_embeddings(build_clip(spec))
     mean, deviation = _mean_and_deviation(embeddings)
     bound = math.sqrt(6 / (3 * shape.patch_size_px**2 + shape.visual_width))
+    visual_tokens = 0 if shape.convolutional else layer_tokens
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        weights = PromptWeights(shape, CONTEXTS, CONTEXT_TOKENS, layer_tokens, layer_tokens)
+        weights = PromptWeights(shape, CONTEXTS, CONTEXT_TOKENS, layer_tokens, visual_tokens)
         for parameter in (weights.normal_context, weights.abnormal_context, weights.text_tokens):
             nn.init.normal_(parameter, mean, deviation)
         nn.init.uniform_(weights.visual_tokens, -bound, bound)
@@ -75,7 +77,7 @@ def init_prompt_weights(
         contexts=CONTEXTS,
         context_tokens=CONTEXT_TOKENS,
         text_layer_tokens=layer_tokens,
-        visual_layer_tokens=layer_tokens,
+        visual_layer_tokens=visual_tokens,
         taps=shape.taps,
         vocabulary=vocabulary.defect_types,
     )

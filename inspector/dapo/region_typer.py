@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.dapo.conv_tower import ConvTower, load_conv_tower
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.similarity import TEMPERATURE
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.visual_tower import VisualFeatures, VisualTower, load_visual_tower
+from inspector.dapo.visual_tower import VisualFeatures
 
 
 def region_features(features: VisualFeatures, share: Tensor, weights: PromptWeights) -> Tensor:
@@ -37,15 +38,15 @@ def type_logits_of(features: Tensor, text: Tensor) -> Tensor:
 class RegionTyper:
     """Tells types of regions apart; holds no text tower."""
 
-    def __init__(self, tower: VisualTower, weights: PromptWeights) -> None:
+    def __init__(self, tower: ConvTower, weights: PromptWeights) -> None:
         """Take a tower and the prompt weights made beside it; both are used on the tower's device."""
         self._tower = tower
         self._weights = weights
 
     @classmethod
     def load(cls, spec: ModelSpec, weights: PromptWeights) -> RegionTyper:
-        """Build the visual tower of ``spec`` for ``weights``. Raises as ``build_clip``."""
-        return cls(load_visual_tower(spec), weights.requires_grad_(False).to(spec.device))
+        """Build the visual tower of ``spec`` for ``weights``. Raises as ``load_conv_tower``."""
+        return cls(load_conv_tower(spec), weights.requires_grad_(False).to(spec.device))
 
     @property
     def side_px(self) -> int:
@@ -70,7 +71,7 @@ class RegionTyper:
     @property
     def device(self) -> torch.device:
         """Where looks are compared."""
-        return self._weights.visual_tokens.device
+        return self._weights.normal_context.device
 
     @torch.inference_mode()
     def probabilities(self, looks: Tensor, share: Tensor, text: Tensor) -> Tensor:
@@ -82,6 +83,6 @@ class RegionTyper:
             text: T of this model, float32 [1+K, D]; its first row, normal, is not asked.
         """
         device = self.device
-        seen = self._tower(looks.to(device), self._weights.visual_tokens)
+        seen = self._tower(looks.to(device))
         features = region_features(seen, share.to(device).flatten(1), self._weights)
         return type_logits_of(features, text[1:].to(device)).softmax(-1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inspector.dapo.clip import ModelShape, build_clip, model_shape
 from inspector.dapo.layer_tokens import run_with_layer_tokens
 from inspector.dapo.spec import ModelSpec
+from inspector.domain.errors import BadInputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,18 @@ class VisualTower(nn.Module):
     """
 
     def __init__(self, vit: Any, shape: ModelShape) -> None:
+        """Take the visual tower of a CLIP model.
+
+        Raises:
+            BadInputError: it is a convolutional one.
+        """
         super().__init__()
+        if shape.convolutional:
+            raise BadInputError(
+                "a CLIP model with open_clip's own vision transformer",
+                "one whose visual tower comes from timm, and which types regions alone",
+                "choose a plain CLIP ViT such as inspector-s, ViT-B-16 or ViT-L-14-336-quickgelu",
+            )
         self.vit = vit
         self.shape = shape
         self.mean: tuple[float, ...] = tuple(vit.image_mean)

@@ -92,7 +92,7 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores and contrasts also say by which of our ways they were made: 4 is that of deploy/decisions/0030,
+        Mutual scores and contrasts also say by which of our ways they were made: 5 is that of deploy/decisions/0032,
         and 2 that of 0029.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
@@ -106,7 +106,7 @@ class ScoringSettings:
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
         contrast = mode is ScoreMode.ZERO_SHOT and self.image_score == "contrast"
-        way = {"way": 4} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
+        way = {"way": 5} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -21,10 +21,12 @@ DETAIL = "detail"
 TEXTURE = "texture"
 FINE = "fine"
 ZERO_SHOT = "zero_shot"
-# Share of each level in the score, where it is in use; see deploy/decisions/0027 and 0030, and
+# Share of each level in the score, where it is in use: without details, and with them, beside which what is coarser
+# only adds noise (texture then tells no more than whether the camera stands still). See deploy/decisions/0032, and
 # tests/bench/level_shares.py for what others give.
-LEVEL_SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, DETAIL: 0.5, TEXTURE: 0.4, FINE: 1.6, ZERO_SHOT: 0.2})
-LEVELS = tuple(LEVEL_SHARES)
+_SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, TEXTURE: 0.4, ZERO_SHOT: 0.2})
+_SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({DETAIL: 1.0, FINE: 0.5, ZERO_SHOT: 0.02})
+LEVELS = (LOWER, DETAIL, TEXTURE, FINE, ZERO_SHOT)
 # Cells of the fine level, a side: 8 px of a frame of FINE_PX each.
 FINE_CELLS = 128
 # Frames whose fine pixels are held as floats at once, 13 MB each with what filters make of them.
@@ -33,10 +35,10 @@ _FINE_AT_ONCE = 4
 _FINE_STRIDE = 4
 _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
     {
-        "all": (LOWER, DETAIL, TEXTURE, FINE),
-        "detail": (LOWER, DETAIL, TEXTURE),
+        "all": (DETAIL, TEXTURE, FINE),
+        "detail": (DETAIL, TEXTURE),
         "coarse": (LOWER, TEXTURE),
-        "tower": (LOWER, DETAIL),
+        "tower": (LOWER,),
         "texture": (TEXTURE,),
     }
 )
@@ -45,6 +47,13 @@ _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
 def chosen_levels(choice: BankLevels, fusion: Fusion) -> tuple[str, ...]:
     """Return the names of the levels that count: those compared with references, and the zero-shot map if fused."""
     return (*_COMPARED[choice], ZERO_SHOT) if fusion == "zero_shot" else _COMPARED[choice]
+
+
+def level_shares(levels: Collection[str]) -> dict[str, float]:
+    """Return the share in the score of each of these levels that has one; their sum is 1."""
+    shares = _SHARES_BESIDE_DETAIL if DETAIL in levels else _SHARES
+    counted = {name: shares[name] for name in levels if name in shares}
+    return {name: share / sum(counted.values()) for name, share in counted.items()}
 
 
 def peak_fraction(scoring: ScoringSettings, levels: Iterable[str]) -> float:

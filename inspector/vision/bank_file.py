@@ -19,7 +19,7 @@ from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/5"
+BANK_SCHEMA = "inspection.bank/6"
 _MAX_BYTES = 256 * 2**20
 _TEXT = f"{ZERO_SHOT}.text"
 

@@ -15,6 +15,7 @@ from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.vision.bank_features import DETAIL, FINE, FINE_CELLS, TEXTURE, chosen_levels
 from inspector.vision.bank_file import parse_bank
+from inspector.vision.detail_net import cells
 from inspector.vision.frame_pixels import FINE_PX, is_finer
 from inspector.vision.matching import InPlace
 from inspector.vision.normal_map import NormalMap
@@ -235,10 +236,11 @@ class CameraBook:
     def _check_grids(self, bank: ReferenceBank, tiles: int) -> None:
         """Refuse a bank that is compared place by place on another grid than frames of these tiles have."""
         patches = self._tile.of(tiles).grid_side
+        sides = {FINE: FINE_CELLS, TEXTURE: 2 * patches, DETAIL: cells(self._tile.of(tiles).side_px)}
         if FINE in bank.levels and not is_finer(self._tile.of(tiles).side_px):
             raise BadInputError(f"a bank of {tiles} tiles a side without level {FINE}", "one with it", "enrol again")
         for name, level in bank.levels.items():
-            side = FINE_CELLS if name == FINE else 2 * patches if name in (DETAIL, TEXTURE) else patches
+            side = sides.get(name, patches)
             if not isinstance(level.matcher, InPlace | NormalMap):
                 continue
             grid = tuple(level.matcher.patches.shape[1:3])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inspector.vision.bank_features import DETAIL, FINE, LEVEL_SHARES, TEXTURE, ZERO_SHOT, finest_grid, resize_scores
+from inspector.vision.bank_features import DETAIL, FINE, TEXTURE, ZERO_SHOT, finest_grid, level_shares, resize_scores
 from inspector.vision.matching import InPlace, smoothed
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.usual_places import usual_of_all, usual_of_places
@@ -86,12 +86,11 @@ class Usual:
     def score(self, distances: Mapping[str, Tensor]) -> Tensor:
         """Return patch scores on the finest level's grid: 0 is usual, the unit its spread."""
         grid = finest_grid(distances.values())
-        total = sum(LEVEL_SHARES[name] for name in distances)
-        shares = []
-        for name, values in distances.items():
+        parts = []
+        for name, share in level_shares(distances.keys()).items():
             median, spread = self.levels[name]
-            shares.append(LEVEL_SHARES[name] / total * resize_scores((values - median) / spread, grid))
-        return torch.stack(shares).sum(0)
+            parts.append(share * resize_scores((distances[name] - median) / spread, grid))
+        return torch.stack(parts).sum(0)
 
 
 def usual(distances: Mapping[str, Tensor]) -> Usual:

@@ -30,10 +30,10 @@ from inspector.vision.bank_features import (
     bank_features,
     chosen_levels,
     fine_features,
-    of_length_one,
     peak_fraction,
 )
 from inspector.vision.bank_scoring import bank_scores
+from inspector.vision.detail_net import DetailNet
 from inspector.vision.frame_pixels import FINE_PX, FramePixels, is_finer
 from inspector.vision.golden_batch import golden_scores
 from inspector.vision.image_score import peaks, zero_shot_score
@@ -86,6 +86,7 @@ class RawScorer:
         self._visual = VisualScorer.load(spec, weights)
         self._tiled = TiledScorer(self._visual, max_tiles)
         self._texture = TextureFeatures(self._visual.mean, self._visual.std).to(self._visual.device)
+        self._details_of = DetailNet.load(self._visual.mean, self._visual.std, self._visual.device)
 
     @property
     def image_size_px(self) -> int:
@@ -159,8 +160,8 @@ class RawScorer:
         image_scores = scores.image_scores.cpu().tolist()
         patches = _patches(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
-        references, details = self._references(pixels, images, scores, plans)
-        details |= self._details(images, [i for i in range(len(plans)) if i not in references and i not in details])
+        references = self._references(pixels, images, scores, plans)
+        details = self._details(images, [i for i in range(len(plans)) if i not in references])
         raw = []
         for i, plan in enumerate(plans):
             if i in references:
@@ -248,7 +249,7 @@ class RawScorer:
         features[ZERO_SHOT] = logit_of(anomaly_grid(scores.type_grid))[..., None]
         if DETAIL in chosen_levels(self._scoring.bank_levels, "none"):
             chosen = list(wanted)
-            found = of_length_one(self._tiled.detail(images[chosen]))
+            found = self._details_of(images[chosen])
             features[DETAIL] = found.new_zeros(len(images), *found.shape[1:])
             features[DETAIL][chosen] = found
         return features
@@ -281,14 +282,11 @@ class RawScorer:
 
     def _references(
         self, pixels: Sequence[FramePixels], images: Tensor, scores: BatchScores, plans: Sequence[Plan]
-    ) -> tuple[dict[int, Scored], dict[int, Tensor]]:
-        """Return what the frames with a bank, and those with enough neighbours, score against them, by position.
-
-        Also the details of those that have some, as of a camera that waits for its first neighbours.
-        """
+    ) -> dict[int, Scored]:
+        """Return what the frames with a bank, and those with enough neighbours, score against them, by position."""
         wanted = [i for i, plan in enumerate(plans) if plan.mode is not ScoreMode.ZERO_SHOT]
         if not wanted:
-            return {}, {}
+            return {}
         features = self._features(scores, images, wanted)
         finer = [i for i in wanted if self._compares_finer(plans[i]) and pixels[i].fine is not None]
         features |= self._fine(pixels, finer)
@@ -302,7 +300,7 @@ class RawScorer:
                 found[i] = Scored(highest.image, anomaly_map, ScoreMode.BANK)
         squares = [frame.square for frame in pixels]
         found |= mutual_scores(self._rings, plans, features, digests, squares, to_maps, frozenset(finer))
-        return found, {i: features[DETAIL][i] for i in wanted} if DETAIL in features else {}
+        return found
 
 
 def _levels(plan: Plan) -> Collection[str]:

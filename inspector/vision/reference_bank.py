@@ -17,12 +17,12 @@ from inspector.domain.scoring import ScoringSettings
 from inspector.vision.bank_features import (
     DETAIL,
     FINE,
-    LEVEL_SHARES,
     LEVELS,
     TEXTURE,
     ZERO_SHOT,
     chosen_levels,
     finest_grid,
+    level_shares,
     resize_scores,
 )
 from inspector.vision.coreset import coreset
@@ -114,16 +114,16 @@ class ReferenceBank:
         0 is as far from the references as normals are on average, and the unit is the spread of the normals.
 
         Each level's distance to its nearest reference patch is standardised by what the normals show among
-        themselves, so that levels of different scale may be added up (``LEVEL_SHARES``). ``leave_out`` [B] int64
+        themselves, so that levels of different scale may be added up (``level_shares``). ``leave_out`` [B] int64
         names for each image the normal frame whose patches do not count for it (-1: none).
         """
         grid = finest_grid(features[name] for name in self.levels)
-        total = sum(LEVEL_SHARES[name] for name in self.levels)
-        shares = []
-        for name, level in self.levels.items():
+        parts = []
+        for name, share in level_shares(self.levels).items():
+            level = self.levels[name]
             unusual = (level.distance(features[name], leave_out) - level.mean) / level.std
-            shares.append(LEVEL_SHARES[name] / total * resize_scores(unusual, grid))
-        return torch.stack(shares).sum(0)
+            parts.append(share * resize_scores(unusual, grid))
+        return torch.stack(parts).sum(0)
 
     def to(self, device: torch.device) -> ReferenceBank:
         """Return the bank with its tensors on ``device``; itself if they are there."""

@@ -115,7 +115,7 @@ class _Run:
     heard: PretrainingListener
     effort: PretrainingEffort
     processes: Processes
-    state: TrainingState
+    state: TrainingState[Learner]
     objective: Objective
 
     def to_the_end(self) -> None:
@@ -221,7 +221,9 @@ class _Run:
             self.state.save(self.work.checkpoint, self.work.run, done)
 
 
-def _learning(spec: ModelSpec, material: Material, options: PretrainingOptions) -> tuple[TrainingState, Objective]:
+def _learning(
+    spec: ModelSpec, material: Material, options: PretrainingOptions
+) -> tuple[TrainingState[Learner], Objective]:
     """Return a learner at step 0 on its device, and what it is asked."""
     device = torch.device(spec.device)
     teacher = TEACHERS[material.teacher]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +14,17 @@ from torch.optim import AdamW
 from inspector.domain.errors import InspectorError
 from inspector.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from inspector.training.options import Optimisation
-from inspector.training.pretraining.learner import Learner
+from inspector.training.pretraining.clip_learner import ClipLearner
 from inspector.training.processes import Processes
 
+_Learner = TypeVar("_Learner", bound=ClipLearner)
 _LARGEST_GRADIENT = 1.0  # norm over all parameters; a longer one is shortened to it
 
 
-class TrainingState:
+class TrainingState(Generic[_Learner]):
     """A learner that is trained, and the mean of its last weights, which is the model that comes out."""
 
-    def __init__(self, learner: Learner, optimisation: Optimisation) -> None:
+    def __init__(self, learner: _Learner, optimisation: Optimisation) -> None:
         """Begin at step 0 on the learner's device."""
         self.learner = learner
         self.average = deepcopy(learner).requires_grad_(False)

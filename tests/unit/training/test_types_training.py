@@ -16,26 +16,24 @@ from numpy.typing import NDArray
 from pretraining_kit import SAVING, TINY, same, tensors
 
 import inspector.training.pretraining.batch as batch
-from inspector.dapo.prompt_weights import init_prompt_weights
 from inspector.dapo.spec import ModelSpec
-from inspector.dapo.visual_tower import load_visual_tower
 from inspector.domain.errors import BadInputError
-from inspector.domain.product import Vocabulary
 from inspector.rendering.defects import DEFECT_TYPES
 from inspector.rendering.scenes import Pair, render_pair
 from inspector.rendering.scenes.scene import ARTWORK_SHARE
 from inspector.rendering.synthetic import UNKNOWN_TYPE
 from inspector.training.options import TrainingStoppedError
-from inspector.training.pretraining.learner import Learner
 from inspector.training.pretraining.run import Pretrained
 from inspector.training.processes import Processes
+from inspector.training.region_types.learner import WORD_PROMPTS, TypeLearner, Words
 from inspector.training.region_types.looks import NORMAL, Region, alike, drawn, normal_regions, pieces_of, regions_of
 from inspector.training.region_types.options import TypingListener, TypingOptions, TypingStep
-from inspector.training.region_types.run import SCENE_PX, Material, measure, take_layers, train_typer
+from inspector.training.region_types.run import SCENE_PX, Material, measure, train_typer
 from inspector.vision.line_artwork import lines_are_light, with_light_lines
 from inspector.vision.opencv import cv2
 
 SHAPE = (96, 16)
+TYPER = ModelSpec("types-tiny")  # the trunk of the bundled one at 64 px, few words
 SHORT = TypingOptions(looks_a_step=8, block_scenes=4, block_steps=2, warmup_steps=2, seed=3)
 STEPS = 5
 FRESH = Material(None, "fresh weights")
@@ -65,7 +63,7 @@ def run(
     options: TypingOptions = SHORT,
     **more: Any,
 ) -> Pretrained:
-    material, spec = more.get("material", FRESH), more.get("spec", TINY)
+    material, spec = more.get("material", FRESH), more.get("spec", TYPER)
     heard = listener or TypingListener()
     return train_typer(spec, material, options, steps, folder, heard, SAVING, Processes())
 
@@ -151,11 +149,13 @@ def test_it_learns_and_everything_that_is_used_moves(uninterrupted: tuple[Pretra
     steps = [json.loads(line) for line in history.splitlines()]
     assert [step["step"] for step in steps] == [1, 2, 3, 4, 5]
     assert made.manifest.trained
-    fresh = Learner(replace(TINY, seed=SHORT.seed), DEFECT_TYPES, 1, SHORT.seed)
+    fresh = TypeLearner(replace(TYPER, seed=SHORT.seed), DEFECT_TYPES, SHORT.seed)
     before = tensors(Pretrained(fresh.clip, fresh.prompts, fresh.manifest))
-    still = [name for name, tensor in tensors(made).items() if torch.equal(tensor, before[name])]
-    # No sentences are compared, and of the adapters only the last one looks at regions; weight decay pulls on all.
-    assert set(still) == {"logit_scale", *(f"prompts.adapters.{tap}.bias" for tap in range(3))}
+    still = {name for name, tensor in tensors(made).items() if torch.equal(tensor, before[name])}
+    # No sentences are compared, a convolutional tower takes no tokens, and BatchNorm keeps its statistics.
+    statistics = {name for name in before if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert len(statistics) == 3 * 49
+    assert still == {"logit_scale", "prompts.visual_tokens", *statistics}
 
 
 @pytest.mark.parametrize(("asked", "made"), [(0, 0), (1, 2), (2, 2), (3, 4)])
@@ -184,25 +184,36 @@ def test_fewer_looks_than_were_had_are_refused(tmp_path: Path) -> None:
         run(tmp_path, 2)
 
 
-def test_it_begins_with_the_first_layers_of_another_models_tower(tmp_path: Path) -> None:
-    deeper = load_visual_tower(ModelSpec("inspector-s", image_size_px=96))
-    learner = Learner(ModelSpec("inspector-s-types"), DEFECT_TYPES, 1, 0)
-    tokens = torch.randn(12, 4, 192)
-    take_layers(learner, deeper, tokens)
-    mine, theirs = learner.visual.vit, deeper.vit
-    assert torch.equal(mine.conv1.weight, theirs.conv1.weight)
-    for number in (0, 7):
-        one, other = (vit.transformer.resblocks[number].mlp.c_fc.weight for vit in (mine, theirs))
-        assert torch.equal(one, other)
-    assert torch.equal(learner.prompts.visual_tokens, tokens[:8])
-    assert torch.equal(mine.positional_embedding[0], theirs.positional_embedding[0])
-    assert mine.positional_embedding.shape == (65, 192)
-    with pytest.raises(BadInputError, match=r"a visual tower of 8 layers or more, width 192.*got 4 layers, width 32"):
-        take_layers(learner, load_visual_tower(TINY), tokens)
+def test_it_begins_with_the_trunk_and_the_words_it_is_given(tmp_path: Path) -> None:
+    other = TypeLearner(replace(TYPER, seed=7), DEFECT_TYPES, 7)
+    trunk = {name: tensor.clone() for name, tensor in other.clip.visual.trunk.state_dict().items()}
+    trunk["bn1.running_var"] += 1
+    clip = {name: tensor for name, tensor in other.clip.state_dict().items() if not name.startswith("visual.")}
+    words = Words(clip, {name: getattr(other.prompts, name) for name in WORD_PROMPTS}, "of a test")
+    options = replace(SHORT, lr=1e-9, weight_decay=0)
+    made = run(tmp_path, 1, options=options, material=replace(FRESH, trunk=trunk, words=words))
+    found, theirs = tensors(made), tensors(Pretrained(other.clip, other.prompts, other.manifest))
+    begun = {**theirs, **{f"visual.trunk.{name}": tensor for name, tensor in trunk.items()}}
+    same = {name for name, tensor in found.items() if torch.allclose(tensor, begun[name], atol=1e-7)}
+    assert found.keys() - same == {"visual.head.proj.weight", "prompts.adapters.0.weight", "prompts.adapters.0.bias"}
+
+
+def test_words_of_another_shape_are_refused() -> None:
+    learner = TypeLearner(TYPER, DEFECT_TYPES, 0)
+    clip = {name: tensor for name, tensor in learner.clip.state_dict().items() if not name.startswith("visual.")}
+    prompts = {name: getattr(learner.prompts, name) for name in WORD_PROMPTS}
+    prompts["text_tokens"] = torch.zeros(4, 4, 32)
+    with pytest.raises(BadInputError, match=r"with text_tokens \[1, 4, 8\], got \[4, 4, 32\].*leave out --words-of"):
+        learner.take_words(Words(clip, prompts, "of a test"))
+
+
+def test_a_vision_transformer_types_no_regions(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"EfficientNet-Lite0, got a vision transformer"):
+        run(tmp_path, spec=TINY)
 
 
 def test_validation_tells_types_right_and_defects_from_normal() -> None:
-    learner = Learner(TINY, DEFECT_TYPES, 1, 0)
+    learner = TypeLearner(TYPER, DEFECT_TYPES, 0)
     pairs = [painted((1, n)) for n in range(4)]
     regions, normal = list(regions_of(pairs)), list(normal_regions(np.random.default_rng(0), pairs))
     with torch.no_grad():
@@ -210,4 +221,3 @@ def test_validation_tells_types_right_and_defects_from_normal() -> None:
         assert found.keys() == {"type_accuracy", "type_recall", "defect_auroc"}
         assert all(0 <= value <= 1 for value in found.values())
         assert measure(learner, regions, []).keys() == {"type_accuracy", "type_recall"}
-    assert init_prompt_weights(TINY, Vocabulary(("scratch",)), 0)[1].trained is False

@@ -1,0 +1,157 @@
+"""What a frame looks like close up, to a network that learnt from photographs: EfficientNet-Lite0 up to a stride of 16.
+
+Tan and Le, EfficientNet (ICML 2019), in the variant without squeeze-and-excitation (Liu et al., 2020), ImageNet
+weights of its authors (Apache-2.0). Banks of such features are how PatchCore finds anomalies (Roth et al., CVPR 2022).
+Its norms are folded into the convolutions when the file is written (``inspector.training.detail_weights``), which
+halves the time on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inspector.dapo.model_folder import package_folder, verify_folder
+from inspector.domain.errors import BadInputError
+
+NAME = "efficientnet-lite0"
+WEIGHTS_FILE = "weights.safetensors"
+STRIDES = (8, 16)
+STAGES = (
+    # expansion, kernel, stride, channels, blocks; table 1 of the paper, its first five stages
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+)
+_STEM = 32
+# Stages after which features are taken: the last ones at a stride of 8 and of 16.
+_TAKEN = (2, 4)
+# As the network was trained: bytes less 127, over 128.
+_MIDDLE, _HALF = 127 / 255, 128 / 255
+_ENLARGED = 2
+# The deeper features tell what there is, the others how it looks, which is what defects change.
+_DEEP_SHARE = 0.5
+# Of the side of one frame: what convolutions hold is some 30 MB a frame of 512 px.
+_PIXELS_AT_ONCE = 4 * 512 * 512
+
+
+class DetailNet(nn.Module):
+    """Features of images at twice their size, in cells of 8 px of the image."""
+
+    middle: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """``mean`` and ``std`` are those the images were normalised with (pixels in 0..1). Weights are random."""
+        super().__init__()
+        self.stem = _Conv(3, _STEM, 3, 2)
+        self.stages = nn.ModuleList()
+        width = _STEM
+        for expansion, kernel, stride, channels, blocks in STAGES:
+            widths = (width, *[channels] * (blocks - 1))
+            strides = (stride, *[1] * (blocks - 1))
+            made = (_Block(w, channels, expansion, kernel, s) for w, s in zip(widths, strides, strict=True))
+            self.stages.append(nn.Sequential(*made))
+            width = channels
+        shape = (1, 3, 1, 1)
+        # Not saved: they are of the model that the frames are normalised for.
+        self.register_buffer("scale", (torch.tensor(std) / _HALF).view(shape), persistent=False)
+        self.register_buffer("middle", ((torch.tensor(mean) - _MIDDLE) / _HALF).view(shape), persistent=False)
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, mean: Sequence[float], std: Sequence[float], device: torch.device) -> DetailNet:
+        """Build the network with the weights of this package.
+
+        Raises:
+            BadInputError: their file is damaged.
+        """
+        folder = package_folder(NAME)
+        verify_folder(folder, [WEIGHTS_FILE])
+        net = cls(mean, std)
+        net.load_state_dict(_read(folder / WEIGHTS_FILE, net.state_dict()))
+        return net.to(device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float32 [B, rows, columns, 152] of images float32 [B, 3, S, S], normalised; a cell is 8 px of these.
+
+        40 features of a stride of 8 and 112 of a stride of 16, of length 1 and of half of it: in dim light as in
+        bright light, and neither part drowns the other.
+        """
+        side = cells(images.shape[-1]) * STRIDES[-1]
+        at_once = max(1, _PIXELS_AT_ONCE // side**2)
+        parts = torch.split(images, at_once)
+        return torch.cat([self._features(some.to(self.middle.device), side) for some in parts])
+
+    def _features(self, images: Tensor, side: int) -> Tensor:
+        enlarged = functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)
+        x = torch.addcmul(self.middle, enlarged, self.scale).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x).clamp_(0, 6)
+        taken = []
+        for number, stage in enumerate(self.stages[: _TAKEN[-1] + 1]):
+            x = stage(x)
+            if number in _TAKEN:
+                taken.append(x)
+        look, kind = functional.avg_pool2d(taken[0], 2), taken[1]
+        parts = (functional.normalize(look, dim=1), _DEEP_SHARE * functional.normalize(kind, dim=1))
+        return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+
+
+class _Conv(nn.Conv2d):
+    """A convolution that pads as TensorFlow does ("SAME"): with a stride of 2 more at the end than at the beginning."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(before, after, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups)
+        total = kernel - stride
+        self._pads = (total // 2, total - total // 2) * 2 if stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self._pads is None else functional.pad(x, self._pads))
+
+
+class _Block(nn.Module):
+    """Widened, filtered channel by channel, narrowed again (Sandler et al., MobileNetV2, CVPR 2018)."""
+
+    def __init__(self, before: int, after: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = before * expansion
+        self.widen = _Conv(before, wide, 1) if expansion > 1 else None
+        self.filter = _Conv(wide, wide, kernel, stride, groups=wide)
+        self.narrow = _Conv(wide, after, 1)
+        self._adds = stride == 1 and before == after
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x if self.widen is None else self.widen(x).clamp_(0, 6)
+        narrow: Tensor = self.narrow(self.filter(wide).clamp_(0, 6))
+        return narrow.add_(x) if self._adds else narrow
+
+
+def cells(side_px: int) -> int:
+    """Return how many cells a side images of ``side_px`` have."""
+    return max(1, round(_ENLARGED * side_px / STRIDES[-1]))
+
+
+def convolutions(net: DetailNet) -> list[str]:
+    """Return the names of the convolutions in the order in which images go through them."""
+    return [name for name, module in net.named_modules() if isinstance(module, _Conv)]
+
+
+def _read(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadInputError("the weights of details", f"{error} in {path}", "reinstall inspector") from error
+    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in wanted.items()}:
+        unlike = sorted(name for name in chain(tensors, wanted) if name not in tensors or name not in wanted)
+        raise BadInputError("the weights of details", f"other tensors in {path}: {unlike[:3]}", "reinstall inspector")
+    return {name: tensor.float() for name, tensor in tensors.items()}
