@@ -22,7 +22,7 @@ _FIELD = re.compile(r"^(Package|Status|Version|Architecture|Source): (.+)$", re.
 _RELEASE = re.compile(r'^(ID|VERSION_ID)="?([^"\n]+)"?$', re.MULTILINE)
 _PYTHON_VERSION = re.compile(r'^#define PY_VERSION\s+"([^"]+)"', re.MULTILINE)
 _SITE_PACKAGES = "opt/inspector/lib/python3.*/site-packages"
-_WEIGHTS = "open_clip_model.safetensors"
+_WEIGHTS = ("open_clip_model.safetensors", "weights.safetensors")
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 4122's of URLs
 
 Component = dict[str, Any]
@@ -119,14 +119,14 @@ def models(folder: Path) -> Iterator[Component]:
             {"type": "file", "bom-ref": f"model:{model.name}/{path.name}", "name": path.name, "hashes": [_of(path)]}
             for path in sorted(model.glob("*.safetensors"))
         ]
-        weights = next((file for file in files if file["name"] == _WEIGHTS), None)
+        weights = next((file for file in files if file["name"] in _WEIGHTS), None)
         if weights is None:
-            raise ValueError(f"{model / _WEIGHTS}: the weights of the model are not there")
+            raise ValueError(f"{model}: none of {', '.join(_WEIGHTS)}, the weights of the model")
         yield {
             "type": "machine-learning-model",
             "bom-ref": f"model:{model.name}",
             "name": model.name,
-            "description": "CLIP-shaped, for visual inspection; MODEL_CARD.md says what it learned from",
+            "description": "for visual inspection; MODEL_CARD.md says what it learned from",
             "hashes": weights["hashes"],
             "licenses": _licence("Apache-2.0"),
             "components": files,

@@ -51,9 +51,6 @@ class VisualScorer:
         in_onnx = onnx_tower(tower, tokens, spec) if spec.engine == "onnx" else None
         self._engine: Engine = "torch" if in_onnx is None else "onnx"
         self._encode = in_onnx or partial(tower, layer_tokens=tokens)
-        self._detail = (
-            in_onnx.detail if in_onnx else partial(tower.patches_at, tower.shape.detail_layer, layer_tokens=tokens)
-        )
         # Copied: the caller may go on training the weights, or want them where they are.
         self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
 
@@ -117,36 +114,6 @@ class VisualScorer:
             adapted=tuple(adapted),
         )
 
-    @torch.inference_mode()
-    def detail(self, images: Tensor) -> Tensor:
-        """Return the patch tokens of images at twice their size, float32 [B, 2 gh, 2 gw, D_v], of ``detail_layer``.
-
-        A defect that lies in a corner of a patch fills one of these. Each quarter of an image goes through the tower as
-        an image of its own: half of its layers, four times.
-
-        Args:
-            images: float32 [B, 3, S, S], normalised with ``mean`` and ``std``.
-        """
-        quarters = enlarged_quarters(images.to(self.device))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            tokens = self._detail(images=quarters)
-        return joined_quarters(tokens.float().reshape(len(quarters), *self.grid, -1))
-
-
-def enlarged_quarters(images: Tensor) -> Tensor:
-    """Return the quarters of images [B, C, S, S] at twice their size, [4B, C, S, S]: of each image row by row."""
-    count, channels, side = images.shape[:3]
-    enlarged = functional.interpolate(images, (2 * side, 2 * side), mode="bicubic", align_corners=False)
-    quarters = enlarged.reshape(count, channels, 2, side, 2, side).permute(0, 2, 4, 1, 3, 5)
-    return quarters.reshape(4 * count, channels, side, side)
-
-
-def joined_quarters(grids: Tensor) -> Tensor:
-    """Return the grids [B, 2 gh, 2 gw, D] of images, from those of their quarters, [4B, gh, gw, D]."""
-    rows, columns, width = grids.shape[1:]
-    quarters = grids.reshape(-1, 2, 2, rows, columns, width).permute(0, 1, 3, 2, 4, 5)
-    return quarters.reshape(-1, 2 * rows, 2 * columns, width)
-
 
 def onnx_tower(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> OnnxTower | None:
     """Return what encodes images with the layer tokens in ONNX Runtime; None, with a warning, where that cannot be."""
@@ -188,6 +155,21 @@ def patch_embeddings(adapted: Sequence[Tensor]) -> Tensor:
 def anomaly_grid(type_grid: Tensor) -> Tensor:
     """Return the anomaly map [B, gh, gw], 0..1: the sum over the defect types of ``type_grid`` [B, 1+K, gh, gw]."""
     return type_grid[:, 1:].sum(1)
+
+
+@torch.inference_mode()
+def anomaly_by_words(adapted: Sequence[Tensor], text: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the anomaly map [B, gh, gw], 0..1, of patches by other words than they were scored with.
+
+    Args:
+        adapted: [B, P, D] of each tap, as in ``BatchScores``.
+        text: T of those words, float32 [1+K, D].
+        grid: gh and gw.
+    """
+    images = len(adapted[0])
+    padded, mask = pad_text([text.to(adapted[0].device)] * images)
+    probabilities = torch.stack([type_probabilities(tap, padded, mask) for tap in adapted]).mean(0)
+    return anomaly_grid(probabilities.transpose(1, 2).reshape(images, -1, *grid))
 
 
 def upsample(grid: Tensor, size_px: int) -> Tensor:

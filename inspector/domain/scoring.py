@@ -11,6 +11,8 @@ from inspector.domain.product import CameraMode
 from inspector.domain.result import ScoreMode
 
 ImageScore = Literal["cls", "fused", "mean", "contrast"]
+BY_TUNED_WORDS: frozenset[ImageScore] = frozenset({"mean", "contrast"})
+"""Image scores by the words that the weights, and so their thresholds, were tuned with, not by a product's."""
 BankMatching = Literal["auto", "in_place", "anywhere"]
 BankLevels = Literal["all", "detail", "coarse", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
@@ -24,7 +26,7 @@ class ScoringSettings:
     Zero-shot: ``image_score`` is the paper's CLS probability (``cls``), the mean of it and of the mean of the highest
     ``fused_top_fraction`` (above 0, at most 1) of the inspected pixels of the anomaly map (``fused``), the mean of all
     inspected pixels (``mean``), or the geometric mean of that and of how much the frame's strangest spot stands out
-    from the rest of the frame (``contrast``).
+    from the rest of the frame (``contrast``). The last two ask for the words that tuned weights were tuned with.
 
     With a reference, bank or mutual: the image score is the mean of the highest ``peak_fraction`` (0 to 1; 0: the very
     highest value) of the inspected pixels: one noisy patch is no defect. Where the fine level has a share in the map,
@@ -92,8 +94,8 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores and contrasts also say by which of our ways they were made: 5 is that of deploy/decisions/0032,
-        and 2 that of 0029.
+        Mutual scores and means of a map also say by which of our ways they were made: 5 and 3 are those of
+        deploy/decisions/0032 and 0033.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
@@ -105,8 +107,8 @@ class ScoringSettings:
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
-        contrast = mode is ScoreMode.ZERO_SHOT and self.image_score == "contrast"
-        way = {"way": 5} if mode is ScoreMode.MUTUAL else {"way": 2} if contrast else {}
+        overall = mode is ScoreMode.ZERO_SHOT and self.image_score in BY_TUNED_WORDS
+        way = {"way": 5} if mode is ScoreMode.MUTUAL else {"way": 3} if overall else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

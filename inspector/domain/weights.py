@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inspector.domain.checks import check_number
+from inspector.domain.product import Vocabulary
 from inspector.domain.scoring import ImageScore
 
 WEIGHTS_SCHEMA = "inspection.weights/1"
@@ -52,6 +53,11 @@ class WeightsManifest:
     created_at: str = ""
     version: str = ""
     schema: str = WEIGHTS_SCHEMA
+
+    @property
+    def tuned_words(self) -> Vocabulary | None:
+        """The words that these weights were tuned with; None: they never were."""
+        return Vocabulary(self.vocabulary) if self.trained and self.vocabulary else None
 
     def __post_init__(self) -> None:
         check_number("image_threshold", self.image_threshold, 0, 1)

@@ -1,6 +1,6 @@
 """Writes the weights of details into the package: EfficientNet-Lite0's first stages, norms folded, in half precision.
 
-    python -m inspector.training.detail_weights inspector/models/efficientnet-lite0
+python -m inspector.training.detail_weights inspector/models/efficientnet-lite0
 """
 
 from __future__ import annotations
@@ -45,11 +45,17 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def main() -> None:
+    """Write the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    data = save({name: tensor.contiguous() for name, tensor in folded(efficientnet_lite0("without them nothing can be written")).items()})
+    data = save(
+        {
+            name: tensor.contiguous()
+            for name, tensor in folded(efficientnet_lite0("without them nothing can be written")).items()
+        }
+    )
     write_whole(folder / WEIGHTS_FILE, data)
     write_whole(folder / SUMS_FILE, sums_text({WEIGHTS_FILE: hashlib.sha256(data).hexdigest()}).encode())
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import enlarged_quarters, joined_quarters, pad_text
+from inspector.dapo.scorer import pad_text
 from inspector.dapo.similarity import image_logits, type_probabilities
 from inspector.dapo.spec import ModelSpec, Precision
 from inspector.dapo.text import encode_vocabulary
@@ -21,6 +21,7 @@ from inspector.dapo.text_tower import TextTower
 from inspector.dapo.visual_tower import VisualTower
 from inspector.domain.product import Vocabulary
 from inspector.domain.weights import TextMode
+from inspector.vision.detail_net import DetailNet
 from inspector.vision.preprocess import preprocess
 
 
@@ -42,6 +43,7 @@ class FrozenTowers:
         shape = model_shape(spec)
         self.device = torch.device(spec.device)
         self.visual = VisualTower(clip.visual, shape).eval()
+        self._details = DetailNet.load(self.visual.mean, self.visual.std, self.device)
         text = getattr(clip, "text", clip)
         self.text = TextTower(text, open_clip.get_tokenizer(spec.name), shape.context_length).eval()
 
@@ -54,15 +56,10 @@ class FrozenTowers:
         return self.visual.embed(image[None].to(self.device))[0].float().cpu()
 
     @torch.no_grad()
-    def detail(self, weights: PromptWeights, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return what one image, uint8 [S, S, 3], shows at twice its size: float32 [2 gh, 2 gw, D_v] on the CPU.
-
-        As ``VisualScorer.detail``, and in fp32 for the same reason as ``embed``.
-        """
+    def look(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return what the contrast of one image, uint8 [S, S, 3], is made of: see ``DetailNet.looks``; on the CPU."""
         visual = self.visual
-        quarters = enlarged_quarters(preprocess([pixels], visual.mean, visual.std, self.device))
-        tokens = visual.patches_at(visual.shape.detail_layer, quarters, weights.visual_tokens)
-        return joined_quarters(tokens.reshape(len(quarters), *visual.shape.grid, -1))[0].float().cpu()
+        return self._details.looks(preprocess([pixels], visual.mean, visual.std, self.device))[0].cpu()
 
     def scores(
         self,

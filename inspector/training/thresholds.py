@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
 from inspector.dapo.scorer import anomaly_grid, upsample
-from inspector.domain.product import ProductSettings
-from inspector.domain.scoring import ScoringSettings
+from inspector.domain.product import ProductSettings, Vocabulary
+from inspector.domain.scoring import BY_TUNED_WORDS, ScoringSettings
 from inspector.domain.weights import WeightsManifest
 from inspector.pipeline.calibration import MEDIAN_SCORE, MIN_FRAMES, threshold
 from inspector.training.options import TrainingOptions
@@ -41,25 +43,33 @@ def with_thresholds(
 ) -> WeightsManifest:
     """Return ``manifest`` with the image score and the map's peak that good training images exceed at the wanted rate.
 
-    Raw zero-shot scores, each image by its own class's vocabulary, and the scales that make the median good image's
-    0.1 (see ``pipeline.calibration``). With fewer than 8 good images it stays as it is.
+    Raw zero-shot scores, each image by its own class's vocabulary (image scores of ``BY_TUNED_WORDS`` by the
+    manifest's), and the scales that make the median good image's 0.1 (see ``pipeline.calibration``). With fewer than 8
+    good images it stays as it is.
     """
     good = [position for position, label in enumerate(examples.labels) if not label.anomalous]
     if len(good) < MIN_FRAMES:
         return manifest
     good = [good[i * len(good) // min(len(good), _MOST)] for i in range(min(len(good), _MOST))]
     scoring = ScoringSettings(image_score=manifest.image_score)
+    overall_words = Vocabulary(manifest.vocabulary) if scoring.image_score in BY_TUNED_WORDS else None
+
+    def mapped(embedded: Tensor, words: Vocabulary) -> tuple[float, NDArray[np.float32]]:
+        scores = towers.scores(weights, embedded, [words], options.text_mode, options.precision)
+        grid = anomaly_grid(torch.stack(scores.type_grids).mean(0))
+        anomaly_map = upsample(grid[:, None], towers.visual.shape.image_size_px)[0, 0]
+        return scores.image_logits.softmax(-1)[0, 1].item(), anomaly_map.cpu().numpy()
+
     image_scores, peaks = [], []
     for done, position in enumerate(good, start=1):
         embedded = examples.get(position)[0][None].to(towers.device)
         vocabulary = examples.labels[position].vocabulary
-        scores = towers.scores(weights, embedded, [vocabulary], options.text_mode, options.precision)
-        grid = torch.stack(scores.type_grids).mean(0)
-        anomaly_map = upsample(anomaly_grid(grid)[:, None], towers.visual.shape.image_size_px)
-        cls = scores.image_logits.softmax(-1)[0, 1].item()
-        detail = towers.detail(weights, examples.pixels(position)) if scoring.image_score == "contrast" else None
-        image_scores.append(zero_shot_score(cls, anomaly_map[0, 0].cpu().numpy(), _ANY_PRODUCT, scoring, detail))
-        peaks.append(anomaly_map.max().item())
+        cls, anomaly_map = mapped(embedded, vocabulary)
+        asked = overall_words or vocabulary
+        overall = anomaly_map if asked == vocabulary else mapped(embedded, asked)[1]
+        look = towers.look(examples.pixels(position)) if scoring.image_score == "contrast" else None
+        image_scores.append(zero_shot_score(cls, overall, _ANY_PRODUCT, scoring, look))
+        peaks.append(float(anomaly_map.max()))
         step(done, len(good))
     return measured(manifest, image_scores, peaks, options.false_alarm_rate)
 

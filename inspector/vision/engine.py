@@ -74,7 +74,15 @@ class InspectionEngine:
             # What an untrained text side says of a frame is noise, and would only dilute what its reference says.
             chosen = replace(chosen, bank_fusion="none", mutual_fusion="none")
         self._scorer = RawScorer(
-            spec, weights, manifest.text_mode, vocabularies, chosen, false_alarm_rate, max_tiles, texts
+            spec,
+            weights,
+            manifest.text_mode,
+            vocabularies,
+            chosen,
+            false_alarm_rate,
+            max_tiles,
+            texts,
+            manifest.tuned_words,
         )
         self._region_types = region_types
         self._learn_types(vocabularies)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_grid, pad_text, upsample
+from inspector.dapo.scorer import BatchScores, VisualScorer, anomaly_by_words, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import serving_texts
 from inspector.domain.product import Vocabulary
 from inspector.domain.release import GoldenScores
 from inspector.domain.result import ScoreMode
-from inspector.domain.scoring import ScoringSettings
+from inspector.domain.scoring import BY_TUNED_WORDS, ScoringSettings
 from inspector.domain.weights import TextMode
 from inspector.pipeline.calibration import DEFAULT_FALSE_ALARM_RATE
 from inspector.vision.bank_features import (
@@ -69,10 +69,12 @@ class RawScorer:
         false_alarm_rate: float = DEFAULT_FALSE_ALARM_RATE,
         max_tiles: int = DEFAULT_MAX_TILES,
         texts: Mapping[Vocabulary, Tensor] | None = None,
+        image_words: Vocabulary | None = None,
     ) -> None:
         """``max_tiles``: how many tiles of frames that are larger than the tower's square it takes at once.
 
-        ``texts``: T of vocabularies, made with these weights; what is there needs no text tower.
+        ``texts``: T of vocabularies, made with these weights; what is there needs no text tower. ``image_words``: what
+        zero-shot image scores from the map's mean ask for; None: the words of each product.
         """
         self._spec = spec
         self._weights = weights
@@ -82,7 +84,8 @@ class RawScorer:
         self._rings = MutualRings(self._scoring, false_alarm_rate)
         # Text first: its tower leaves memory before the visual one comes.
         self._text: dict[Vocabulary, Tensor] = dict(texts or {})
-        self.learn_words(vocabularies)
+        self._image_words = image_words
+        self.learn_words([*vocabularies, *(() if image_words is None else (image_words,))])
         self._visual = VisualScorer.load(spec, weights)
         self._tiled = TiledScorer(self._visual, max_tiles)
         self._texture = TextureFeatures(self._visual.mean, self._visual.std).to(self._visual.device)
@@ -161,20 +164,21 @@ class RawScorer:
         patches = _patches(scores) if embed else [None] * len(plans)
         scored = time.perf_counter()
         references = self._references(pixels, images, scores, plans)
-        details = self._details(images, [i for i in range(len(plans)) if i not in references])
+        looks = self._looks(images, [i for i in range(len(plans)) if i not in references])
+        overall = self._asked_overall(scores, zero_shot) if len(references) < len(plans) else zero_shot
         raw = []
         for i, plan in enumerate(plans):
             if i in references:
                 found = references[i]
             else:
-                detail = details.get(i)
-                image_score = zero_shot_score(image_scores[i], zero_shot[i], plan.product, self._scoring, detail)
+                look = looks.get(i)
+                image_score = zero_shot_score(image_scores[i], overall[i], plan.product, self._scoring, look)
                 found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
             types = grids[i, : len(plan.product.defects)]
             raw.append(_with_types(found, types, patches[i]))
         ended = time.perf_counter()
         spans = {"preprocess": ready - started, "score": scored - ready}
-        if details or any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
+        if looks or any(plan.mode is not ScoreMode.ZERO_SHOT for plan in plans):
             spans["bank"] = ended - scored
         return raw, spans
 
@@ -270,11 +274,22 @@ class RawScorer:
         features[list(wanted)] = found
         return {FINE: features}
 
-    def _details(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
-        """Return the details [rows, columns, D] of the ``wanted`` images, where zero-shot image scores ask for them."""
+    def _looks(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+        """Return the looks [rows, columns, D] of the ``wanted`` images, where zero-shot image scores ask for them."""
         if self._scoring.image_score != "contrast" or not wanted:
             return {}
-        return dict(zip(wanted, self._tiled.detail(images[list(wanted)]), strict=True))
+        return dict(zip(wanted, self._details_of.looks(images[list(wanted)]), strict=True))
+
+    def _asked_overall(self, scores: BatchScores, zero_shot: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the maps [B, S, S] that image scores are made of, from those by each product's own words.
+
+        A mean over a whole frame moves with the words that are asked for, and its threshold does not: both are by the
+        words that the weights were tuned with. Which words a product has decides where something is shown, and as what.
+        """
+        if self._image_words is None or self._scoring.image_score not in BY_TUNED_WORDS:
+            return zero_shot
+        grid = anomaly_by_words(scores.adapted, self._text[self._image_words], _grid(scores))
+        return self.to_maps(grid, zero_shot.shape[-1])
 
     def _forward(self, images: Tensor, vocabularies: Sequence[Vocabulary]) -> BatchScores:
         text, mask = pad_text([self._text[vocabulary] for vocabulary in vocabularies])

@@ -30,7 +30,7 @@ def highest_contrast(detail: Tensor, area: NDArray[np.bool_]) -> float:
     never saw.
 
     Args:
-        detail: features [rows, columns, D] of the frame at twice its size, on any device.
+        detail: features [rows, columns, D] of the frame, as ``DetailNet.looks`` returns them, on any device.
         area: bool [S, S], see ``inspected_area``. Details that mostly lie outside neither count nor are compared with.
     """
     detail = _bounded(detail)

@@ -1,7 +1,8 @@
 """What a model sees in the images of data sets, on disk once, so that ways of scoring can be compared in seconds.
 
-Used by ``level_shares.py``. One file a data set: the tapped levels, the text's probabilities, texture and masks of all
-its normal training images and test images, squeezed to the model's square as the engine does, or to that of its tiles.
+Used by ``level_shares.py``. One file a data set: the tapped levels, the text's probabilities, details, texture and
+masks of all its normal training images and test images, squeezed to the model's square as the engine does, or to that
+of its tiles.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from inspector.datasets.reading import image_bytes, read_mask
 from inspector.datasets.sample import Sample
 from inspector.domain.product import DefectSpec, ProductSettings, Vocabulary
 from inspector.settings import Settings
-from inspector.vision.bank_features import of_length_one
 from inspector.vision.decode import DecodeLimits, decode
+from inspector.vision.detail_net import DetailNet
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
 from inspector.vision.tiled_scorer import TiledScorer
@@ -38,9 +39,8 @@ MOST_NORMAL = 80
 class Cached:
     """All images of a set: first the normal training images, then the test images.
 
-    ``taps`` [4][N, rows, columns, D] float16; ``adapted`` likewise, after the adapters; ``detail`` [N, 2 rows,
-    2 columns, D] float16, of length 1; ``probabilities``
-    [N, taps, 1+K, rows, columns]; ``default_probabilities`` the same for the default vocabulary; ``cls`` and
+    ``taps`` [4][N, rows, columns, D] float16; ``adapted`` likewise, after the adapters; ``details`` [N, cells, cells,
+    152] float16, see ``DetailNet``; ``probabilities`` [N, taps, 1+K, rows, columns]; ``default_probabilities`` the same for the default vocabulary; ``cls`` and
     ``default_cls`` [N]; ``texture`` [N, 2 rows, 2 columns, 14]; ``masks`` bool [N, S, S]; ``train`` and ``anomalous``
     bool [N]; ``names`` of the images.
     """
@@ -49,7 +49,7 @@ class Cached:
     names: list[str]
     taps: list[Tensor]
     adapted: list[Tensor]
-    detail: Tensor
+    details: Tensor
     probabilities: Tensor
     default_probabilities: Tensor
     cls: Tensor
@@ -81,6 +81,7 @@ def cache(settings: Settings, paths: list[Path], folder: Path, tiles: int = 1) -
     tiled = TiledScorer(visual, BATCH)
     seen_px = tiled.tile.of(tiles).side_px
     texture = TextureFeatures(visual.mean, visual.std)
+    details = DetailNet.load(visual.mean, visual.std, visual.device)
     for dataset in missing:
         normal = [s for s in dataset.samples if s.split == "train" and not s.anomalous][:MOST_NORMAL]
         samples = [*normal, *(s for s in dataset.samples if s.split == "test")]
@@ -93,6 +94,7 @@ def cache(settings: Settings, paths: list[Path], folder: Path, tiles: int = 1) -
                 _seen(
                     tiled,
                     texture,
+                    details,
                     preprocess(pixels, visual.mean, visual.std, visual.device),
                     [text[words[dataset.name]], text[default]],
                 )
@@ -125,7 +127,9 @@ def _pixels(sample: Sample, side_px: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _seen(tiled: TiledScorer, texture: TextureFeatures, images: Tensor, texts: list[Tensor]) -> dict:
+def _seen(
+    tiled: TiledScorer, texture: TextureFeatures, details: DetailNet, images: Tensor, texts: list[Tensor]
+) -> dict:
     rows = columns = tiled.tiling(images.shape[-1]).grid_side
     found: dict = {}
     for key, text in zip(("", "default_"), texts, strict=True):
@@ -136,6 +140,6 @@ def _seen(tiled: TiledScorer, texture: TextureFeatures, images: Tensor, texts: l
         found[f"{key}cls"] = scores.image_scores
     found["taps"] = [tap.reshape(len(images), rows, columns, -1).half() for tap in scores.taps]
     found["adapted"] = [tap.reshape(len(images), rows, columns, -1).half() for tap in scores.adapted]
-    found["detail"] = of_length_one(tiled.detail(images)).half()
+    found["details"] = details(images).half()
     found["texture"] = texture(images, (2 * rows, 2 * columns))
     return found

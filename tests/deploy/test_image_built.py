@@ -219,7 +219,7 @@ def test_its_bill_of_materials_lists_what_is_in_it(image: Image, tmp_path: Path)
     told_by_dpkg = image.run("dpkg-query", "--show", "--showformat=${Package} ${Version}\n").stdout.splitlines()
     assert listed["deb"] == {tuple(line.split()) for line in told_by_dpkg}
     models = [each for each in bom["components"] if each["type"] == "machine-learning-model"]
-    assert {model["name"] for model in models} == {"inspector-s", "inspector-s-types"}
+    assert {model["name"] for model in models} == {"efficientnet-lite0", "inspector-s", "inspector-s-types"}
     for model in models:
         sums = (site_packages(image) / "inspector" / "models" / model["name"] / "SHA256SUMS").read_text()
         assert f"{model['hashes'][0]['content']}  open_clip_model.safetensors" in sums

@@ -119,12 +119,15 @@ def test_the_bill_of_materials_lists_what_is_in_the_image() -> None:
     assert torch["purl"] == f"pkg:pypi/torch@{torch['version']}"
     assert all(re.fullmatch("[0-9a-f]{64}", digest["content"]) for digest in torch["hashes"])
     models = [each for each in bom["components"] if each["type"] == "machine-learning-model"]
-    assert [model["name"] for model in models] == ["inspector-s", "inspector-s-types"]
+    assert [model["name"] for model in models] == ["efficientnet-lite0", "inspector-s", "inspector-s-types"]
+    clip = {"open_clip_model.safetensors", "prompts.safetensors"}
+    files = {"efficientnet-lite0": {"weights.safetensors"}, "inspector-s": clip, "inspector-s-types": clip}
     for model in models:
-        weights = (ROOT / "inspector" / "models" / model["name"] / "open_clip_model.safetensors").read_bytes()
+        file = next(name for name in sorted(files[model["name"]]) if name != "prompts.safetensors")
+        weights = (ROOT / "inspector" / "models" / model["name"] / file).read_bytes()
         assert [digest["content"] for digest in model["hashes"]] == [hashlib.sha256(weights).hexdigest()]
         assert [each["license"]["id"] for each in model["licenses"]] == ["Apache-2.0"]
-        assert {each["name"] for each in model["components"]} == {"open_clip_model.safetensors", "prompts.safetensors"}
+        assert {each["name"] for each in model["components"]} == files[model["name"]]
     assert packages("sbom") == packages("sbom")
 
 

@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from inspector.dapo.clip import model_shape
-from inspector.dapo.scorer import VisualScorer, anomaly_grid, pad_text, upsample
+from inspector.dapo.scorer import VisualScorer, anomaly_by_words, anomaly_grid, pad_text, upsample
 from inspector.dapo.spec import ModelSpec
 from inspector.dapo.text import encode_vocabulary
 from inspector.dapo.text_tower import TextTower
 from inspector.dapo.visual_tower import VisualTower
-from inspector.domain.product import ProductSettings
-from inspector.domain.scoring import ImageScore, ScoringSettings
+from inspector.domain.product import ProductSettings, Vocabulary
+from inspector.domain.scoring import BY_TUNED_WORDS, ImageScore, ScoringSettings
 from inspector.training.pretraining.run import Pretrained
 from inspector.training.thresholds import measured
+from inspector.vision.detail_net import DetailNet
 from inspector.vision.image_score import zero_shot_score
 from inspector.vision.preprocess import preprocess
 
@@ -39,7 +40,7 @@ def with_scene_thresholds(
 
     Scenes are of many surfaces and cameras, none of which a step has seen, so that the thresholds are those of a part
     that nobody has shown the model; one camera's own good frames allow much lower ones. Scored by the default
-    vocabulary.
+    vocabulary; image scores of ``BY_TUNED_WORDS`` by all that the model was trained on.
 
     Args:
         made: on the CPU.
@@ -58,17 +59,24 @@ def with_scene_thresholds(
     tower = TextTower(text, open_clip.get_tokenizer(spec.name), shape.context_length).eval()
     product = ProductSettings()
     words = encode_vocabulary(tower, made.prompts, product.vocabulary, "causal").float()
+    trained_on = Vocabulary(made.manifest.vocabulary)
+    overall_words = encode_vocabulary(tower, made.prompts, trained_on, "causal").float()
     scorer = VisualScorer(visual, made.prompts, replace(spec, device="cpu", precision="fp32", engine="torch"))
+    details = DetailNet.load(scorer.mean, scorer.std, scorer.device)
     scoring = ScoringSettings(image_score=image_score)
     image_scores, peaks = [], []
     for start in range(0, len(good), _BATCH):
         images = preprocess(good[start : start + _BATCH], scorer.mean, scorer.std, scorer.device)
         found = scorer.score(images, *pad_text([words] * len(images)))
-        maps = upsample(anomaly_grid(found.type_grid)[:, None], shape.image_size_px)[:, 0].numpy()
-        details = scorer.detail(images) if image_score == "contrast" else None
+        overall = anomaly_grid(found.type_grid)
+        maps = upsample(overall[:, None], shape.image_size_px)[:, 0].numpy()
+        if image_score in BY_TUNED_WORDS:
+            overall = anomaly_by_words(found.adapted, overall_words, shape.grid)
+        asked = upsample(overall[:, None], shape.image_size_px)[:, 0].numpy()
+        looks = details.looks(images) if image_score == "contrast" else None
         for i, (score, anomaly_map) in enumerate(zip(found.image_scores.tolist(), maps, strict=True)):
-            detail = None if details is None else details[i]
-            image_scores.append(zero_shot_score(score, anomaly_map, product, scoring, detail))
+            look = None if looks is None else looks[i]
+            image_scores.append(zero_shot_score(score, asked[i], product, scoring, look))
             peaks.append(float(anomaly_map.max()))
         step(len(image_scores), len(good))
     manifest = replace(made.manifest, image_score=image_score)

@@ -129,7 +129,7 @@ def test_a_shift_of_bad_parts_goes_on_being_found(room_for: int) -> None:
         ring.take([each])
         ring.score([each], to_maps)
     broken = features(80, seed=1)
-    broken["texture"][:, 3, 3] += 2.0
+    broken["detail"][:, 3, 3] += 2.0
     found = []
     for each in held(broken, "bad"):
         ring.take([each])

@@ -222,7 +222,7 @@ def test_a_bank_or_calibration_of_other_weights_is_refused_and_the_one_in_use_st
         b"junk",
         bank[:-100],
         bank[:8] + b"[" + bank[9:],
-        bank.replace(b"lower.patches", b"other.patches"),
+        bank.replace(b"detail.patches", b"others.patches"),
     ):
         with pytest.raises(BadInputError):
             enrolled.set_bank("cam1", "junk", junk)

@@ -1,4 +1,4 @@
-"""What is smaller than a patch is found under a camera that stands still: by texture at four times the tower's size."""
+"""What is too small and faint for details is found where a camera stands still: by texture at four times the size."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def weights() -> tuple[PromptWeights, WeightsManifest]:
 
 
 def part(seed: int, scratched: bool = False) -> NDArray[np.uint8]:
-    """A board nearly in its place, with noise and light of its own; the scratch is 2 pixels wide."""
+    """A board nearly in its place, with noise and light of its own; the scratch is 2 pixels wide and faint."""
     drawn, rng = np.random.default_rng(5), np.random.default_rng(seed)
     pixels = np.full((*SIZE, 3), 90, np.uint8)
     for x, y in zip(drawn.integers(40, 1200, 60), drawn.integers(40, 960, 60), strict=True):
         corner = (int(x) + 50, int(y) + 24)
         cv2.rectangle(pixels, (int(x), int(y)), corner, tuple(int(c) for c in drawn.integers(40, 220, 3)), -1)
     if scratched:
-        cv2.line(pixels, (640, 500), (690, 533), (160, 160, 160), 2)
+        cv2.line(pixels, (640, 500), (690, 533), (130, 130, 130), 2)
     moved = np.hstack([np.eye(2), rng.uniform(-1.5, 1.5, (2, 1))])
     pixels = cv2.warpAffine(pixels, moved, SIZE[::-1], borderMode=cv2.BORDER_REPLICATE)
     return np.clip(pixels * rng.uniform(0.97, 1.03) + rng.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8)
@@ -77,7 +77,7 @@ def engine(levels: BankLevels = "all", mode: CameraMode = CameraMode.MUTUAL) -> 
 
 
 @pytest.mark.parametrize(("levels", "found"), [("all", True), ("detail", False)])
-def test_frames_that_nobody_labelled_show_a_scratch_narrower_than_a_pixel_of_the_tower(
+def test_frames_that_nobody_labelled_show_a_faint_scratch_narrower_than_a_pixel_of_the_tower(
     levels: BankLevels, found: bool
 ) -> None:
     served = engine(levels)

@@ -45,6 +45,11 @@ def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tens
     }
 
 
+def compared_by(level: str, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the features of frames that are compared by details, or by texture, without these."""
+    return values if level == "detail" else {name: each for name, each in values.items() if name != "detail"}
+
+
 def mutual_frames(values: dict[str, Tensor], prefix: str = "f") -> list[MutualFrame]:
     return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["lower"]))]
 
@@ -109,11 +114,12 @@ def test_a_frame_that_is_not_among_the_others_meets_all_of_them() -> None:
     assert not with_all.equal(without_one)
 
 
+@pytest.mark.parametrize("level", ["detail", "texture"])
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 3))
-def test_a_few_bad_frames_do_not_hide_themselves(seed: int, bad: int) -> None:
-    values = features(16, seed)
-    values["texture"][:bad, 3, 3] += 2.0
+def test_a_few_bad_frames_do_not_hide_themselves(level: str, seed: int, bad: int) -> None:
+    values = compared_by(level, features(16, seed))
+    values[level][:bad, 3, 3] += 2.0
     ring = MutualRing(SCORING, RATE)
     frames = mutual_frames(values)
     ring.take(frames)
@@ -129,9 +135,9 @@ def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next(
     alarms: list[bool] = []
     for seed in (1, 3):
         values, drawn = features(400, seed), np.random.default_rng(seed)
-        for frame_texture in values["texture"]:  # good parts, each with a blemish that may be large
+        for frame_details in values["detail"]:  # good parts, each with a blemish that may be large
             row, column = drawn.integers(8, size=2)
-            frame_texture[row, column] += 0.1 * (2 + drawn.gumbel())
+            frame_details[row, column] += 0.045 * (2 + drawn.gumbel())
         ring, frames = MutualRing(dataclasses.replace(SCORING, mutual_frames=32), RATE), mutual_frames(values)
         for start in range(0, len(frames), 8):
             ring.take(frames[start : start + 8])
@@ -139,12 +145,14 @@ def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next(
             if start >= 32:
                 assert scores is not None
                 alarms += [score.peaks.image >= score.score_maps.image.midpoint for score in scores]
-    assert np.mean(alarms) < 0.03  # 0.04 where such frames, once parted with, no longer count
+    assert np.mean(alarms) < 0.018  # 0.024 where such frames, once parted with, no longer count
 
 
-def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_found() -> None:
-    values = {name: value.expand(12, *value.shape[1:]).clone() for name, value in features(1).items()}
-    values["texture"][11, 5, 5] += 3.0
+@pytest.mark.parametrize("level", ["detail", "texture"])
+def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_found(level: str) -> None:
+    alike = compared_by(level, features(1))
+    values = {name: value.expand(12, *value.shape[1:]).clone() for name, value in alike.items()}
+    values[level][11, 5, 5] += 3.0
     ring = MutualRing(SCORING, RATE)
     frames = mutual_frames(values)
     ring.take(frames)
@@ -157,7 +165,7 @@ def test_identical_frames_score_finite_numbers_and_no_alarm_but_a_difference_is_
 
 def test_a_frame_that_comes_again_is_no_neighbour_of_itself_and_takes_no_second_place() -> None:
     values = features(12)
-    values["texture"][0, 3, 3] += 2.0
+    values["detail"][0, 3, 3] += 2.0
     ring = MutualRing(SCORING, RATE)
     frames = mutual_frames(values)
     ring.take(frames)

@@ -12,6 +12,7 @@ from torch import Tensor
 from inspector.domain.artefact import ScoreMap
 from inspector.domain.errors import BadInputError
 from inspector.domain.scoring import BankLevels, ScoringSettings
+from inspector.vision.bank_features import level_shares
 from inspector.vision.bank_file import dump_bank, parse_bank
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, InPlace
@@ -57,14 +58,17 @@ def test_in_place_a_patch_meets_its_own_place_and_the_eight_around_it_in_the_oth
 
 
 def test_the_normals_choose_between_matching_in_place_and_anywhere() -> None:
-    assert isinstance(build_bank(fixed_camera(8)).levels["texture"].matcher, InPlace)
-    assert isinstance(build_bank(features(8)).levels["texture"].matcher, Anywhere)
+    for name in ("detail", "texture"):
+        assert isinstance(build_bank(fixed_camera(8)).levels[name].matcher, InPlace)
+        assert isinstance(build_bank(features(8)).levels[name].matcher, Anywhere)
 
 
 def test_what_is_normal_elsewhere_is_not_normal_here_for_a_fixed_camera() -> None:
     swapped = {name: value.clone() for name, value in fixed_camera(1, seed=5).items()}
-    swapped["texture"][0, 1, 1] = swapped["texture"][0, 6, 6]
+    for name in ("detail", "texture"):
+        swapped[name][0, 1, 1] = swapped[name][0, 6, 6]
     assert build_bank(fixed_camera(8)).score(swapped)[0, 1, 1] > 10
+    assert build_bank(fixed_camera(8), ScoringSettings(bank_levels="coarse")).score(swapped)[0, 1, 1] > 10
 
 
 def test_whitened_distances_count_in_units_of_what_changes_from_frame_to_frame() -> None:
@@ -138,9 +142,12 @@ def test_no_frame_is_no_bank() -> None:
 def test_one_frame_is_measured_against_its_own_blocks_and_finds_what_it_does_not_show() -> None:
     bank = build_bank(features(1))
     usual, strange = features(1, seed=1), {name: value.clone() for name, value in features(1, seed=1).items()}
+    strange["detail"][0, 2, 3] += 10
     strange["texture"][0, 2, 3] += 10
     assert bank.score(usual).mean().abs() < 1
     assert bank.score(strange).flatten().argmax() == 2 * 8 + 3
+    coarse = build_bank(features(1), ScoringSettings(bank_levels="coarse"))
+    assert coarse.score(strange).flatten().argmax() == 2 * 8 + 3
     assert build_bank({name: torch.zeros_like(value) for name, value in usual.items()}).score(usual).isfinite().all()
 
 
@@ -163,7 +170,13 @@ def test_a_bank_of_the_schema_before_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("levels", "names"), [("texture", ["texture"]), ("tower", ["lower", "detail"]), ("coarse", ["lower", "texture"])]
+    ("levels", "names"),
+    [
+        ("texture", ["texture"]),
+        ("tower", ["lower"]),
+        ("coarse", ["lower", "texture"]),
+        ("detail", ["detail", "texture"]),
+    ],
 )
 def test_a_bank_of_some_levels_is_blind_to_the_others_and_survives_its_file(
     levels: BankLevels, names: list[str]
@@ -172,7 +185,7 @@ def test_a_bank_of_some_levels_is_blind_to_the_others_and_survives_its_file(
     again, _ = parse_bank(dump_bank(bank, INFO))
     assert list(again.levels) == names
     changed = features(5)
-    for name in {"lower", "detail", "texture"} - set(names):
+    for name in {"lower", "detail", "texture"} - set(level_shares(names)):
         changed[name] += 1
     torch.testing.assert_close(again.score(changed), bank.score(features(5)), atol=1e-2, rtol=1e-3)
 
