@@ -33,10 +33,10 @@ class ScoringSettings:
     it is ``fine_peak_fraction`` of them: what it sees is smaller than a patch.
 
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
-    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: those of the
-    tower, of the frame and of its quarters at twice their size, hand-made texture, and where frames are matched in
-    place also texture at four times the tower's size (``all``); these without the last (``detail``); also without the
-    quarters, which take two thirds of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
+    place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: details,
+    which are those of a network that learnt from photographs, and where frames are matched in place also hand-made
+    texture at four times the tower's size (``all``); details alone (``detail``); instead of them the tower's features
+    and texture at its own size, in a third of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
     ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
     in the score (``zero_shot``) or distances alone make it (``none``).

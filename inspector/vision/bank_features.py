@@ -1,4 +1,4 @@
-"""What a frame looks like to its reference: levels of the tower, hand-made texture, and what the text says of it."""
+"""What a frame looks like to its reference: details, the tower's features, hand-made texture, what the text says."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.dapo.spec import DETAIL_TAP
 from inspector.domain.scoring import BankLevels, Fusion, ScoringSettings
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
@@ -26,9 +27,6 @@ ZERO_SHOT = "zero_shot"
 _SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, TEXTURE: 0.4, ZERO_SHOT: 0.2})
 _SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({DETAIL: 1.0, FINE: 0.5, ZERO_SHOT: 0.02})
 LEVELS = (LOWER, DETAIL, TEXTURE, FINE, ZERO_SHOT)
-# Which tapped layer LOWER is, from 0: half way up. Those below see too little of what is around a patch, and those
-# above forget how it looks.
-_LOWER_TAP = 1
 # Cells of the fine level, a side: 8 px of a frame of FINE_PX each.
 FINE_CELLS = 128
 # Frames whose fine pixels are held as floats at once, 13 MB each with what filters make of them.
@@ -79,7 +77,7 @@ def bank_features(
     """
     # Finer than the tower's patches: small defects fill a cell of half the side.
     cells = texture(images, (2 * grid[0], 2 * grid[1]))
-    lower = of_length_one(taps[_LOWER_TAP])
+    lower = of_length_one(taps[DETAIL_TAP])
     return {LOWER: lower.reshape(len(lower), *grid, -1), TEXTURE: cells}
 
 

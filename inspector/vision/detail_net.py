@@ -9,7 +9,6 @@ halves the time on a CPU.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -93,21 +92,23 @@ class DetailNet(nn.Module):
 
     @torch.inference_mode()
     def looks(self, images: Tensor) -> Tensor:
-        """Return float32 [B, rows, columns, 152] of images as above, at their own size: a quarter of the work.
+        """Return float32 [B, rows, columns, 40] of images as above, at their own size: how 8 px and those around look.
 
-        As ``forward``, but for means of 3 x 3 of the first part: what is held against the rest of one frame alone.
+        A sixth of the work. Means of 3 x 3 features of a stride of 8, of length 1.
         """
         return torch.cat([self._at_their_size(some) for some in self._in_parts(images, images.shape[-1])])
 
     def _at_their_size(self, images: Tensor) -> Tensor:
-        look, kind = self._stages(images, _TAKEN)
-        kind = functional.interpolate(kind, look.shape[-2:], mode="bilinear", align_corners=False)
-        return _joined(functional.avg_pool2d(look, 3, stride=1, padding=1, count_include_pad=False), kind)
+        (look,) = self._stages(images, _TAKEN[:1])
+        around = functional.avg_pool2d(look, 3, stride=1, padding=1, count_include_pad=False)
+        return functional.normalize(around, dim=1).permute(0, 2, 3, 1)
 
     def _close_up(self, images: Tensor, side: int) -> Tensor:
         enlarged = functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)
         look, kind = self._stages(enlarged, _TAKEN)
-        return _joined(functional.avg_pool2d(look, 2), kind)
+        look = functional.normalize(functional.avg_pool2d(look, 2), dim=1)
+        parts = (look, _DEEP_SHARE * functional.normalize(kind, dim=1))
+        return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
 
     def _stages(self, images: Tensor, wanted: Sequence[int]) -> list[Tensor]:
         """Return what comes out of the ``wanted`` stages, [B, channels, rows, columns] each; no later one is run."""
@@ -124,11 +125,6 @@ class DetailNet(nn.Module):
         """Yield images on the network's device, so many at once as memory is meant for."""
         for part in torch.split(images, max(1, _PIXELS_AT_ONCE // side_px**2)):
             yield part.to(self.middle.device)
-
-
-def _joined(look: Tensor, kind: Tensor) -> Tensor:
-    parts = (functional.normalize(look, dim=1), _DEEP_SHARE * functional.normalize(kind, dim=1))
-    return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
 
 
 class _Conv(nn.Conv2d):
@@ -175,7 +171,8 @@ def _read(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise BadInputError("the weights of details", f"{error} in {path}", "reinstall inspector") from error
-    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in wanted.items()}:
-        unlike = sorted(name for name in chain(tensors, wanted) if name not in tensors or name not in wanted)
-        raise BadInputError("the weights of details", f"other tensors in {path}: {unlike[:3]}", "reinstall inspector")
+    shapes, came = ({name: list(tensor.shape) for name, tensor in some.items()} for some in (wanted, tensors))
+    if unlike := sorted(n for n in {*shapes, *came} if shapes.get(n) != came.get(n)):
+        expected, got = (f"{unlike[0]} {some.get(unlike[0], 'absent')}" for some in (shapes, came))
+        raise BadInputError(expected, f"{got} in {path}", "reinstall inspector")
     return {name: tensor.float() for name, tensor in tensors.items()}

@@ -49,7 +49,7 @@ def zero_shot_score(
     anomaly_map: NDArray[np.float32],
     product: ProductSettings,
     scoring: ScoringSettings,
-    detail: Tensor | None = None,
+    looks: Sequence[Tensor] = (),
 ) -> float:
     """Return the image score, 0..1, of a CLS probability and an anomaly map [S, S], both 0..1.
 
@@ -58,11 +58,11 @@ def zero_shot_score(
     of the map's highest inspected pixels (``fused_top_fraction``): half text score, half map, as WinCLIP fuses its
     few-shot scores (Jeong et al., CVPR 2023, section 4.3), with more than one pixel in the place of the maximum.
     ``mean`` is the mean of the inspected pixels, 0 where there are none. ``contrast`` is the geometric mean of that and
-    of ``highest_contrast`` of ``detail``, how the frame looks, [rows, columns, D] (``DetailNet.looks``): the mean tells
-    of defects that are everywhere, the contrast of those in one spot, and neither's scale counts.
+    of ``highest_contrast`` of ``looks`` (``VisualScorer.detail``, ``DetailNet.looks``), [rows, columns, D] each: the
+    mean tells of defects that are everywhere, the contrast of those in one spot, and neither's scale counts.
 
     Raises:
-        ValueError: ``contrast`` without ``detail``.
+        ValueError: ``contrast`` without ``looks``.
     """
     whole = not product.region_of_interest and not product.ignore
     area = inspected_area(product.region_of_interest, product.ignore, anomaly_map.shape[0])
@@ -71,9 +71,9 @@ def zero_shot_score(
         mean = float(inspected.mean(dtype=np.float64)) if inspected.size else 0.0
         if scoring.image_score == "mean":
             return mean
-        if detail is None:
-            raise ValueError("expected the frame's details for its contrast, got none")
-        return math.sqrt(mean * highest_contrast(detail, area))
+        if not looks:
+            raise ValueError("expected how the frame looks for its contrast, got nothing")
+        return math.sqrt(mean * highest_contrast(looks, area))
     cls = cls_probability if whole else min(cls_probability, float(inspected.max(initial=0.0)))
     return cls if scoring.image_score == "cls" else (cls + _top_mean(inspected, scoring.fused_top_fraction)) / 2
 

@@ -171,8 +171,8 @@ class RawScorer:
             if i in references:
                 found = references[i]
             else:
-                look = looks.get(i)
-                image_score = zero_shot_score(image_scores[i], overall[i], plan.product, self._scoring, look)
+                seen = looks.get(i, ())
+                image_score = zero_shot_score(image_scores[i], overall[i], plan.product, self._scoring, seen)
                 found = Scored(image_score, zero_shot[i], ScoreMode.ZERO_SHOT)
             types = grids[i, : len(plan.product.defects)]
             raw.append(_with_types(found, types, patches[i]))
@@ -274,11 +274,13 @@ class RawScorer:
         features[list(wanted)] = found
         return {FINE: features}
 
-    def _looks(self, images: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
-        """Return the looks [rows, columns, D] of the ``wanted`` images, where zero-shot image scores ask for them."""
+    def _looks(self, images: Tensor, wanted: Sequence[int]) -> dict[int, tuple[Tensor, Tensor]]:
+        """Return what the contrasts of the ``wanted`` images are made of, where zero-shot image scores ask for them."""
         if self._scoring.image_score != "contrast" or not wanted:
             return {}
-        return dict(zip(wanted, self._details_of.looks(images[list(wanted)]), strict=True))
+        chosen = images[list(wanted)]
+        pairs = zip(self._tiled.detail(chosen), self._details_of.looks(chosen), strict=True)
+        return dict(zip(wanted, pairs, strict=True))
 
     def _asked_overall(self, scores: BatchScores, zero_shot: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the maps [B, S, S] that image scores are made of, from those by each product's own words.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,17 +24,28 @@ _MOST = 64
 _QUERIES = 1024
 
 
-def highest_contrast(detail: Tensor, area: NDArray[np.bool_]) -> float:
+def highest_contrast(looks: Sequence[Tensor], area: NDArray[np.bool_]) -> float:
     """Return how little the strangest spot of a frame resembles the rest of the frame, 0 (all alike) to 1.
+
+    Returned is the geometric mean over ``looks``, what several networks see of the frame: what is strange to one alone
+    is often only strange to it.
+
+    Args:
+        looks: features [rows, columns, D] of the frame in cells of half a patch, on any device, of one network or more.
+        area: bool [S, S], see ``inspected_area``. Details that mostly lie outside neither count nor are compared with.
+    """
+    # On a grid this small nothing lies far enough from anything to be compared with it.
+    large = [detail for detail in looks if max(detail.shape[:2]) > _APART + 1] or looks
+    return math.prod(_highest(detail, area) for detail in large) ** (1 / len(large))
+
+
+def _highest(detail: Tensor, area: NDArray[np.bool_]) -> float:
+    """Return the contrast of the strangest spot of details [rows, columns, D].
 
     A detail's contrast is half its mean cosine distance to the five most like it, of those more than four details (two
     patches) away; a spot's is the mean over 2 x 2 or 3 x 3 details. Returned is the geometric mean of the strangest
     spot's of either size. One frame as its own reference is how Aota et al. (WACV 2023) find defects of textures they
     never saw.
-
-    Args:
-        detail: features [rows, columns, D] of the frame, as ``DetailNet.looks`` returns them, on any device.
-        area: bool [S, S], see ``inspected_area``. Details that mostly lie outside neither count nor are compared with.
     """
     detail = _bounded(detail)
     inspected = _on_grid(area, detail).to(detail.device)

@@ -3,8 +3,8 @@
 What a model sees is cached once (``scoring_cache.py``), and so are the distances of each level; a share then costs a
 weighted sum. Prints image and pixel AUROC of every set and their mean over the sets, means of ``--draws`` draws: of
 banks of ``--shots`` normal images, and of streams of 29 normal and 3 defective frames that nobody labelled. First each
-level alone, which a mixture has to beat; then the mixtures of ``--try``. The image score is the mean of the highest
-0.5 % of the map, but for ``cls`` and ``map``, the zero-shot scores.
+level alone, which a mixture has to beat; then what ``bank_levels`` ``detail`` and ``coarse`` mix, and the mixtures of
+``--try``. The image score is the mean of the highest 0.5 % of the map, but for zero-shot ``cls`` and ``map``.
 
     python tests/bench/level_shares.py ball_screw/ cookie/ --cache /tmp/cache --try texture=1,zero_shot=0.5
 """
@@ -28,7 +28,16 @@ from inspector.datasets.sample import Sample
 from inspector.domain.scoring import ScoringSettings
 from inspector.settings import Settings
 from inspector.settings.sections import ModelSettings
-from inspector.vision.bank_features import DETAIL, TEXTURE, ZERO_SHOT, of_length_one, resize_scores
+from inspector.vision.bank_features import (
+    DETAIL,
+    TEXTURE,
+    ZERO_SHOT,
+    chosen_levels,
+    finest_grid,
+    level_shares,
+    of_length_one,
+    resize_scores,
+)
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
 from inspector.vision.normal_map import logit_of
 from inspector.vision.reference_bank import build_level
@@ -50,7 +59,7 @@ class Draw:
 def features(seen: Cached, images: Tensor) -> dict[str, Tensor]:
     """Return the features [N, rows, columns, D] of each level of some images."""
     found = {name: of_length_one(tap[images]) for name, tap in zip(TAPS, seen.taps, strict=True)}
-    found[DETAIL] = seen.detail[images].float()
+    found[DETAIL] = seen.details[images].float()
     anomalous = seen.probabilities[images, :, 1:].sum(2).mean(1)
     return {**found, TEXTURE: seen.texture[images], ZERO_SHOT: logit_of(anomalous)[..., None]}
 
@@ -85,7 +94,7 @@ def mutual_draw(seen: Cached, seed: int) -> Draw:
 
 def on_one_grid(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return maps on the grid of the finest of them."""
-    grid = maps[TEXTURE].shape[1:]
+    grid = finest_grid(maps.values())
     return {name: resize_scores(each, grid) for name, each in maps.items()}
 
 
@@ -178,8 +187,9 @@ def main() -> None:
         draws = {name: all_draws(seen, kind, asked.cache, asked.shots, asked.draws) for name, seen in sets.items()}
         for shares in ({name: 1.0} for name in LEVELS):
             row(f"{kind}: {next(iter(shares))} alone", draws, sets, shares)
-        for shares in asked.mixtures:
-            row(f"{kind}: " + " ".join(f"{name}={share:g}" for name, share in shares.items()), draws, sets, shares)
+        served = [level_shares(chosen_levels(choice, "zero_shot")) for choice in ("detail", "coarse")]
+        for shares in (*served, *asked.mixtures):
+            row(f"{kind}: " + " ".join(f"{name}={share:.3g}" for name, share in shares.items()), draws, sets, shares)
 
 
 def all_draws(seen: Cached, kind: str, folder: Path, shots: int, count: int) -> list[Draw]:

@@ -40,9 +40,9 @@ class Cached:
     """All images of a set: first the normal training images, then the test images.
 
     ``taps`` [4][N, rows, columns, D] float16; ``adapted`` likewise, after the adapters; ``details`` [N, cells, cells,
-    152] float16, see ``DetailNet``; ``probabilities`` [N, taps, 1+K, rows, columns]; ``default_probabilities`` the same for the default vocabulary; ``cls`` and
-    ``default_cls`` [N]; ``texture`` [N, 2 rows, 2 columns, 14]; ``masks`` bool [N, S, S]; ``train`` and ``anomalous``
-    bool [N]; ``names`` of the images.
+    152] float16, see ``DetailNet``; ``probabilities`` [N, taps, 1+K, rows, columns]; ``default_probabilities`` the same
+    for the default vocabulary; ``cls`` and ``default_cls`` [N]; ``texture`` [N, 2 rows, 2 columns, 14]; ``masks`` bool
+    [N, S, S]; ``train`` and ``anomalous`` bool [N]; ``names`` of the images.
     """
 
     name: str

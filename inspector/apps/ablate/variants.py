@@ -87,7 +87,7 @@ VARIANTS = (
     _bank("texture", "hand-made texture alone", bank_levels="texture"),
     _bank("tower", "the vision tower's features alone", bank_levels="tower"),
     _bank("detail", "without texture at four times the tower's size", bank_levels="detail"),
-    _bank("coarse", "one look: without the quarters at twice their size either", bank_levels="coarse"),
+    _bank("coarse", "the tower's features and texture at its own size in the place of details", bank_levels="coarse"),
     _bank("distances", "distances alone: the zero-shot map has no share", bank_fusion="none"),
     _bank("highest", "image score of the map's highest value", peak_fraction=0.0),
     # With three times the patches, as many references as without tiles would measure their want, see ScoringSettings.

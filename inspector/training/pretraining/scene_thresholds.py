@@ -73,10 +73,12 @@ def with_scene_thresholds(
         if image_score in BY_TUNED_WORDS:
             overall = anomaly_by_words(found.adapted, overall_words, shape.grid)
         asked = upsample(overall[:, None], shape.image_size_px)[:, 0].numpy()
-        looks = details.looks(images) if image_score == "contrast" else None
+        contrasted = image_score == "contrast"
+        looks = (
+            list(zip(scorer.detail(images), details.looks(images), strict=True)) if contrasted else [()] * len(images)
+        )
         for i, (score, anomaly_map) in enumerate(zip(found.image_scores.tolist(), maps, strict=True)):
-            look = None if looks is None else looks[i]
-            image_scores.append(zero_shot_score(score, asked[i], product, scoring, look))
+            image_scores.append(zero_shot_score(score, asked[i], product, scoring, looks[i]))
             peaks.append(float(anomaly_map.max()))
         step(len(image_scores), len(good))
     manifest = replace(made.manifest, image_score=image_score)

@@ -40,11 +40,13 @@ from inspector.training.options import Effort, Step, TrainingOptions, TrainingSt
 from inspector.training.thresholds import probability_threshold
 from inspector.training.trainer import Listener, train
 from inspector.training.work_folder import begin_anew, clear_away
+from inspector.vision.detail_net import DetailNet
 from inspector.vision.preprocess import preprocess
 from inspector.vision.score_map import apply_score_map
 from inspector.vision.self_contrast import highest_contrast
 
 SHORT = TrainingOptions(epochs=2, batch_size=4, seed=3)
+LARGER = replace(TINY, image_size_px=2 * SIDE)
 
 
 def tensors(weights: PromptWeights) -> dict[str, torch.Tensor]:
@@ -431,21 +433,47 @@ def test_bf16_trains_near_fp32(tmp_path: Path, uninterrupted: tuple[PromptWeight
     assert rough != exact
 
 
+class Enlarged:
+    """A source's pictures at twice their size, which have room for details that are held against each other."""
+
+    def __init__(self, source: MadeUp) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int, /) -> TrainingExample:
+        small = self._source[index]
+        pixels, mask = (each.repeat(2, 0).repeat(2, 1) for each in (small.pixels, small.type_mask))
+        return replace(small, pixels=pixels, type_mask=mask)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"twice {self._source.fingerprint}"
+
+
 @pytest.mark.parametrize("image_score", ["cls", "mean", "contrast"])
 def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_score: ImageScore) -> None:
     """The quantiles, worked out by the path that serves; maps send them to 0.5, and the median good image to 0.1."""
-    source = JoinedExamples([MadeUp(20), MadeUp(12)])
+    source, spec, side = JoinedExamples([Enlarged(MadeUp(20)), Enlarged(MadeUp(12))]), LARGER, 2 * SIDE
     options = replace(SHORT, epochs=6, false_alarm_rate=0.05, image_score=image_score)
-    weights, manifest = train(TINY, source, options, tmp_path)
+    weights, manifest = train(spec, source, options, tmp_path)
     good = [example for example in (source[i] for i in range(len(source))) if not example.anomalous]
-    scorer = VisualScorer.load(TINY, weights)
-    texts = encode_vocabularies(TINY, weights, {example.vocabulary for example in good})
+    scorer = VisualScorer.load(spec, weights)
+    texts = encode_vocabularies(spec, weights, {example.vocabulary for example in good})
     images = preprocess([example.pixels for example in good], scorer.mean, scorer.std)
     scores = scorer.score(images, *pad_text([texts[example.vocabulary] for example in good]))
-    maps = upsample(anomaly_grid(scores.type_grid)[:, None], SIDE).flatten(1)
-    everywhere = np.ones((SIDE, SIDE), np.bool_)
-    contrasts = torch.tensor([highest_contrast(detail, everywhere) for detail in scorer.detail(images)])
-    kinds = {"cls": scores.image_scores, "mean": maps.mean(1), "contrast": (maps.mean(1) * contrasts).sqrt()}
+    maps = upsample(anomaly_grid(scores.type_grid)[:, None], side).flatten(1)
+    everywhere = np.ones((side, side), np.bool_)
+    details = DetailNet.load(scorer.mean, scorer.std, scorer.device)
+    looks = zip(scorer.detail(images), details.looks(images), strict=True)
+    contrasts = torch.tensor([highest_contrast(each, everywhere) for each in looks])
+    # These two ask for all words that the weights were tuned with, not for those of an image's own class.
+    tuned = Vocabulary(manifest.vocabulary)
+    (words,) = encode_vocabularies(spec, weights, [tuned]).values()
+    overall = scorer.score(images, *pad_text([words] * len(good)))
+    means = upsample(anomaly_grid(overall.type_grid)[:, None], side).flatten(1).mean(1)
+    kinds = {"cls": scores.image_scores, "mean": means, "contrast": (means * contrasts).sqrt()}
     image_scores, peaks = kinds[image_score], maps.amax(1)
     softplus = [-torch.log1p(-values.double()) for values in (image_scores, peaks)]
     wanted = [-math.expm1(-threshold(values.tolist(), 0.05)) for values in softplus]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +27,10 @@ def surface(seed: int = 0, side: int = 16) -> Tensor:
     return common + 0.2 * torch.randn(side, side, 32, generator=generator)
 
 
+def contrast(look: Tensor, area: NDArray[np.bool_]) -> float:
+    return highest_contrast([look], area)
+
+
 def with_spot(tap: Tensor, row: int, column: int) -> Tensor:
     spoilt = tap.clone()
     spoilt[row : row + 2, column : column + 2] = tap.mean((0, 1)).roll(1)
@@ -34,40 +39,47 @@ def with_spot(tap: Tensor, row: int, column: int) -> Tensor:
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (7, 7), (14, 14)])
 def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -> None:
-    good = highest_contrast(surface(), EVERYWHERE)
-    spoilt = highest_contrast(with_spot(surface(), row, column), EVERYWHERE)
+    good = contrast(surface(), EVERYWHERE)
+    spoilt = contrast(with_spot(surface(), row, column), EVERYWHERE)
     assert good > 0
     assert 3 * good < spoilt <= 1
+
+
+def test_what_is_strange_to_one_network_alone_counts_less_than_what_is_strange_to_each() -> None:
+    plain, spoilt, finer = surface(), with_spot(surface(), 7, 7), with_spot(surface(1, side=32), 14, 14)
+    alone = [contrast(look, EVERYWHERE) for look in (plain, spoilt, finer)]
+    assert highest_contrast([plain, finer], EVERYWHERE) == pytest.approx(np.sqrt(alone[0] * alone[2]), rel=1e-5)
+    assert highest_contrast([spoilt, finer], EVERYWHERE) == pytest.approx(np.sqrt(alone[1] * alone[2]), rel=1e-5)
 
 
 def test_what_comes_again_elsewhere_is_part_of_the_pattern() -> None:
     once = with_spot(surface(), 2, 2)
     again = with_spot(with_spot(once, 2, 12), 12, 2)
-    assert highest_contrast(again, EVERYWHERE) < highest_contrast(once, EVERYWHERE) / 2
+    assert contrast(again, EVERYWHERE) < contrast(once, EVERYWHERE) / 2
 
 
 def test_outside_of_the_inspected_area_nothing_counts_and_nothing_is_compared_with() -> None:
     spoilt = with_spot(surface(), 2, 2)
     right = EVERYWHERE.copy()
     right[:, :32] = False
-    assert highest_contrast(spoilt, right) < 0.1
+    assert contrast(spoilt, right) < 0.1
     left = ~right
     # The one pattern like it lies where nobody looks.
-    assert highest_contrast(with_spot(spoilt, 2, 12), left) == pytest.approx(
-        highest_contrast(with_spot(surface(), 2, 2), left), rel=1e-5
+    assert contrast(with_spot(spoilt, 2, 12), left) == pytest.approx(
+        contrast(with_spot(surface(), 2, 2), left), rel=1e-5
     )
-    assert highest_contrast(spoilt, np.zeros_like(EVERYWHERE)) == 0
+    assert contrast(spoilt, np.zeros_like(EVERYWHERE)) == 0
 
 
 def test_frames_of_many_tiles_are_compared_in_steps() -> None:
     wide = surface(side=48)  # 2304 patches
-    assert highest_contrast(with_spot(wide, 40, 40), EVERYWHERE) > 3 * highest_contrast(wide, EVERYWHERE)
+    assert contrast(with_spot(wide, 40, 40), EVERYWHERE) > 3 * contrast(wide, EVERYWHERE)
 
 
 def test_frames_of_very_many_tiles_are_compared_at_coarser_details(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inspector.vision.self_contrast._MOST", 16)
     pooled = functional.avg_pool2d(surface(side=32).permute(2, 0, 1), 2).permute(1, 2, 0)
-    assert highest_contrast(surface(side=32), EVERYWHERE) == pytest.approx(highest_contrast(pooled, EVERYWHERE))
+    assert contrast(surface(side=32), EVERYWHERE) == pytest.approx(contrast(pooled, EVERYWHERE))
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0, 1), st.integers(0, 99))
@@ -75,14 +87,14 @@ def test_any_grid_has_a_contrast_in_0_to_1(rows: int, columns: int, share: float
     generator = torch.Generator().manual_seed(seed)
     area = torch.rand(12, 12, generator=generator).numpy() < share
     tap = torch.randn(rows, columns, 8, generator=generator)
-    assert 0 <= highest_contrast(tap, area) <= 1
+    assert 0 <= contrast(tap, area) <= 1
 
 
 def test_the_image_score_is_the_geometric_mean_of_the_maps_mean_and_the_contrast() -> None:
     product = ProductSettings(defects=(DefectSpec("scratch"),))
     found = np.full((64, 64), 0.04, np.float32)
     detail = with_spot(surface(), 5, 5)
-    expected = np.sqrt(0.04 * highest_contrast(detail, EVERYWHERE))
-    assert zero_shot_score(0.9, found, product, CONTRAST, detail) == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match="details for its contrast"):
+    expected = np.sqrt(0.04 * contrast(detail, EVERYWHERE))
+    assert zero_shot_score(0.9, found, product, CONTRAST, [detail]) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="looks for its contrast"):
         zero_shot_score(0.9, found, product, CONTRAST)
