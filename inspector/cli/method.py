@@ -139,6 +139,13 @@ def evaluate(
     folders: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Data sets, or single classes.")],
     shots: Annotated[str, typer.Option(metavar="LIST", help="Normal images shown; 0 is zero-shot.")] = "0,1,2,4,8,16",
     mutual: Annotated[bool, typer.Option("--mutual", help="Also score each stream against itself.")] = False,
+    stream_defects: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="At most such a share of a --mutual stream is defective: good training images come in between.",
+        ),
+    ] = 0.1,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Choices of shots, and orders of the stream.")] = 3,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Report, metrics, scores; a run there is gone on with.")
@@ -177,6 +184,7 @@ def evaluate(
         classes=_names(classes),
         resolution=resolution,
         object_word=object_word,
+        stream_defects=stream_defects,
     )
     request = verb.Request(
         paths=tuple(folders),

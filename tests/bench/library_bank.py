@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from inspector.apps.evaluate.plan import Asked, in_order_of, units_of
+from inspector.apps.evaluate.plan import Asked, in_order_of, stream_of, units_of
 from inspector.apps.evaluate.run import open_all
 from inspector.datasets.reading import image_bytes, read_mask
 from inspector.datasets.sample import Dataset, Sample
@@ -94,13 +94,14 @@ def banked(features: Features, samples: Sequence[Sample], key: UnitKey) -> Itera
 
 
 def mutual(features: Features, samples: Sequence[Sample], key: UnitKey) -> Iterator[tuple[Sample, Tensor]]:
-    stream = in_order_of(key.seed, [s for s in samples if s.split == "test"])
+    stream = stream_of(key.seed, samples, Asked().stream_defects)
     ring = list(stream[:FRAMES])  # a stream that has been running
     for sample in stream:
         own = features.of([sample])[0]
         others = features.of([other for other in ring if other is not sample])
         distances = torch.stack([nearest(own, other) for other in others]).sort(dim=0).values
-        yield sample, distances[: max(1, round(KEEP * len(others)))].mean(0)
+        if sample.split == "test":
+            yield sample, distances[: max(1, round(KEEP * len(others)))].mean(0)
         ring = [*[other for other in ring if other is not sample], sample][-FRAMES:]
 
 

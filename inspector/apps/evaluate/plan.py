@@ -7,11 +7,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
 from inspector.datasets.reading import MAX_TYPES
 from inspector.datasets.sample import UNKNOWN, Dataset, Sample
+from inspector.domain.checks import check_number
 from inspector.domain.errors import BadInputError
 from inspector.domain.product import DefectSpec, ProductSettings
 from inspector.domain.result import ScoreMode
@@ -24,7 +27,13 @@ Files = list[list[object]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a run measures. ``shots`` 0 is zero-shot, ``classes`` None takes all, seeds count from ``first_seed``."""
+    """What a run measures. ``shots`` 0 is zero-shot, ``classes`` None takes all, seeds count from ``first_seed``.
+
+    ``stream_defects``: see ``stream_of``.
+
+    Raises:
+        BadInputError: ``stream_defects`` is not above 0 and at most 1.
+    """
 
     shots: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
     mutual: bool = False
@@ -33,6 +42,10 @@ class Asked:
     resolution: Resolution = "model"
     object_word: ObjectWord = "object"
     first_seed: int = 0
+    stream_defects: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("stream_defects", self.stream_defects, 0, 1, low_excluded=True)
 
 
 def units_of(dataset: Dataset, asked: Asked) -> Iterator[UnitKey]:
@@ -99,6 +112,25 @@ def in_order_of(seed: int, samples: Sequence[Sample]) -> list[Sample]:
     The first k of it are the shots, so that fewer shots are always some of the more.
     """
     return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}/{sample.name}".encode()).digest())
+
+
+def stream_of(seed: int, samples: Sequence[Sample], most: float) -> list[Sample]:
+    """Return a class's images as a camera sends them, in the seed's order: all test images, good ones in between.
+
+    Test folders are half full of defects, as no line is, and where every second frame is defective nothing is usual. So
+    good training images, of which nobody says that they are, come between, in turn and again as often as it takes for
+    at most a share ``most`` of the frames before any point to be defective. Without such images the test images are it.
+    """
+    others = in_order_of(seed, [sample for sample in samples if sample.split == "train" and not sample.anomalous])
+    between = cycle(others) if others else iter(())
+    stream: list[Sample] = []
+    defects = 0
+    for sample in in_order_of(seed, [sample for sample in samples if sample.split == "test"]):
+        defects += sample.anomalous
+        missing = ceil(defects / most) - len(stream) - 1 if sample.anomalous else 0
+        stream.extend(islice(between, max(0, missing)))
+        stream.append(sample)
+    return stream
 
 
 def fingerprint(key: UnitKey, about: Mapping[str, object], product: ProductSettings, files: Files) -> str:

@@ -19,12 +19,14 @@ from inspector.apps.evaluate.plan import (
     named_types,
     product_name,
     product_of,
+    stream_of,
     units_of,
 )
 from inspector.apps.evaluate.steps import Steps
 from inspector.apps.evaluate.unit import Job, Measured, measure
 from inspector.datasets.sample import GOOD, Dataset
 from inspector.domain.product import ProductSettings
+from inspector.domain.result import ScoreMode
 from inspector.evaluation.confusion import COUNTED
 from inspector.evaluation.unit_result import Confusion, UnitKey, UnitResult
 from inspector.settings import Settings
@@ -133,7 +135,7 @@ class Session:
         with console.status("loading the model"):
             engine = model_wiring.engine_of(self._settings, self._weights, self._manifest, self._products, {}, True)
         examples = _examples_of(self.keys) if self._examples else {}
-        images = {key: self._test_images(key) for key in missing}
+        images = {key: self._images(key) for key in missing}
         steps = None if self._title else Steps(sum(images.values()))
         before = len(self.units)
         with console.progress("evaluating", sum(images.values())) as meter:
@@ -167,18 +169,28 @@ class Session:
             batch=self._settings.batch.max_size,
             false_alarm_rate=self._settings.calibration.false_alarm_rate,
             warm_up=self._settings.scoring.mutual_frames,
+            stream_defects=self._asked.stream_defects,
             examples=examples,
         )
 
-    def _test_images(self, key: UnitKey) -> int:
-        return sum(sample.split == "test" for sample in self._datasets[key.dataset].of_class(key.class_name))
+    def _images(self, key: UnitKey) -> int:
+        samples = self._datasets[key.dataset].of_class(key.class_name)
+        if key.mode is ScoreMode.MUTUAL:
+            return len(stream_of(key.seed, samples, self._asked.stream_defects))
+        return sum(sample.split == "test" for sample in samples)
+
+    def _about(self, key: UnitKey) -> Mapping[str, object]:
+        stream = {"stream_defects": self._asked.stream_defects} if key.mode is ScoreMode.MUTUAL else {}
+        return {**self.about, **stream}
 
     @cached_property
     def _marks(self) -> dict[UnitKey, str]:
         classes = dict.fromkeys((key.dataset, key.class_name) for key in self.keys)
         files = {own: file_states(self._datasets[own[0]].of_class(own[1])) for own in classes}
         return {
-            key: fingerprint(key, self.about, self._products[product_name(key)], files[key.dataset, key.class_name])
+            key: fingerprint(
+                key, self._about(key), self._products[product_name(key)], files[key.dataset, key.class_name]
+            )
             for key in self.keys
         }
 

@@ -13,7 +13,7 @@ import numpy as np
 from inspector.adapters.artefacts import version_of
 from inspector.apps.evaluate.examples import Candidate, candidate, draw_examples
 from inspector.apps.evaluate.frames import MOMENT, Camera
-from inspector.apps.evaluate.plan import Resolution, in_order_of
+from inspector.apps.evaluate.plan import Resolution, in_order_of, stream_of
 from inspector.datasets.reading import MaskError, read_mask, read_type_mask
 from inspector.datasets.sample import Sample
 from inspector.domain.artefact import Calibration
@@ -50,7 +50,7 @@ class Job:
 
     ``product`` is one of the engine's, ``vocabulary`` its defect types, and ``named`` says whether the truth uses those
     words. ``samples`` are all of the class. ``warm_up`` is how many images a stream has seen before it counts, as one
-    that has been running. ``examples`` is how many of each group are drawn.
+    that has been running, and ``stream_defects`` as in ``stream_of``. ``examples`` is how many of each group are drawn.
     """
 
     key: UnitKey
@@ -62,6 +62,7 @@ class Job:
     batch: int = 8
     false_alarm_rate: float = 0.01
     warm_up: int = 32
+    stream_defects: float = 0.1
     examples: int = 0
 
 
@@ -81,7 +82,8 @@ def measure(engine: InspectionEngine, job: Job, advance: Callable[[int], None] =
     """Measure one unit; ``advance`` is told of each batch of images done, and may raise to end it.
 
     Shots and the images that thresholds are calibrated on come from ``train/good``, chosen by the seed. A stream that
-    is scored mutually brings the test images in the seed's order, and has seen the first of them before.
+    is scored mutually brings the test images as ``stream_of`` says, and has seen the first of it before; only test
+    images are measured.
 
     Where there are too few images for the mode, every metric is None with that reason.
     """
@@ -94,12 +96,14 @@ def measure(engine: InspectionEngine, job: Job, advance: Callable[[int], None] =
     images: list[ScoredImage] = []
     candidates: list[Candidate] = []
     if job.key.mode is ScoreMode.MUTUAL:
-        test = in_order_of(job.key.seed, test)
+        test = stream_of(job.key.seed, job.samples, job.stream_defects)
         for _ in _judged(engine, camera, job, test[: job.warm_up]):
             pass
         camera.failures.clear()  # they come again
     last: Verdict | None = None
     for sample, frame, verdict, raw in _judged(engine, camera, job, test, advance):
+        if sample.split != "test":
+            continue
         try:
             _meter(
                 meter, sample, frame, raw, job, partial(engine.name_regions, frame) if engine.names_regions else None
