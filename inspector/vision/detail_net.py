@@ -41,6 +41,8 @@ _ENLARGED = 2
 _DEEP_SHARE = 0.5
 # Of the side of one frame: what convolutions hold is some 30 MB a frame of 512 px.
 _PIXELS_AT_ONCE = 4 * 512 * 512
+# Frames of many tiles go through in blocks of 1,024 px (a frame of one tile is smaller), each with what is around it.
+_BLOCK_PX, _AROUND_PX = 1024, 128
 
 
 class DetailNet(nn.Module):
@@ -94,9 +96,13 @@ class DetailNet(nn.Module):
     def looks(self, images: Tensor) -> Tensor:
         """Return float32 [B, rows, columns, 40] of images as above, at their own size: how 8 px and those around look.
 
-        A sixth of the work. Means of 3 x 3 features of a stride of 8, of length 1.
+        A sixth of the work. Means of 3 x 3 features of a stride of 8, of length 1. Sides that are no multiple of 8 are
+        brought to one.
         """
-        return torch.cat([self._at_their_size(some) for some in self._in_parts(images, images.shape[-1])])
+        side = max(1, round(images.shape[-1] / STRIDES[0])) * STRIDES[0]
+        if side != images.shape[-1]:
+            images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+        return torch.cat([self._at_their_size(some) for some in self._in_parts(images, side)])
 
     def _at_their_size(self, images: Tensor) -> Tensor:
         (look,) = self._stages(images, _TAKEN[:1])
@@ -105,10 +111,22 @@ class DetailNet(nn.Module):
 
     def _close_up(self, images: Tensor, side: int) -> Tensor:
         enlarged = functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)
-        look, kind = self._stages(enlarged, _TAKEN)
+        starts = range(0, side, _BLOCK_PX)
+        rows = [torch.cat([self._block(enlarged, top, left) for left in starts], dim=3) for top in starts]
+        return torch.cat(rows, dim=2).permute(0, 2, 3, 1)
+
+    def _block(self, enlarged: Tensor, top: int, left: int) -> Tensor:
+        """Return the features [B, 152, rows, columns] of a block of enlarged images, seen with what is around it."""
+        corner = tuple(max(0, start - _AROUND_PX) for start in (top, left))
+        rows, columns = (
+            slice(begin, start + _BLOCK_PX + _AROUND_PX) for begin, start in zip(corner, (top, left), strict=True)
+        )
+        look, kind = self._stages(enlarged[:, :, rows, columns], _TAKEN)
         look = functional.normalize(functional.avg_pool2d(look, 2), dim=1)
-        parts = (look, _DEEP_SHARE * functional.normalize(kind, dim=1))
-        return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+        found = torch.cat((look, _DEEP_SHARE * functional.normalize(kind, dim=1)), dim=1)
+        y, x = ((start - begin) // STRIDES[-1] for begin, start in zip(corner, (top, left), strict=True))
+        cells_a_block = _BLOCK_PX // STRIDES[-1]
+        return found[:, :, y : y + cells_a_block, x : x + cells_a_block]
 
     def _stages(self, images: Tensor, wanted: Sequence[int]) -> list[Tensor]:
         """Return what comes out of the ``wanted`` stages, [B, channels, rows, columns] each; no later one is run."""

@@ -84,8 +84,8 @@ class RawScorer:
         self._rings = MutualRings(self._scoring, false_alarm_rate)
         # Text first: its tower leaves memory before the visual one comes.
         self._text: dict[Vocabulary, Tensor] = dict(texts or {})
-        self._image_words = image_words
-        self.learn_words([*vocabularies, *(() if image_words is None else (image_words,))])
+        self._image_words = image_words if self._scoring.image_score in BY_TUNED_WORDS else None
+        self.learn_words([*vocabularies, *(() if self._image_words is None else (self._image_words,))])
         self._visual = VisualScorer.load(spec, weights)
         self._tiled = TiledScorer(self._visual, max_tiles)
         self._texture = TextureFeatures(self._visual.mean, self._visual.std).to(self._visual.device)
@@ -288,7 +288,7 @@ class RawScorer:
         A mean over a whole frame moves with the words that are asked for, and its threshold does not: both are by the
         words that the weights were tuned with. Which words a product has decides where something is shown, and as what.
         """
-        if self._image_words is None or self._scoring.image_score not in BY_TUNED_WORDS:
+        if self._image_words is None:
             return zero_shot
         grid = anomaly_by_words(scores.adapted, self._text[self._image_words], _grid(scores))
         return self.to_maps(grid, zero_shot.shape[-1])

@@ -32,7 +32,7 @@ class Asked:
     ``stream_defects``: see ``stream_of``.
 
     Raises:
-        BadInputError: ``stream_defects`` is not above 0 and at most 1.
+        BadInputError: ``stream_defects`` is not 0.01 to 1.
     """
 
     shots: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
@@ -45,7 +45,7 @@ class Asked:
     stream_defects: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number("stream_defects", self.stream_defects, 0, 1, low_excluded=True)
+        check_number("stream_defects", self.stream_defects, 0.01, 1)
 
 
 def units_of(dataset: Dataset, asked: Asked) -> Iterator[UnitKey]:

@@ -124,7 +124,7 @@ def measure(engine: InspectionEngine, job: Job, advance: Callable[[int], None] =
         metrics=metrics,
         thresholds=_thresholds(metrics, job, calibration, last),
         images=tuple(images),
-        failures=tuple(camera.failures),
+        failures=tuple(dict.fromkeys(camera.failures)),
         shots_used=tuple(sample.name for sample in shots),
         examples=draw_examples(candidates, job.examples, metrics.thresholds["pixel_f1_max"]),
     )

@@ -126,7 +126,7 @@ def test_a_cell_is_8_px_and_sides_that_are_no_multiple_of_it_are_seen_too(
 @pytest.mark.parametrize("side", [96, 100, 101, 39])
 def test_contrasts_are_of_frames_of_any_side_too(side: int, net: DetailNet) -> None:
     found = net.looks(normalised(grain(side, 2)))
-    assert found.shape == (1, side // 8, side // 8, LOOK)
+    assert found.shape == (1, round(side / 8), round(side / 8), LOOK)
     assert found.isfinite().all()
 
 
@@ -232,3 +232,18 @@ def test_damaged_weights_are_refused_with_what_to_do(folder: Path, damage: Calla
     damage(folder)
     with pytest.raises(BadInputError, match="reinstall"):
         DetailNet.load(MEAN, STD, CPU)
+
+
+def test_a_frame_of_many_tiles_looks_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = DetailNet.load((0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
+    frame = torch.rand(1, 3, 600, 600, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    in_blocks = net(frame)
+    monkeypatch.setattr(detail_net, "_BLOCK_PX", 4096)
+    whole = net(frame)
+    assert in_blocks.shape == whole.shape == (1, 75, 75, 152)
+    torch.testing.assert_close(in_blocks, whole, atol=0.02, rtol=0)
+
+
+def test_looks_of_a_side_that_is_no_multiple_of_eight_cover_the_whole_image() -> None:
+    net = DetailNet.load((0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
+    assert net.looks(torch.zeros(1, 3, 350, 350)).shape == (1, 44, 44, 40)
