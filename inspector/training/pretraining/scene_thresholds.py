@@ -9,6 +9,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from inspector.dapo.clip import model_shape
 from inspector.dapo.scorer import VisualScorer, anomaly_by_words, anomaly_grid, pad_text, upsample
@@ -68,18 +69,15 @@ def with_scene_thresholds(
     for start in range(0, len(good), _BATCH):
         images = preprocess(good[start : start + _BATCH], scorer.mean, scorer.std, scorer.device)
         found = scorer.score(images, *pad_text([words] * len(images)))
-        overall = anomaly_grid(found.type_grid)
-        maps = upsample(overall[:, None], shape.image_size_px)[:, 0].numpy()
-        if image_score in BY_TUNED_WORDS:
-            overall = anomaly_by_words(found.adapted, overall_words, shape.grid)
-        asked = upsample(overall[:, None], shape.image_size_px)[:, 0].numpy()
-        contrasted = image_score == "contrast"
-        looks = (
-            list(zip(scorer.detail(images), details.looks(images), strict=True)) if contrasted else [()] * len(images)
-        )
-        for i, (score, anomaly_map) in enumerate(zip(found.image_scores.tolist(), maps, strict=True)):
-            image_scores.append(zero_shot_score(score, asked[i], product, scoring, looks[i]))
-            peaks.append(float(anomaly_map.max()))
+        own = anomaly_grid(found.type_grid)
+        asked = anomaly_by_words(found.adapted, overall_words, shape.grid) if image_score in BY_TUNED_WORDS else own
+        maps, overall = (upsample(grid[:, None], shape.image_size_px)[:, 0].numpy() for grid in (own, asked))
+        looks: Sequence[tuple[Tensor, ...]] = [()] * len(images)
+        if image_score == "contrast":
+            looks = list(zip(scorer.detail(images), details.looks(images), strict=True))
+        of_each = zip(found.image_scores.tolist(), overall, looks, strict=True)
+        image_scores += [zero_shot_score(cls, each, product, scoring, seen) for cls, each, seen in of_each]
+        peaks += maps.max(axis=(1, 2)).tolist()
         step(len(image_scores), len(good))
     manifest = replace(made.manifest, image_score=image_score)
     return replace(made, manifest=measured(manifest, image_scores, peaks, false_alarm_rate))
