@@ -94,8 +94,8 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores and means of a map also say by which of our ways they were made: 5 and 3 are those of
-        deploy/decisions/0032 and 0033.
+        Mutual scores and means of a map also say by which of our ways they were made: 6 and 3 are those of
+        deploy/decisions/0034 and 0033.
         Of a bank's levels and references none does: it was made by its own, and says so by its version.
         """
         names = {
@@ -108,7 +108,7 @@ class ScoringSettings:
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
         overall = mode is ScoreMode.ZERO_SHOT and self.image_score in BY_TUNED_WORDS
-        way = {"way": 5} if mode is ScoreMode.MUTUAL else {"way": 3} if overall else {}
+        way = {"way": 6} if mode is ScoreMode.MUTUAL else {"way": 3} if overall else {}
         return " ".join(f"{name}={value}" for name, value in (way | values).items())
 
 

@@ -21,11 +21,11 @@ DETAIL = "detail"
 TEXTURE = "texture"
 FINE = "fine"
 ZERO_SHOT = "zero_shot"
-# Share of each level in the score, where it is in use: without details, and with them, beside which what is coarser
-# only adds noise (texture then tells no more than whether the camera stands still). See deploy/decisions/0032, and
-# tests/bench/level_shares.py for what others give.
+# Share of each level in the score, where it counts: without details, and with them, beside which texture tells no more
+# than whether the camera stands still. See deploy/decisions/0032 and 0034, and tests/bench/level_shares.py for what
+# others give.
 _SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, TEXTURE: 0.4, ZERO_SHOT: 0.2})
-_SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({DETAIL: 1.0, FINE: 0.5, ZERO_SHOT: 0.02})
+_SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({LOWER: 1.0, DETAIL: 1.0, FINE: 0.35, ZERO_SHOT: 0.02})
 LEVELS = (LOWER, DETAIL, TEXTURE, FINE, ZERO_SHOT)
 # Cells of the fine level, a side: 8 px of a frame of FINE_PX each.
 FINE_CELLS = 128
@@ -35,8 +35,8 @@ _FINE_AT_ONCE = 4
 _FINE_STRIDE = 4
 _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
     {
-        "all": (DETAIL, TEXTURE, FINE),
-        "detail": (DETAIL, TEXTURE),
+        "all": (LOWER, DETAIL, TEXTURE, FINE),
+        "detail": (LOWER, DETAIL, TEXTURE),
         "coarse": (LOWER, TEXTURE),
         "tower": (LOWER,),
         "texture": (TEXTURE,),
@@ -47,6 +47,24 @@ _COMPARED: Mapping[BankLevels, tuple[str, ...]] = MappingProxyType(
 def chosen_levels(choice: BankLevels, fusion: Fusion) -> tuple[str, ...]:
     """Return the names of the levels that count: those compared with references, and the zero-shot map if fused."""
     return (*_COMPARED[choice], ZERO_SHOT) if fusion == "zero_shot" else _COMPARED[choice]
+
+
+def only_in_place(levels: Collection[str]) -> frozenset[str]:
+    """Return those of some levels that count only where frames are matched in place: FINE, and LOWER beside DETAIL."""
+    return frozenset({FINE, LOWER} if DETAIL in levels else {FINE}).intersection(levels)
+
+
+def counting_levels(levels: Iterable[str], *, in_place: bool, finer: bool) -> tuple[str, ...]:
+    """Return those of some levels that count for frames matched in place or not, compared at a finer size or not.
+
+    Beside details the tower's level counts where parts lie a little differently in each frame, and fine texture in its
+    place where they do not; where parts lie anywhere neither does: details alone tell a defect from what is elsewhere.
+    """
+    there = tuple(levels)
+    unwanted = only_in_place(there)
+    if in_place:
+        unwanted -= {FINE} if finer else {LOWER}
+    return tuple(name for name in there if name not in unwanted)
 
 
 def level_shares(levels: Collection[str]) -> dict[str, float]:

@@ -12,14 +12,14 @@ from torch import Tensor
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
+from inspector.vision.bank_features import DETAIL, FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, FineInPlace, InPlace
 from inspector.vision.normal_map import NormalMap
 from inspector.vision.reference_bank import BankInfo, Level, ReferenceBank, frames_in_place
 from inspector.vision.whitening import Whitening
 
-BANK_SCHEMA = "inspection.bank/6"
+BANK_SCHEMA = "inspection.bank/7"
 _MAX_BYTES = 256 * 2**20
 _TEXT = f"{ZERO_SHOT}.text"
 
@@ -114,7 +114,8 @@ def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
         raise _bad(f"level {name} with shapes that do not fit together")
     if name == FINE and patches.ndim != 4:
         raise _bad(f"level {name} that is not compared in place")
-    if normal.shape != ((2, *patches.shape[1:3]) if name == FINE else (2,)):
+    shapes = {FINE: [(2, *patches.shape[1:3])], DETAIL: [(2,), (2, *patches.shape[1:3])]}.get(name, [(2,)])
+    if normal.shape not in shapes:
         raise _bad(f"level {name} with shapes that do not fit together")
     if not (patches.isfinite().all() and normal.isfinite().all() and bool((normal[1] > 0).all())):
         raise _bad(f"level {name} with numbers out of range")

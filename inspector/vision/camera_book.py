@@ -13,7 +13,7 @@ from inspector.domain.records import from_json
 from inspector.domain.result import ScoreMode
 from inspector.domain.scoring import ScoringSettings
 from inspector.domain.weights import WeightsManifest
-from inspector.vision.bank_features import DETAIL, FINE, FINE_CELLS, TEXTURE, chosen_levels
+from inspector.vision.bank_features import DETAIL, FINE, FINE_CELLS, TEXTURE, chosen_levels, only_in_place
 from inspector.vision.bank_file import parse_bank
 from inspector.vision.detail_net import cells
 from inspector.vision.frame_pixels import FINE_PX, is_finer
@@ -172,7 +172,8 @@ class CameraBook:
                 f"enrol camera {camera_id} again with the weights in use",
             )
         widths = {name: level.width for name, level in bank.levels.items()}
-        optional = {name: width for name, width in self._level_widths.items() if name == FINE}
+        there_or_not = only_in_place(self._level_widths)
+        optional = {name: width for name, width in self._level_widths.items() if name in there_or_not}
         if optional | widths != self._level_widths:
             raise BadInputError(f"bank features of widths {self._level_widths}", str(widths), "enrol the camera again")
         variant = self._scoring.variant(ScoreMode.BANK)

@@ -27,6 +27,11 @@ _NEAREST_FLOATS = 16 * 2**20
 # the nearest of all. On real photographs: about 1 and 2 with a fixed camera, 15 where parts lie anywhere.
 _TRIED = 8
 _IN_PLACE_AT_MOST = 4.0
+# Up to this a part stands still. Of boards, plates and ball screws 1.0 to 1.4, of cookies laid down by hand 1.8 to 2.0;
+# of a belt, whose weave is alike everywhere, 1.8 to 2.1.
+_STILL_AT_MOST = 1.5
+# Keeps the quotient of identical frames' distances finite.
+_LEAST_SQUARE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Measure:
 class Usual:
     """What is usual on each level: median and spread of mutual distances; a few bad ones move neither.
 
-    Of all patches together, and on the level FINE of each place, [rows, columns].
+    Of all patches together, or of each place, [rows, columns].
     """
 
     levels: Mapping[str, tuple[float, float] | tuple[Tensor, Tensor]] = field(repr=False)
@@ -94,9 +99,14 @@ class Usual:
 
 
 def usual(distances: Mapping[str, Tensor]) -> Usual:
-    """Return what is usual in mutual distances [F, rows, columns] by level."""
+    """Return what is usual in mutual distances [F, rows, columns] by level.
+
+    Where the level FINE counts, parts stand still: fine texture and details are held against what is usual at each
+    place, since some places of good parts differ more than others.
+    """
+    by_place = {DETAIL, FINE} if FINE in distances else set()
     return Usual(
-        {name: usual_of_places(values) if name == FINE else usual_of_all(values) for name, values in distances.items()}
+        {name: (usual_of_places if name in by_place else usual_of_all)(each) for name, each in distances.items()}
     )
 
 
@@ -110,11 +120,23 @@ def fit_measure(frames: Mapping[str, Tensor], in_place: bool) -> Measure:
 def lies_in_place(frames: Mapping[str, Tensor], keep: float) -> bool:
     """Say whether every place has a look of its own, so that patches should be matched in their place: a fixed camera.
 
+    False without the level TEXTURE.
+    """
+    return TEXTURE in frames and _own_place(frames, keep) <= _IN_PLACE_AT_MOST
+
+
+@torch.inference_mode()
+def stands_still(frames: Mapping[str, Tensor], keep: float) -> bool:
+    """Say whether places look so much their own that parts stand still; of frames with the level TEXTURE."""
+    return _own_place(frames, keep) <= _STILL_AT_MOST
+
+
+def _own_place(frames: Mapping[str, Tensor], keep: float) -> float:
+    """Return how much farther the nearest patch of about the same place is than the nearest of all.
+
     Matched anywhere, a patch has all of a frame to choose from and is always nearer; where parts lie anywhere, by far.
     Compared are mean square distances, as for a bank, of the median frame, which few bad ones do not move.
     """
-    if TEXTURE not in frames:
-        return False
     chosen = torch.linspace(0, len(frames[TEXTURE]) - 1, min(len(frames[TEXTURE]), _TRIED)).round().long()
     some = {TEXTURE: frames[TEXTURE][chosen]}
     own = torch.arange(len(chosen), device=some[TEXTURE].device)
@@ -122,7 +144,7 @@ def lies_in_place(frames: Mapping[str, Tensor], keep: float) -> bool:
         fit_measure(some, here).distances(some, some, own, keep)[TEXTURE].square().mean((1, 2)).median()
         for here in (True, False)
     )
-    return bool(in_place <= _IN_PLACE_AT_MOST * anywhere)
+    return float(in_place / anywhere.clamp_min(_LEAST_SQUARE))
 
 
 def _trimmed(nearest: Tensor, own: Tensor, keep: float) -> Tensor:

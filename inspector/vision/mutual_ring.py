@@ -15,7 +15,15 @@ from torch import Tensor
 from inspector.domain.product import ProductSettings
 from inspector.domain.scoring import ScoringSettings
 from inspector.pipeline.calibration import fit_unlabelled_score_map
-from inspector.vision.bank_features import FINE, LEVELS, TEXTURE, ZERO_SHOT, peak_fraction
+from inspector.vision.bank_features import (
+    FINE,
+    LEVELS,
+    TEXTURE,
+    ZERO_SHOT,
+    counting_levels,
+    only_in_place,
+    peak_fraction,
+)
 from inspector.vision.frame_look import Look, same_look
 from inspector.vision.image_score import Peaks, fit_score_maps, peaks
 from inspector.vision.mutual import fit_measure, lies_in_place, usual
@@ -161,13 +169,14 @@ class MutualRing:
         ]
 
     def _agree_on_levels(self, held: Sequence[MutualFrame], asked: Sequence[MutualFrame], *, in_place: bool) -> None:
-        """Settle on the levels that all frames have; frames that are not matched in place part with the fine one.
+        """Settle on the levels that all frames have; what counts only in place, frames matched anywhere part with.
 
         What was measured on others is of another scale, and is measured anew.
         """
         if not in_place:
             for frame in (*held, *asked):
-                frame.features = {name: values for name, values in frame.features.items() if name != FINE}
+                parted = only_in_place(frame.features)
+                frame.features = {name: values for name, values in frame.features.items() if name not in parted}
         common = frozenset.intersection(*(frozenset(frame.features) for frame in (*held, *asked)))
         levels = tuple(name for name in LEVELS if name in common)
         if levels != self._levels:
@@ -190,7 +199,7 @@ class MutualRing:
     @property
     def _counting(self) -> tuple[str, ...]:
         """The levels that have a share in the score."""
-        return tuple(name for name in self._levels if name != FINE or self._finer)
+        return counting_levels(self._levels, in_place=bool(self._in_place), finer=bool(self._finer))
 
     def _distances(self, frames: Sequence[MutualFrame], levels: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Return distances [F, rows, columns] of frames that were measured, by level."""
@@ -257,7 +266,8 @@ class MutualRing:
     def _matches_in_place(self, held: Sequence[MutualFrame]) -> bool:
         if self._scoring.bank_matching != "auto":
             self._taken %= self._scoring.mutual_frames
-            return self._scoring.bank_matching == "in_place"
+            self._in_place = self._scoring.bank_matching == "in_place"
+            return self._in_place
         # Once for each turn of the ring: a camera that is moved is moved for long, and asking costs as much as scoring.
         if self._in_place is None or self._taken >= self._scoring.mutual_frames:
             compared = [TEXTURE] if TEXTURE in held[0].features else []
@@ -286,7 +296,8 @@ def _stacked(frames: Sequence[MutualFrame], levels: Sequence[str]) -> dict[str, 
 def _comparable(one: MutualFrame, other: MutualFrame) -> bool:
     """Whether two frames are of one grid, and their zero-shot maps, where they have any, of the same words."""
     shapes, others = (
-        {name: values.shape for name, values in each.features.items() if name != FINE} for each in (one, other)
+        {name: values.shape for name, values in each.features.items() if name not in only_in_place(each.features)}
+        for each in (one, other)
     )
     alike = ZERO_SHOT not in one.features or one.product.vocabulary == other.product.vocabulary
     return shapes == others and alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,15 +21,17 @@ from inspector.vision.bank_features import (
     TEXTURE,
     ZERO_SHOT,
     chosen_levels,
+    counting_levels,
     finest_grid,
     level_shares,
+    only_in_place,
     resize_scores,
 )
 from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, FineInPlace, InPlace
-from inspector.vision.mutual import fit_measure
+from inspector.vision.mutual import fit_measure, stands_still
 from inspector.vision.normal_map import NormalMap
-from inspector.vision.usual_places import shows_more_finer, usual_of_places
+from inspector.vision.usual_places import shows_more_finer, usual_of_normals
 from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
@@ -45,8 +47,8 @@ _LEAST_FINE, _MOST_FINE = 8, 32
 class Level:
     """One level of a bank: references, the whitening they have been through (if any), and what is usual of it.
 
-    ``mean`` and ``std``, float32 [], are those of the normals' own distances, left one out; on the level FINE median
-    and spread of each place, [rows, columns].
+    ``mean`` and ``std``, float32 [], are those of the normals' own distances, left one out; on the level FINE, and on
+    DETAIL beside it, those of each place, [rows, columns].
     """
 
     matcher: Anywhere | InPlace | NormalMap
@@ -152,36 +154,59 @@ def build_bank(
     if not len(features[TEXTURE]):
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     fusion = "none" if text is None else scoring.bank_fusion
-    chosen = [name for name in chosen_levels(scoring.bank_levels, fusion) if name != FINE]
-    levels = {name: build_level(name, features[name], scoring) for name in chosen}
-    fine = features.get(FINE) if FINE in chosen_levels(scoring.bank_levels, fusion) else None
-    stands_still = TEXTURE in levels and isinstance(levels[TEXTURE].matcher, InPlace)
-    if fine is not None and stands_still:
-        chosen_frames = torch.linspace(0, len(fine) - 1, min(len(fine), _MOST_FINE)).round().long()
-        if _shows_more_finer(features[TEXTURE][chosen_frames], fine[chosen_frames], scoring):
-            levels[FINE] = _fine_level(fine[chosen_frames], chosen_frames, scoring)
+    chosen = chosen_levels(scoring.bank_levels, fusion)
+    depends = only_in_place(chosen)
+    levels = {name: build_level(name, features[name], scoring) for name in chosen if name not in depends}
+    finer = FINE in chosen and FINE in features and _shows_more_finer(levels[TEXTURE], features, scoring)
+    if finer:
+        levels[FINE] = _fine_level(features[FINE], scoring)
+        levels[DETAIL] = _still_level(features[DETAIL], scoring)
+    in_place = DETAIL in levels and isinstance(levels[DETAIL].matcher, InPlace)
+    counting = counting_levels(chosen, in_place=in_place, finer=finer)
+    levels |= {name: build_level(name, features[name], scoring) for name in counting if name not in levels}
     in_order = {name: levels[name] for name in LEVELS if name in levels}
     return ReferenceBank(in_order, text if ZERO_SHOT in levels else None)
 
 
-def _shows_more_finer(texture: Tensor, fine: Tensor, scoring: ScoringSettings) -> bool:
-    """Say whether normals should be compared at a finer size, as for mutual scoring (see ``shows_more_finer``)."""
-    if len(fine) < _LEAST_FINE:
+def _spread_out(frames: int, most: int) -> Tensor:
+    """Return the numbers of ``most`` of some frames, spread over all of them; of all where they are no more."""
+    return torch.linspace(0, frames - 1, min(frames, most)).round().long()
+
+
+def _shows_more_finer(texture: Level, features: Mapping[str, Tensor], scoring: ScoringSettings) -> bool:
+    """Say whether normals should be compared at a finer size: their parts stand still, or it differs as little there.
+
+    Peaks of fine texture (see ``shows_more_finer``) wander where there are few frames.
+    """
+    if len(features[FINE]) < _LEAST_FINE or not isinstance(texture.matcher, InPlace):
         return False
-    frames, own = {TEXTURE: texture, FINE: fine}, torch.arange(len(fine), device=fine.device)
+    some = _spread_out(len(features[FINE]), _MOST_FINE)
+    frames = {name: features[name][some] for name in (TEXTURE, FINE)}
+    if stands_still(frames, scoring.mutual_keep):
+        return True
+    own = torch.arange(len(some), device=features[FINE].device)
     found = fit_measure(frames, in_place=True).distances(frames, frames, own, scoring.mutual_keep)
     return shows_more_finer(found[TEXTURE], found[FINE])
 
 
-def _fine_level(features: Tensor, frames: Tensor, scoring: ScoringSettings) -> Level:
-    """Build the level FINE of a camera that stands still; ``frames`` [F] numbers those the features are of."""
+def _still_level(features: Tensor, scoring: ScoringSettings) -> Level:
+    """Build the level DETAIL of a camera that stands still: matched in place, and held against each place."""
+    level = build_level(DETAIL, features, replace(scoring, bank_matching="in_place"))
+    mean, std = usual_of_normals(level.distance(features, torch.arange(len(features))))
+    return replace(level, mean=mean, std=std)
+
+
+def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
+    """Build the level FINE of a camera that stands still."""
+    frames = _spread_out(len(features), _MOST_FINE)
+    features = features[frames]
     whitening = fit_whitening(features)
     white = whitening(features)
     kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
-    chosen = torch.linspace(0, len(white) - 1, kept).round().long()
+    chosen = _spread_out(len(white), kept)
     matcher = FineInPlace(white[chosen].contiguous(), frames[chosen])
-    middle, spread = usual_of_places(matcher.distance(white, frames))
-    return Level(matcher, whitening, middle, spread)
+    mean, std = usual_of_normals(matcher.distance(white, frames))
+    return Level(matcher, whitening, mean, std)
 
 
 def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
@@ -196,7 +221,7 @@ def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
     choices = []
     if scoring.bank_matching == "in_place" or (scoring.bank_matching == "auto" and len(white) > 1):
         kept = frames_in_place(name, white.shape[1:], len(white), scoring)
-        chosen = torch.linspace(0, len(white) - 1, kept).round().long()
+        chosen = _spread_out(len(white), kept)
         choices.append(_measured(white, InPlace(white[chosen].contiguous(), chosen), whitening))
     if scoring.bank_matching != "in_place":
         choices.append(_measured(white, _anywhere(white, scoring.bank_patches), whitening))

@@ -42,10 +42,18 @@ def usual_of_places(distances: Tensor) -> tuple[Tensor, Tensor]:
     that of the whole frame: where frames never differed yet, the first difference is none of a hundred spreads.
     """
     middle = distances.median(0).values
-    spread = _MAD_TO_STD * (distances - middle).abs().median(0).values
+    return middle, _steadied(_MAD_TO_STD * (distances - middle).abs().median(0).values)
+
+
+def usual_of_normals(distances: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``usual_of_places``, of frames known to be good: mean and deviation, which tell more of few frames."""
+    return distances.mean(0), _steadied(distances.std(0))
+
+
+def _steadied(spread: Tensor) -> Tensor:
     around = functional.pad(spread[None, None], (1, 1, 1, 1), mode="replicate")
-    spread = functional.avg_pool2d(around, 3, stride=1)[0, 0]
-    return middle, torch.hypot(spread, spread.mean()).clamp_min(_LEAST_SPREAD)
+    around = functional.avg_pool2d(around, 3, stride=1)[0, 0]
+    return torch.hypot(around, around.mean()).clamp_min(_LEAST_SPREAD)
 
 
 def shows_more_finer(texture: Tensor, fine: Tensor, *, already: bool = False) -> bool:

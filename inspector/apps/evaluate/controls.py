@@ -35,7 +35,8 @@ class Control:
 
 
 CONTROLS = (
-    Control("untrained", tuple(_DISTANCES_ALONE.items()), untrained=True),
+    # Details would be those of a network that learnt from photographs.
+    Control("untrained", (("bank_levels", "coarse"), *_DISTANCES_ALONE.items()), untrained=True),
     Control("hand-made features", (("bank_levels", "texture"), *_DISTANCES_ALONE.items())),
 )
 

@@ -21,7 +21,7 @@ from inspector.domain.product import CameraMode, CameraSettings
 from inspector.domain.result import PredLabel, ScoreMode
 from inspector.domain.scoring import BankLevels, ScoringSettings
 from inspector.domain.weights import WeightsManifest
-from inspector.vision.bank_features import FINE, TEXTURE
+from inspector.vision.bank_features import DETAIL, FINE, LOWER, TEXTURE
 from inspector.vision.bank_file import dump_bank, parse_bank
 from inspector.vision.decode import DecodeLimits, decode
 from inspector.vision.engine import InspectionEngine
@@ -90,8 +90,8 @@ def test_frames_that_nobody_labelled_show_a_faint_scratch_narrower_than_a_pixel_
     assert {each.pred_label for each in good} == {PredLabel.NORMAL}
     if found:
         box = bad.defects[0].box
-        assert box.x - 24 < 640 < 690 < box.x + box.w + 24
-        assert box.y - 24 < 500 < 533 < box.y + box.h + 24
+        assert 640 - 24 < box.x < box.x + box.w < 690 + 24
+        assert 500 - 24 < box.y < box.y + box.h < 533 + 24
 
 
 def test_a_bank_finds_it_too_and_frames_are_decoded_finer_only_where_they_are_compared() -> None:
@@ -121,6 +121,29 @@ def test_a_bank_of_few_frames_or_of_parts_that_lie_anywhere_has_no_fine_texture(
     assert (
         FINE not in build_bank({name: torch.randn(9, *values.shape[1:]) for name, values in features(9).items()}).levels
     )
+
+
+def test_a_bank_takes_fine_texture_where_parts_stand_still_the_tower_where_they_lie_loosely_neither_elsewhere() -> None:
+    still, few, anywhere = (build_bank(values).levels for values in (features(9), features(7), scattered(9)))
+    assert {LOWER, DETAIL, FINE} & still.keys() == {DETAIL, FINE}
+    assert {LOWER, DETAIL, FINE} & few.keys() == {LOWER, DETAIL}
+    assert {LOWER, DETAIL, FINE} & anywhere.keys() == {DETAIL}
+    assert LOWER in build_bank(scattered(9), ScoringSettings(bank_levels="coarse")).levels
+
+
+def test_what_differs_at_one_place_in_every_good_frame_is_strange_only_elsewhere() -> None:
+    def restless(seed: int) -> dict[str, Tensor]:
+        made = features(12, seed)
+        made[DETAIL][:, 1, 1] += torch.randn(12, 8, generator=torch.Generator().manual_seed(seed))
+        return made
+
+    bank = build_bank(restless(0))
+    assert FINE in bank.levels
+    later = bank.score(restless(1))
+    assert later.amax((1, 2)).median() < 8
+    moved = features(12, 2)
+    moved[DETAIL][:, 6, 6] += torch.randn(12, 8, generator=torch.Generator().manual_seed(2))
+    assert bank.score(moved).amax((1, 2)).median() > 20
 
 
 def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tensor]:
@@ -201,6 +224,21 @@ def test_frames_that_lie_anywhere_hold_no_fine_texture() -> None:
     assert not ring.may_stand_still
     assert ring.size < before
     assert all(FINE not in frame.features for frame in frames)
+
+
+def test_a_ring_takes_the_tower_s_level_where_parts_lie_loosely_and_goes_on_where_they_lie_anywhere() -> None:
+    """A frame of such a ring has parted with it, one that comes has it still: they are of one camera all the same."""
+    ring = MutualRing(ScoringSettings(mutual_frames=16), 0.01, finer=False)
+    ring.take(frames := held(features(12)))
+    odd = held({**features(1, seed=5), LOWER: torch.randn(1, 4, 4, 8)}, "odd")
+    ring.take(odd)
+    usual, strange = ring.score([frames[3], *odd], to_maps) or ()
+    assert strange.peaks.image > usual.peaks.image + 2
+    scattered_ring = MutualRing(ScoringSettings(mutual_frames=16), 0.01)
+    scattered_ring.take(held(scattered(12)))
+    assert scattered_ring.score([], to_maps) is not None
+    scattered_ring.take(held({name: values[:1] for name, values in scattered(13).items()}, "next"))
+    assert len(scattered_ring) == 13
 
 
 def test_a_frame_without_fine_texture_is_measured_as_the_others_then_are() -> None:

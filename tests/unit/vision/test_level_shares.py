@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from inspector.domain.scoring import BankLevels, Fusion
-from inspector.vision.bank_features import DETAIL, FINE, LEVELS, LOWER, TEXTURE, ZERO_SHOT, chosen_levels, level_shares
+from inspector.vision.bank_features import (
+    DETAIL,
+    FINE,
+    LEVELS,
+    LOWER,
+    TEXTURE,
+    ZERO_SHOT,
+    chosen_levels,
+    counting_levels,
+    level_shares,
+)
 from inspector.vision.mutual import usual
 
 
@@ -24,16 +34,27 @@ def test_shares_are_of_levels_in_use_and_add_up_to_one(choice: BankLevels, fusio
     assert set(levels) - set(shares) <= {TEXTURE}  # which tells beside details whether the camera stands still
 
 
-def test_beside_details_what_is_coarser_has_no_share_and_texture_keeps_its_other_duty() -> None:
-    shares = level_shares((LOWER, DETAIL, TEXTURE, FINE, ZERO_SHOT))
-    assert shares == pytest.approx({DETAIL: 1 / 1.52, FINE: 0.5 / 1.52, ZERO_SHOT: 0.02 / 1.52})
+def test_the_tower_s_level_counts_where_parts_lie_loosely_and_fine_texture_where_they_stand_still() -> (
+    None
+):
+    levels = chosen_levels("all", "zero_shot")
+    still, loose, anywhere, never = (
+        level_shares(counting_levels(levels, in_place=in_place, finer=finer))
+        for in_place, finer in ((True, True), (True, False), (False, False), (False, True))
+    )
+    assert still == pytest.approx({DETAIL: 1 / 1.37, FINE: 0.35 / 1.37, ZERO_SHOT: 0.02 / 1.37})
+    assert loose == pytest.approx({LOWER: 1 / 2.02, DETAIL: 1 / 2.02, ZERO_SHOT: 0.02 / 2.02})
+    assert anywhere == never == pytest.approx({DETAIL: 1 / 1.02, ZERO_SHOT: 0.02 / 1.02})
+
+
+def test_texture_has_no_share_beside_details_and_keeps_its_other_duty() -> None:
     assert level_shares((DETAIL, TEXTURE)) == {DETAIL: 1}
-    assert TEXTURE in chosen_levels("all", "none")
-    assert TEXTURE in chosen_levels("detail", "none")
+    for choice in ("all", "detail"):
+        assert TEXTURE in counting_levels(chosen_levels(choice, "none"), in_place=True, finer=False)
 
 
 def test_without_details_the_tower_and_texture_share_the_score() -> None:
-    shares = level_shares((LOWER, TEXTURE, ZERO_SHOT))
+    shares = level_shares(counting_levels((LOWER, TEXTURE, ZERO_SHOT), in_place=False, finer=False))
     assert shares == pytest.approx({LOWER: 5 / 11, TEXTURE: 4 / 11, ZERO_SHOT: 2 / 11})
     assert level_shares((LOWER,)) == {LOWER: 1}
     assert level_shares((TEXTURE,)) == {TEXTURE: 1}

@@ -164,9 +164,9 @@ def test_the_settings_bound_the_memory_and_choose_the_matching() -> None:
 
 def test_a_bank_of_the_schema_before_is_refused_with_what_to_do() -> None:
     data = dump_bank(build_bank(features(5)), INFO)
-    assert b"inspection.bank/6" in data
+    assert b"inspection.bank/7" in data
     with pytest.raises(BadInputError, match="enrol the camera again"):
-        parse_bank(data.replace(b"inspection.bank/6", b"inspection.bank/5"))
+        parse_bank(data.replace(b"inspection.bank/7", b"inspection.bank/6"))
 
 
 @pytest.mark.parametrize(
