@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from inspector.dapo.model_folder import CONFIG_FILE, bundled_models, model_folder, verify_folder
-from inspector.dapo.spec import BUNDLED, DETAIL_TAP, LOCAL_FOLDER, RANDOM, ModelSpec
+from inspector.dapo.spec import BUNDLED, LOCAL_FOLDER, RANDOM, ModelSpec
 from inspector.domain.errors import BadInputError, InspectorError
 
 TAPS = 4
@@ -54,14 +54,6 @@ class ModelShape:
         """Rows and columns of patches."""
         side = self.image_size_px // self.patch_size_px
         return side, side
-
-    @property
-    def detail_layer(self) -> int:
-        """The layer, counted from 1, whose patch tokens tell details apart.
-
-        Lower ones see too little of what is around a patch, and higher ones forget how it looks.
-        """
-        return self.taps[DETAIL_TAP]
 
 
 def model_shape(spec: ModelSpec) -> ModelShape:

@@ -32,14 +32,11 @@ class NoGraphError(ValueError):
     """The blocks hold something that no graph is written for; the message names it."""
 
 
-def blocks_graph(
-    blocks: nn.ModuleList, layer_tokens: Tensor, tokens: int, outputs: list[int], *, int8: bool, begins: bool = True
-) -> bytes:
+def blocks_graph(blocks: nn.ModuleList, layer_tokens: Tensor, tokens: int, outputs: list[int], *, int8: bool) -> bytes:
     """Return the graph of ``run_with_layer_tokens`` over ``blocks`` as a serialised ONNX model.
 
     Its input ``embedded`` is float32 [1, tokens, D]; its outputs, float32 [1, tokens + n, D], are those of the layers
-    ``outputs``, counted from 1. Where it goes on after other blocks (not ``begins``), its input is what the last of
-    them put out, [1, tokens + n, D]. ``int8`` quantises the four linear maps of each block: weights by output channel,
+    ``outputs``, counted from 1. ``int8`` quantises the four linear maps of each block: weights by output channel,
     their inputs by the largest and smallest value of the image. Attention, norms and sums stay float32.
 
     Raises:
@@ -51,12 +48,12 @@ def blocks_graph(
     named = []
     for layer, block in enumerate(blocks, start=1):
         _check(block)
-        sequence = graph.mix(sequence, slots[layer - 1], length, first=begins and layer == 1)
+        sequence = graph.mix(sequence, slots[layer - 1], length, first=layer == 1)
         sequence = _block(graph, block, sequence)
         if layer in outputs:
             named.append(sequence)
     width = slots.shape[2]
-    return graph.serialised((1, tokens if begins else length, width), named, (1, length, width))
+    return graph.serialised((1, tokens, width), named, (1, length, width))
 
 
 def _block(graph: _Graph, block: Any, x: str) -> str:

@@ -51,9 +51,6 @@ class VisualScorer:
         in_onnx = onnx_tower(tower, tokens, spec) if spec.engine == "onnx" else None
         self._engine: Engine = "torch" if in_onnx is None else "onnx"
         self._encode = in_onnx or partial(tower, layer_tokens=tokens)
-        self._detail = (
-            in_onnx.detail if in_onnx else partial(tower.patches_at, tower.shape.detail_layer, layer_tokens=tokens)
-        )
         # Copied: the caller may go on training the weights, or want them where they are.
         self._adapters = deepcopy(weights.adapters).requires_grad_(False).to(spec.device)
 
@@ -116,36 +113,6 @@ class VisualScorer:
             taps=tuple(tap.float() for tap in features.taps),
             adapted=tuple(adapted),
         )
-
-    @torch.inference_mode()
-    def detail(self, images: Tensor) -> Tensor:
-        """Return the patch tokens of images at twice their size, float32 [B, 2 gh, 2 gw, D_v], of ``detail_layer``.
-
-        A defect that lies in a corner of a patch fills one of these. Each quarter of an image goes through the tower as
-        an image of its own: half of its layers, four times.
-
-        Args:
-            images: float32 [B, 3, S, S], normalised with ``mean`` and ``std``.
-        """
-        quarters = enlarged_quarters(images.to(self.device))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            tokens = self._detail(images=quarters)
-        return joined_quarters(tokens.float().reshape(len(quarters), *self.grid, -1))
-
-
-def enlarged_quarters(images: Tensor) -> Tensor:
-    """Return the quarters of images [B, C, S, S] at twice their size, [4B, C, S, S]: of each image row by row."""
-    count, channels, side = images.shape[:3]
-    enlarged = functional.interpolate(images, (2 * side, 2 * side), mode="bicubic", align_corners=False)
-    quarters = enlarged.reshape(count, channels, 2, side, 2, side).permute(0, 2, 4, 1, 3, 5)
-    return quarters.reshape(4 * count, channels, side, side)
-
-
-def joined_quarters(grids: Tensor) -> Tensor:
-    """Return the grids [B, 2 gh, 2 gw, D] of images, from those of their quarters, [4B, gh, gw, D]."""
-    rows, columns, width = grids.shape[1:]
-    quarters = grids.reshape(-1, 2, 2, rows, columns, width).permute(0, 1, 3, 2, 4, 5)
-    return quarters.reshape(-1, 2 * rows, 2 * columns, width)
 
 
 def onnx_tower(tower: VisualTower, tokens: Tensor, spec: ModelSpec) -> OnnxTower | None:

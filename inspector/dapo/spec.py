@@ -15,9 +15,6 @@ LOCAL_FOLDER = "local-dir:"
 REGION_TYPES_MODEL = "inspector-s-types"
 """The architecture of what looks closer at a region; the bundled one is of it."""
 
-DETAIL_TAP = 1
-"""Which of the tapped layers, from 0, tells details apart: half way up the tower."""
-
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

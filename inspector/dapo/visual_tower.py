@@ -60,12 +60,6 @@ class VisualTower(nn.Module):
                 taps.append(last[:, skip:])
         return VisualFeatures(self.pool(last, skip), tuple(taps))
 
-    def patches_at(self, layer: int, images: Tensor, layer_tokens: Tensor) -> Tensor:
-        """Return the patch tokens of one layer (counted from 1), [B, P, D_v]; no later layer is run."""
-        outputs = run_with_layer_tokens(self.vit.transformer.resblocks[:layer], self.embed(images), layer_tokens)
-        *_, last = outputs
-        return last[:, 1 + layer_tokens.shape[1] :]
-
     def embed(self, images: Tensor, corner: tuple[int, int] = (0, 0), seen: Tensor | None = None) -> Tensor:
         """Return CLS and patches with their positions, float [B, 1 + P, D_v]; layer tokens join after ``ln_pre``.
 

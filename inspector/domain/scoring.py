@@ -17,6 +17,7 @@ BankMatching = Literal["auto", "in_place", "anywhere"]
 BankLevels = Literal["all", "detail", "coarse", "texture", "tower"]
 Fusion = Literal["none", "zero_shot"]
 _PEAKS = ("peak_fraction", "fine_peak_fraction")
+_ZERO_SHOT_WAYS = {"mean": 3, "contrast": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class ScoringSettings:
     Bank: ``bank_patches`` (coreset size) and ``bank_frames`` bound the memory of references matched anywhere and in
     place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: details,
     which are those of a network that learnt from photographs, and where frames are matched in place also hand-made
-    texture at four times the tower's size (``all``); details alone (``detail``); instead of them the tower's features
-    and texture at its own size, in a third of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
+    texture at four times the tower's size, or the tower's features where parts do not quite stand still (``all``);
+    without that texture (``detail``); instead of details the tower's features and texture at its own size, in a third
+    of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
     ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
     in the score (``zero_shot``) or distances alone make it (``none``).
@@ -94,9 +96,9 @@ class ScoringSettings:
     def variant(self, mode: ScoreMode) -> str:
         """Return the settings that raw scores of a mode hang on, where they are not the default; "" if all are.
 
-        Mutual scores and means of a map also say by which of our ways they were made: 6 and 3 are those of
-        deploy/decisions/0034 and 0033.
-        Of a bank's levels and references none does: it was made by its own, and says so by its version.
+        Mutual scores, means of a map and contrasts also say by which of our ways they were made: those of
+        deploy/decisions/0034, 0033 and 0035. Of a bank's levels and references none does: it was made by its own, and
+        says so by its version.
         """
         names = {
             ScoreMode.ZERO_SHOT: ("image_score", "fused_top_fraction")
@@ -107,9 +109,9 @@ class ScoringSettings:
         }[mode]
         usual = ScoringSettings()
         values = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
-        overall = mode is ScoreMode.ZERO_SHOT and self.image_score in BY_TUNED_WORDS
-        way = {"way": 6} if mode is ScoreMode.MUTUAL else {"way": 3} if overall else {}
-        return " ".join(f"{name}={value}" for name, value in (way | values).items())
+        way = {ScoreMode.MUTUAL: 6, ScoreMode.ZERO_SHOT: _ZERO_SHOT_WAYS.get(self.image_score)}.get(mode)
+        said = values if way is None else {"way": way, **values}
+        return " ".join(f"{name}={value}" for name, value in said.items())
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inspector.dapo.clip import build_clip, model_shape
 from inspector.dapo.prompt_weights import PromptWeights
-from inspector.dapo.scorer import enlarged_quarters, joined_quarters, pad_text
+from inspector.dapo.scorer import pad_text
 from inspector.dapo.similarity import image_logits, type_probabilities
 from inspector.dapo.spec import ModelSpec, Precision
 from inspector.dapo.text import encode_vocabulary
@@ -56,17 +56,10 @@ class FrozenTowers:
         return self.visual.embed(image[None].to(self.device))[0].float().cpu()
 
     @torch.no_grad()
-    def looks(self, weights: PromptWeights, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Return what the contrast of one image, uint8 [S, S, 3], is made of: see ``highest_contrast``; on the CPU.
-
-        As ``VisualScorer.detail`` and ``DetailNet.looks``, and in fp32 for the same reason as ``embed``.
-        """
-        visual = self.visual
-        image = preprocess([pixels], visual.mean, visual.std, self.device)
-        quarters = enlarged_quarters(image)
-        tokens = visual.patches_at(visual.shape.detail_layer, quarters, weights.visual_tokens)
-        detail = joined_quarters(tokens.reshape(len(quarters), *visual.shape.grid, -1))[0].float().cpu()
-        return detail, self._details.looks(image)[0].cpu()
+    def looks(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Return what the contrast of one image, uint8 [S, S, 3], is made of, on the CPU: see ``DetailNet.looks``."""
+        alone, around = self._details.looks(preprocess([pixels], self.visual.mean, self.visual.std, self.device))
+        return alone[0].cpu(), around[0].cpu()
 
     def scores(
         self,

@@ -67,7 +67,7 @@ def with_thresholds(
         cls, anomaly_map = mapped(embedded, vocabulary)
         asked = overall_words or vocabulary
         overall = anomaly_map if asked == vocabulary else mapped(embedded, asked)[1]
-        looks = towers.looks(weights, examples.pixels(position)) if scoring.image_score == "contrast" else ()
+        looks = towers.looks(examples.pixels(position)) if scoring.image_score == "contrast" else ()
         image_scores.append(zero_shot_score(cls, overall, _ANY_PRODUCT, scoring, looks))
         peaks.append(float(anomaly_map.max()))
         step(done, len(good))

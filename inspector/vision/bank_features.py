@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from inspector.dapo.spec import DETAIL_TAP
 from inspector.domain.scoring import BankLevels, Fusion, ScoringSettings
 from inspector.vision.preprocess import preprocess
 from inspector.vision.texture import TextureFeatures
@@ -25,8 +24,11 @@ ZERO_SHOT = "zero_shot"
 # than whether the camera stands still. See deploy/decisions/0032 and 0034, and tests/bench/level_shares.py for what
 # others give.
 _SHARES: Mapping[str, float] = MappingProxyType({LOWER: 0.5, TEXTURE: 0.4, ZERO_SHOT: 0.2})
-_SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({LOWER: 1.0, DETAIL: 1.0, FINE: 0.35, ZERO_SHOT: 0.02})
+_SHARES_BESIDE_DETAIL: Mapping[str, float] = MappingProxyType({LOWER: 1.5, DETAIL: 1.0, FINE: 0.35, ZERO_SHOT: 0.02})
 LEVELS = (LOWER, DETAIL, TEXTURE, FINE, ZERO_SHOT)
+# Which of the tapped layers, from 0, is compared: half way up the tower. Lower ones see too little of what is around a
+# patch, and higher ones forget how it looks.
+_LOWER_TAP = 1
 # Cells of the fine level, a side: 8 px of a frame of FINE_PX each.
 FINE_CELLS = 128
 # Frames whose fine pixels are held as floats at once, 13 MB each with what filters make of them.
@@ -95,7 +97,7 @@ def bank_features(
     """
     # Finer than the tower's patches: small defects fill a cell of half the side.
     cells = texture(images, (2 * grid[0], 2 * grid[1]))
-    lower = of_length_one(taps[DETAIL_TAP])
+    lower = of_length_one(taps[_LOWER_TAP])
     return {LOWER: lower.reshape(len(lower), *grid, -1), TEXTURE: cells}
 
 

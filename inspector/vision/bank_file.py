@@ -12,7 +12,7 @@ from torch import Tensor
 from inspector.domain.errors import BadInputError
 from inspector.domain.records import from_json
 from inspector.domain.scoring import ScoringSettings
-from inspector.vision.bank_features import DETAIL, FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels
+from inspector.vision.bank_features import DETAIL, FINE, LEVELS, TEXTURE, ZERO_SHOT, chosen_levels, counting_levels
 from inspector.vision.marked_tensors import MAX_HEADER_BYTES, UnmarkedError, mark, marked_record
 from inspector.vision.matching import Anywhere, FineInPlace, InPlace
 from inspector.vision.normal_map import NormalMap
@@ -21,6 +21,7 @@ from inspector.vision.whitening import Whitening
 
 BANK_SCHEMA = "inspection.bank/7"
 _MAX_BYTES = 256 * 2**20
+_FEWEST = 3  # frames that a deviation without one of them can be told of
 _TEXT = f"{ZERO_SHOT}.text"
 
 
@@ -37,20 +38,11 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
     Raises:
         BadInputError: more than ``_MAX_BYTES``.
     """
-    needed = MAX_HEADER_BYTES
-    for name in chosen_levels(scoring.bank_levels, scoring.bank_fusion):
-        if name not in shapes:
-            continue
-        rows, columns, width = shapes[name]
-        patches = frames * rows * columns
-        if name == FINE:
-            patches = 0  # it is matched in place or not at all
-        elif name != ZERO_SHOT:
-            patches = min(patches, scoring.bank_patches)
-        if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
-            in_place = frames_in_place(name, shapes[name], frames, scoring) * rows * columns
-            patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
-        needed += patches * width * (4 if name in (TEXTURE, ZERO_SHOT) else 2)
+    chosen = [name for name in chosen_levels(scoring.bank_levels, scoring.bank_fusion) if name in shapes]
+    states = ((True, True), (True, False), (False, False))
+    counting = [counting_levels(chosen, in_place=in_place, finer=finer) for in_place, finer in states]
+    sizes = {name: _most_bytes(name, shapes[name], frames, scoring) for name in chosen}
+    needed = MAX_HEADER_BYTES + max(sum(sizes[name] for name in names) for names in counting)
     if needed > _MAX_BYTES:
         raise BadInputError(
             f"a bank of at most {_MAX_BYTES // 2**20} MiB",
@@ -58,6 +50,20 @@ def check_size(shapes: Mapping[str, torch.Size], frames: int, scoring: ScoringSe
             "lower scoring.bank_frames or scoring.bank_patches, set scoring.bank_levels to coarse, give fewer frames, "
             "or use fewer tiles",
         )
+
+
+def _most_bytes(name: str, shape: torch.Size, frames: int, scoring: ScoringSettings) -> int:
+    """Return what the patches of a level may take."""
+    rows, columns, width = shape
+    patches = frames * rows * columns
+    if name == FINE:
+        patches = 0  # it is matched in place or not at all
+    elif name != ZERO_SHOT:
+        patches = min(patches, scoring.bank_patches)
+    if name != ZERO_SHOT and scoring.bank_matching != "anywhere":
+        in_place = frames_in_place(name, shape, frames, scoring) * rows * columns
+        patches = in_place if scoring.bank_matching == "in_place" else max(patches, in_place)
+    return patches * width * (4 if name in (TEXTURE, ZERO_SHOT) else 2)
 
 
 def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
@@ -72,6 +78,8 @@ def dump_bank(bank: ReferenceBank, info: BankInfo) -> bytes:
             tensors[f"{name}.centre"] = level.whitening.centre
             tensors[f"{name}.whitening"] = level.whitening.matrix.contiguous()
         tensors[f"{name}.normal"] = torch.stack([level.mean, level.std])
+        if level.measured is not None:
+            tensors[f"{name}.measured"] = level.measured.to(torch.int32)
     if bank.text is not None:
         tensors[_TEXT] = bank.text
     return save(tensors, mark(BANK_SCHEMA, info))
@@ -114,12 +122,18 @@ def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
         raise _bad(f"level {name} with shapes that do not fit together")
     if name == FINE and patches.ndim != 4:
         raise _bad(f"level {name} that is not compared in place")
-    shapes = {FINE: [(2, *patches.shape[1:3])], DETAIL: [(2,), (2, *patches.shape[1:3])]}.get(name, [(2,)])
-    if normal.shape not in shapes:
+    measured = tensors[f"{name}.measured"].long() if name in (DETAIL, FINE) and f"{name}.measured" in tensors else None
+    if normal.shape != ((2,) if measured is None else (2, *patches.shape[1:3])) or (name == FINE and measured is None):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if not (patches.isfinite().all() and normal.isfinite().all() and bool((normal[1] > 0).all())):
+    if measured is not None and not (measured.ndim == 1 and _FEWEST <= len(measured) == len(set(measured.tolist()))):
+        raise _bad(f"level {name} measured on frames that are none")
+    # At a place where normals never differed the deviation is 0; what is around it counts there.
+    least = (normal[1] > 0).all() if measured is None else (normal[1] >= 0).all()
+    if not (patches.isfinite().all() and normal.isfinite().all() and bool(least)):
         raise _bad(f"level {name} with numbers out of range")
-    return Level(_matcher(name, patches, frames), whitening, normal[0], normal[1])
+    return Level(
+        _matcher(name, patches, frames), whitening, normal[0], normal[1], None if measured is None else measured.long()
+    )
 
 
 def _matcher(name: str, patches: Tensor, frames: Tensor) -> Anywhere | InPlace | NormalMap:

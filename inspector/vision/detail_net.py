@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inspector.dapo.model_folder import package_folder, verify_folder
+from inspector.dapo.spec import Engine
 from inspector.domain.errors import BadInputError
+
+if TYPE_CHECKING:
+    from inspector.vision.detail_graph import OnnxStages
 
 NAME = "efficientnet-lite0"
 WEIGHTS_FILE = "weights.safetensors"
@@ -32,8 +37,9 @@ STAGES = (
     (6, 5, 1, 112, 3),
 )
 _STEM = 32
-# Stages after which features are taken: the last ones at a stride of 8 and of 16.
+# Stages after which features are taken: the last ones at a stride of 8 and of 16, and for looks of 4 and of 8.
 _TAKEN = (2, 4)
+_LOOKED_AT = (1, 2)
 # As the network was trained: bytes less 127, over 128.
 _MIDDLE, _HALF = 127 / 255, 128 / 255
 _ENLARGED = 2
@@ -68,10 +74,15 @@ class DetailNet(nn.Module):
         self.register_buffer("scale", (torch.tensor(std) / _HALF).view(shape), persistent=False)
         self.register_buffer("middle", ((torch.tensor(mean) - _MIDDLE) / _HALF).view(shape), persistent=False)
         self.eval().requires_grad_(False)
+        self._in_onnx: OnnxStages | None = None
 
     @classmethod
-    def load(cls, mean: Sequence[float], std: Sequence[float], device: torch.device) -> DetailNet:
+    def load(
+        cls, mean: Sequence[float], std: Sequence[float], device: torch.device, engine: Engine = "torch"
+    ) -> DetailNet:
         """Build the network with the weights of this package.
+
+        ``engine`` runs the convolutions; ``onnx`` is for the CPU, and asks for onnx and onnxruntime.
 
         Raises:
             BadInputError: their file is damaged.
@@ -80,6 +91,11 @@ class DetailNet(nn.Module):
         verify_folder(folder, [WEIGHTS_FILE])
         net = cls(mean, std)
         net.load_state_dict(_read(folder / WEIGHTS_FILE, net.state_dict()))
+        if engine == "onnx":
+            # Here, not above: both are slow to load, and a machine may be without them.
+            from inspector.vision.detail_graph import OnnxStages
+
+            net._in_onnx = OnnxStages(net.stem, net.stages, (_TAKEN, _LOOKED_AT))
         return net.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -93,21 +109,25 @@ class DetailNet(nn.Module):
         return torch.cat([self._close_up(some, side) for some in self._in_parts(images, side)])
 
     @torch.inference_mode()
-    def looks(self, images: Tensor) -> Tensor:
-        """Return float32 [B, rows, columns, 40] of images as above, at their own size: how 8 px and those around look.
+    def looks(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how 8 px of images as above look at their own size, alone and with those around them.
 
-        A sixth of the work. Means of 3 x 3 features of a stride of 8, of length 1. Sides that are no multiple of 8 are
+        Float32 [B, rows, columns, 24], means of 2 x 2 features of a stride of 4, and [B, rows, columns, 40], means of
+        3 x 3 features of a stride of 8, of length 1 each: a sixth of the work. Sides that are no multiple of 8 are
         brought to one.
         """
         side = max(1, round(images.shape[-1] / STRIDES[0])) * STRIDES[0]
         if side != images.shape[-1]:
             images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
-        return torch.cat([self._at_their_size(some) for some in self._in_parts(images, side)])
+        alone, around = zip(*(self._at_their_size(some) for some in self._in_parts(images, side)), strict=True)
+        return torch.cat(alone), torch.cat(around)
 
-    def _at_their_size(self, images: Tensor) -> Tensor:
-        (look,) = self._stages(images, _TAKEN[:1])
-        around = functional.avg_pool2d(look, 3, stride=1, padding=1, count_include_pad=False)
-        return functional.normalize(around, dim=1).permute(0, 2, 3, 1)
+    def _at_their_size(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        near, far = self._stages(images, _LOOKED_AT)
+        alone = functional.avg_pool2d(near, 2)
+        around = functional.avg_pool2d(far, 3, stride=1, padding=1, count_include_pad=False)
+        alone, around = (functional.normalize(look, dim=1).permute(0, 2, 3, 1) for look in (alone, around))
+        return alone, around
 
     def _close_up(self, images: Tensor, side: int) -> Tensor:
         enlarged = functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)
@@ -130,7 +150,10 @@ class DetailNet(nn.Module):
 
     def _stages(self, images: Tensor, wanted: Sequence[int]) -> list[Tensor]:
         """Return what comes out of the ``wanted`` stages, [B, channels, rows, columns] each; no later one is run."""
-        x = torch.addcmul(self.middle, images, self.scale).contiguous(memory_format=torch.channels_last)
+        x = torch.addcmul(self.middle, images, self.scale)
+        if self._in_onnx is not None:
+            return self._in_onnx(x, wanted)
+        x = x.contiguous(memory_format=torch.channels_last)
         x = self.stem(x).clamp_(0, 6)
         found = []
         for number, stage in enumerate(self.stages[: wanted[-1] + 1]):
@@ -151,10 +174,11 @@ class _Conv(nn.Conv2d):
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(before, after, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups)
         total = kernel - stride
-        self._pads = (total // 2, total - total // 2) * 2 if stride > 1 else None
+        # Pixels that are added on the left, on the right, above and below.
+        self.around = (total // 2, total - total // 2) * 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self._pads is None else functional.pad(x, self._pads))
+        return super().forward(x if self.stride == (1, 1) else functional.pad(x, self.around))
 
 
 class _Block(nn.Module):
@@ -166,12 +190,12 @@ class _Block(nn.Module):
         self.widen = _Conv(before, wide, 1) if expansion > 1 else None
         self.filter = _Conv(wide, wide, kernel, stride, groups=wide)
         self.narrow = _Conv(wide, after, 1)
-        self._adds = stride == 1 and before == after
+        self.adds = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x if self.widen is None else self.widen(x).clamp_(0, 6)
         narrow: Tensor = self.narrow(self.filter(wide).clamp_(0, 6))
-        return narrow.add_(x) if self._adds else narrow
+        return narrow.add_(x) if self.adds else narrow
 
 
 def cells(side_px: int) -> int:

@@ -58,7 +58,7 @@ def zero_shot_score(
     of the map's highest inspected pixels (``fused_top_fraction``): half text score, half map, as WinCLIP fuses its
     few-shot scores (Jeong et al., CVPR 2023, section 4.3), with more than one pixel in the place of the maximum.
     ``mean`` is the mean of the inspected pixels, 0 where there are none. ``contrast`` is the geometric mean of that and
-    of ``highest_contrast`` of ``looks`` (``VisualScorer.detail``, ``DetailNet.looks``), [rows, columns, D] each: the
+    of ``highest_contrast`` of ``looks`` (``DetailNet.looks``), [rows, columns, D] each: the
     mean tells of defects that are everywhere, the contrast of those in one spot, and neither's scale counts.
 
     Raises:

@@ -89,7 +89,7 @@ class RawScorer:
         self._visual = VisualScorer.load(spec, weights)
         self._tiled = TiledScorer(self._visual, max_tiles)
         self._texture = TextureFeatures(self._visual.mean, self._visual.std).to(self._visual.device)
-        self._details_of = DetailNet.load(self._visual.mean, self._visual.std, self._visual.device)
+        self._details_of = DetailNet.load(self._visual.mean, self._visual.std, self._visual.device, self._visual.engine)
 
     @property
     def image_size_px(self) -> int:
@@ -278,8 +278,7 @@ class RawScorer:
         """Return what the contrasts of the ``wanted`` images are made of, where zero-shot image scores ask for them."""
         if self._scoring.image_score != "contrast" or not wanted:
             return {}
-        chosen = images[list(wanted)]
-        pairs = zip(self._tiled.detail(chosen), self._details_of.looks(chosen), strict=True)
+        pairs = zip(*self._details_of.looks(images[list(wanted)]), strict=True)
         return dict(zip(wanted, pairs, strict=True))
 
     def _asked_overall(self, scores: BatchScores, zero_shot: NDArray[np.float32]) -> NDArray[np.float32]:

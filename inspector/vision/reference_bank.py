@@ -31,7 +31,7 @@ from inspector.vision.coreset import coreset
 from inspector.vision.matching import Anywhere, FineInPlace, InPlace
 from inspector.vision.mutual import fit_measure, stands_still
 from inspector.vision.normal_map import NormalMap
-from inspector.vision.usual_places import shows_more_finer, usual_of_normals
+from inspector.vision.usual_places import shows_more_finer, unusual_of_normals
 from inspector.vision.whitening import Whitening, fit_whitening
 
 # One normal frame is cut into so many blocks a side where frames are to be compared with each other.
@@ -48,13 +48,14 @@ class Level:
     """One level of a bank: references, the whitening they have been through (if any), and what is usual of it.
 
     ``mean`` and ``std``, float32 [], are those of the normals' own distances, left one out; on the level FINE, and on
-    DETAIL beside it, those of each place, [rows, columns].
+    DETAIL beside it, those of each place, [rows, columns]; ``measured``, int64 [n], numbers the normals they are of.
     """
 
     matcher: Anywhere | InPlace | NormalMap
     whitening: Whitening | None = None
     mean: Tensor = field(default_factory=lambda: torch.tensor(0.0))
     std: Tensor = field(default_factory=lambda: torch.tensor(1.0))
+    measured: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -68,10 +69,20 @@ class Level:
         """
         return self.matcher.distance(features if self.whitening is None else self.whitening(features), leave_out)
 
+    def unusual(self, features: Tensor, leave_out: Tensor | None = None) -> Tensor:
+        """Return how unusual features are, [B, rows, columns]: 0 is usual, the unit a spread. As ``distance``."""
+        distance = self.distance(features, leave_out)
+        if self.measured is None:
+            return (distance - self.mean) / self.std
+        nobody = torch.zeros(len(distance), dtype=torch.bool, device=distance.device)
+        among = nobody if leave_out is None else torch.isin(leave_out, self.measured)
+        return unusual_of_normals(distance, self.mean, self.std, len(self.measured), among)
+
     def to(self, device: torch.device) -> Level:
         """Return the level with its tensors on ``device``."""
         whitening = None if self.whitening is None else self.whitening.to(device)
-        return Level(self.matcher.to(device), whitening, self.mean.to(device), self.std.to(device))
+        measured = None if self.measured is None else self.measured.to(device)
+        return Level(self.matcher.to(device), whitening, self.mean.to(device), self.std.to(device), measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +133,7 @@ class ReferenceBank:
         grid = finest_grid(features[name] for name in self.levels)
         parts = []
         for name, share in level_shares(self.levels).items():
-            level = self.levels[name]
-            unusual = (level.distance(features[name], leave_out) - level.mean) / level.std
+            unusual = self.levels[name].unusual(features[name], leave_out)
             parts.append(share * resize_scores(unusual, grid))
         return torch.stack(parts).sum(0)
 
@@ -192,8 +202,13 @@ def _shows_more_finer(texture: Level, features: Mapping[str, Tensor], scoring: S
 def _still_level(features: Tensor, scoring: ScoringSettings) -> Level:
     """Build the level DETAIL of a camera that stands still: matched in place, and held against each place."""
     level = build_level(DETAIL, features, replace(scoring, bank_matching="in_place"))
-    mean, std = usual_of_normals(level.distance(features, torch.arange(len(features))))
-    return replace(level, mean=mean, std=std)
+    return _by_place(level, features, torch.arange(len(features)))
+
+
+def _by_place(level: Level, features: Tensor, frames: Tensor) -> Level:
+    """Return a level that holds distances against those of normals, features of ``frames``, at each place."""
+    left_out = level.distance(features, frames)
+    return replace(level, mean=left_out.mean(0), std=left_out.std(0), measured=frames)
 
 
 def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
@@ -205,8 +220,7 @@ def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
     kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
     chosen = _spread_out(len(white), kept)
     matcher = FineInPlace(white[chosen].contiguous(), frames[chosen])
-    mean, std = usual_of_normals(matcher.distance(white, frames))
-    return Level(matcher, whitening, mean, std)
+    return _by_place(Level(matcher, whitening), features, frames)
 
 
 def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:

@@ -16,7 +16,7 @@ class TiledScorer:
     """Scores batches of images of one size, that of any number of tiles, at the patches of the whole image."""
 
     def __init__(self, visual: VisualScorer, max_images: int) -> None:
-        """``max_images``: how many tiles go through the tower at once; at least four quarters of one do."""
+        """``max_images``: how many tiles go through the tower at once."""
         self._visual = visual
         self._tile = Tiling(1, visual.image_size_px, visual.image_size_px // visual.grid[0])
         self._max_images = max_images
@@ -69,25 +69,6 @@ class TiledScorer:
             batch = torch.stack(views[start : start + self._max_images])
             parts.append(self._visual.score(batch, text[of], text_mask[of]))
         return _stitched(parts, tiling, len(images))
-
-    @torch.inference_mode()
-    def detail(self, images: Tensor) -> Tensor:
-        """Return patch tokens of images at twice their size, [B, 2 rows, 2 columns, D]; see ``VisualScorer.detail``.
-
-        Args:
-            images: float32 [B, 3, side_px, side_px] of a tiling.
-        """
-        tiling = self.tiling(images.shape[-1])
-        views = images if tiling.tiles == 1 else torch.stack([tile for image in images for tile in tiling.cut(image)])
-        at_once = max(1, self._max_images // 4)  # quarters of as many views go through the tower
-        starts = range(0, len(views), at_once)
-        tokens = torch.cat([self._visual.detail(views[start : start + at_once]) for start in starts])
-        if tiling.tiles == 1:
-            return tokens
-        # Two by two tokens of a patch are blended as one patch is.
-        by_patch = functional.pixel_unshuffle(tokens.permute(0, 3, 1, 2), 2)
-        blended = tiling.blend(by_patch.reshape(len(images), tiling.tiles**2, *by_patch.shape[1:]))
-        return functional.pixel_shuffle(blended, 2).permute(0, 2, 3, 1)
 
 
 def _reduced(image: Tensor, side_px: int) -> Tensor:

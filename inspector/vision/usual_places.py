@@ -45,15 +45,31 @@ def usual_of_places(distances: Tensor) -> tuple[Tensor, Tensor]:
     return middle, _steadied(_MAD_TO_STD * (distances - middle).abs().median(0).values)
 
 
-def usual_of_normals(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """As ``usual_of_places``, of frames known to be good: mean and deviation, which tell more of few frames."""
-    return distances.mean(0), _steadied(distances.std(0))
+def unusual_of_normals(distances: Tensor, mean: Tensor, std: Tensor, count: int, among: Tensor) -> Tensor:
+    """Return how unusual distances [B, rows, columns] are at each place, in spreads, where frames are known to be good.
+
+    Mean and deviation tell more of few frames than median and spread do.
+
+    Args:
+        mean, std: of ``count`` good frames at each place, [rows, columns]; the deviation is that of a sample.
+        among: bool [B], whether a frame is one of these. It is left out then: beside what it made itself no frame of
+            eight could be further off than 2.5 deviations, and thresholds would be as low.
+    """
+    away = distances - mean
+    # Mean and variance without one value, from those with it.
+    mean_without = mean - away / (count - 1)
+    variance_without = (std.square() * (count - 1) - away.square() * count / (count - 1)) / (count - 2)
+    own = among[:, None, None]
+    middle = torch.where(own, mean_without, mean)
+    spread = torch.where(own, variance_without.clamp_min(0).sqrt(), std)
+    return (distances - middle) / _steadied(spread)
 
 
 def _steadied(spread: Tensor) -> Tensor:
-    around = functional.pad(spread[None, None], (1, 1, 1, 1), mode="replicate")
-    around = functional.avg_pool2d(around, 3, stride=1)[0, 0]
-    return torch.hypot(around, around.mean()).clamp_min(_LEAST_SPREAD)
+    """Return spreads [..., rows, columns] averaged over 3 x 3 places, and never much below that of all places."""
+    grids = spread.reshape(-1, 1, *spread.shape[-2:])
+    around = functional.avg_pool2d(functional.pad(grids, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return torch.hypot(around, around.mean((2, 3), keepdim=True)).clamp_min(_LEAST_SPREAD).reshape(spread.shape)
 
 
 def shows_more_finer(texture: Tensor, fine: Tensor, *, already: bool = False) -> bool:

@@ -74,7 +74,7 @@ def with_scene_thresholds(
         maps, overall = (upsample(grid[:, None], shape.image_size_px)[:, 0].numpy() for grid in (own, asked))
         looks: Sequence[tuple[Tensor, ...]] = [()] * len(images)
         if image_score == "contrast":
-            looks = list(zip(scorer.detail(images), details.looks(images), strict=True))
+            looks = list(zip(*details.looks(images), strict=True))
         of_each = zip(found.image_scores.tolist(), overall, looks, strict=True)
         image_scores += [zero_shot_score(cls, each, product, scoring, seen) for cls, each, seen in of_each]
         peaks += maps.max(axis=(1, 2)).tolist()

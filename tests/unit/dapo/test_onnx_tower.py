@@ -89,16 +89,6 @@ def test_batches_of_any_size_keep_their_order(count: int) -> None:
     torch.testing.assert_close(made.type_grid, expected.type_grid, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp32", 1e-5), ("int8", 0.03)])
-@pytest.mark.parametrize("spec", MODELS, ids=lambda spec: f"{spec.name}-{spec.image_size_px}")
-def test_details_are_those_of_torch(spec: ModelSpec, precision: str, share: float) -> None:
-    weights, batch = lively_weights(spec, contexts=1), images(2, spec)
-    expected = VisualScorer.load(spec, weights).detail(batch)
-    made = VisualScorer.load(replace(spec, engine="onnx", precision=precision), weights)
-    assert made.engine == "onnx"
-    assert_near(made.detail(batch), expected, share)
-
-
 def test_models_without_layer_tokens_run_too() -> None:
     weights, _ = init_prompt_weights(TINY, PLATE, seed=1, layer_tokens=0)
     made, expected = both(TINY, 2, "fp32", weights.requires_grad_(False))

@@ -466,7 +466,7 @@ def test_thresholds_let_the_good_training_images_pass(tmp_path: Path, image_scor
     maps = upsample(anomaly_grid(scores.type_grid)[:, None], side).flatten(1)
     everywhere = np.ones((side, side), np.bool_)
     details = DetailNet.load(scorer.mean, scorer.std, scorer.device)
-    looks = zip(scorer.detail(images), details.looks(images), strict=True)
+    looks = zip(*details.looks(images), strict=True)
     contrasts = torch.tensor([highest_contrast(each, everywhere) for each in looks])
     # These two ask for all words that the weights were tuned with, not for those of an image's own class.
     tuned = Vocabulary(manifest.vocabulary)

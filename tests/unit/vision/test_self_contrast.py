@@ -27,8 +27,12 @@ def surface(seed: int = 0, side: int = 16) -> Tensor:
     return common + 0.2 * torch.randn(side, side, 32, generator=generator)
 
 
+def of_length_one(look: Tensor) -> Tensor:
+    return functional.normalize(look, dim=-1)
+
+
 def contrast(look: Tensor, area: NDArray[np.bool_]) -> float:
-    return highest_contrast([look], area)
+    return highest_contrast([of_length_one(look)], area)
 
 
 def with_spot(tap: Tensor, row: int, column: int) -> Tensor:
@@ -48,6 +52,7 @@ def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -
 def test_what_is_strange_to_one_network_alone_counts_less_than_what_is_strange_to_each() -> None:
     plain, spoilt, finer = surface(), with_spot(surface(), 7, 7), with_spot(surface(1, side=32), 14, 14)
     alone = [contrast(look, EVERYWHERE) for look in (plain, spoilt, finer)]
+    plain, spoilt, finer = map(of_length_one, (plain, spoilt, finer))
     assert highest_contrast([plain, finer], EVERYWHERE) == pytest.approx(np.sqrt(alone[0] * alone[2]), rel=1e-5)
     assert highest_contrast([spoilt, finer], EVERYWHERE) == pytest.approx(np.sqrt(alone[1] * alone[2]), rel=1e-5)
 
@@ -78,7 +83,7 @@ def test_frames_of_many_tiles_are_compared_in_steps() -> None:
 
 def test_frames_of_very_many_tiles_are_compared_at_coarser_details(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inspector.vision.self_contrast._MOST", 16)
-    pooled = functional.avg_pool2d(surface(side=32).permute(2, 0, 1), 2).permute(1, 2, 0)
+    pooled = functional.avg_pool2d(of_length_one(surface(side=32)).permute(2, 0, 1), 2).permute(1, 2, 0)
     assert contrast(surface(side=32), EVERYWHERE) == pytest.approx(contrast(pooled, EVERYWHERE))
 
 
@@ -95,6 +100,6 @@ def test_the_image_score_is_the_geometric_mean_of_the_maps_mean_and_the_contrast
     found = np.full((64, 64), 0.04, np.float32)
     detail = with_spot(surface(), 5, 5)
     expected = np.sqrt(0.04 * contrast(detail, EVERYWHERE))
-    assert zero_shot_score(0.9, found, product, CONTRAST, [detail]) == pytest.approx(expected, rel=1e-5)
+    assert zero_shot_score(0.9, found, product, CONTRAST, [of_length_one(detail)]) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match="looks for its contrast"):
         zero_shot_score(0.9, found, product, CONTRAST)
