@@ -37,8 +37,8 @@ class ScoringSettings:
     place; ``bank_matching`` says which of the two, ``bank_levels`` which features, for mutual scoring too: details,
     which are those of a network that learnt from photographs, and where frames are matched in place also hand-made
     texture at four times the tower's size, or the tower's features where parts do not quite stand still (``all``);
-    without that texture (``detail``); instead of details the tower's features and texture at its own size, in a third
-    of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
+    without that texture (``detail``); instead of details the tower's features and texture at its own size, in less
+    than half of the time (``coarse``); ``texture`` or the ``tower`` alone. Frames of
     n x n tiles have about (0.75 n + 0.25)^2 times the patches: anywhere, they need so many more ``bank_patches``.
     ``bank_fusion``: whether the zero-shot map, beside what the normals' own maps usually say at each place, has a share
     in the score (``zero_shot``) or distances alone make it (``none``).

@@ -21,6 +21,7 @@ from inspector.vision.whitening import Whitening
 
 BANK_SCHEMA = "inspection.bank/7"
 _MAX_BYTES = 256 * 2**20
+_FARTHEST = 1e6  # distances are of features that are whitened or of length 1
 _FEWEST = 3  # frames that a deviation without one of them can be told of
 _TEXT = f"{ZERO_SHOT}.text"
 
@@ -98,7 +99,8 @@ def parse_bank(data: bytes) -> tuple[ReferenceBank, BankInfo]:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
         raise _bad(str(error)) from error
-    levels = {name: _parse_level(name, tensors) for name in LEVELS if f"{name}.patches" in tensors}
+    there = [name for name in LEVELS if f"{name}.patches" in tensors]
+    levels = {name: _parse_level(name, tensors, len(info.frame_digests)) for name in there}
     if not levels:
         raise _bad("no level of features")
     return ReferenceBank(levels, _parse_text(tensors) if ZERO_SHOT in levels else None), info
@@ -111,7 +113,7 @@ def _parse_info(data: bytes) -> BankInfo:
         raise _bad(str(error)) from error
 
 
-def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
+def _parse_level(name: str, tensors: dict[str, Tensor], normals: int) -> Level:
     try:
         patches, frames = tensors[f"{name}.patches"].float(), tensors[f"{name}.frames"].long()
         normal = tensors[f"{name}.normal"].float()
@@ -120,20 +122,28 @@ def _parse_level(name: str, tensors: dict[str, Tensor]) -> Level:
         raise _bad(f"no tensor {error}") from error
     if not (patches.ndim in (2, 4) and patches.numel() > 0 and frames.shape == patches.shape[:1]):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if name == FINE and patches.ndim != 4:
+    measured = _parse_measured(name, tensors, normals)
+    if patches.ndim != 4 and (name == FINE or measured is not None):
         raise _bad(f"level {name} that is not compared in place")
-    measured = tensors[f"{name}.measured"].long() if name in (DETAIL, FINE) and f"{name}.measured" in tensors else None
     if normal.shape != ((2,) if measured is None else (2, *patches.shape[1:3])) or (name == FINE and measured is None):
         raise _bad(f"level {name} with shapes that do not fit together")
-    if measured is not None and not (measured.ndim == 1 and _FEWEST <= len(measured) == len(set(measured.tolist()))):
-        raise _bad(f"level {name} measured on frames that are none")
     # At a place where normals never differed the deviation is 0; what is around it counts there.
     least = (normal[1] > 0).all() if measured is None else (normal[1] >= 0).all()
-    if not (patches.isfinite().all() and normal.isfinite().all() and bool(least)):
+    if not (patches.isfinite().all() and bool((normal.abs() < _FARTHEST).all()) and bool(least)):
         raise _bad(f"level {name} with numbers out of range")
-    return Level(
-        _matcher(name, patches, frames), whitening, normal[0], normal[1], None if measured is None else measured.long()
-    )
+    return Level(_matcher(name, patches, frames), whitening, normal[0], normal[1], measured)
+
+
+def _parse_measured(name: str, tensors: dict[str, Tensor], normals: int) -> Tensor | None:
+    """Return the numbers of the normals that a level was measured on at each place; None: on all places together."""
+    measured = tensors.get(f"{name}.measured") if name in (DETAIL, FINE) else None
+    if measured is None:
+        return None
+    if measured.dtype != torch.int32 or measured.ndim != 1 or not _FEWEST <= len(measured) <= normals:
+        raise _bad(f"level {name} measured on frames that are none")
+    if len(set(measured.tolist())) < len(measured) or not (measured.min() >= 0 and measured.max() < normals):
+        raise _bad(f"level {name} measured on frames that are none")
+    return measured.long()
 
 
 def _matcher(name: str, patches: Tensor, frames: Tensor) -> Anywhere | InPlace | NormalMap:

@@ -22,13 +22,19 @@ _MOST = 6.0  # of ReLU6
 
 
 class OnnxStages:
-    """Runs images through the stages of a ``DetailNet``; each image alone on one thread, several side by side."""
+    """Runs images through the stages of a ``DetailNet``: each alone on one thread, several side by side.
 
-    def __init__(self, stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[Sequence[int]]) -> None:
-        """``wanted``: for each kind of run the numbers of the stages whose output it returns, in rising order."""
+    One that comes alone, as a block of a large frame, has all threads.
+    """
+
+    def __init__(self, stem: nn.Conv2d, stages: nn.ModuleList, kinds: Sequence[Sequence[int]]) -> None:
+        """``kinds``: of runs, by the numbers of the stages whose output is returned, in rising order."""
+        self.threads = torch.get_num_threads()
         # One graph runs to its end, whichever of its outputs is asked for: each kind of run has one of its own.
-        self._sessions = {tuple(kind): _session(stem, stages, kind) for kind in wanted}
-        self._pool = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="onnx-details")
+        graphs = {tuple(kind): _graph(stem, stages, kind) for kind in kinds}
+        self._side_by_side = {kind: _session(graph, 1) for kind, graph in graphs.items()}
+        self._alone = {kind: _session(graph, self.threads) for kind, graph in graphs.items()}
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="onnx-details")
 
     def __call__(self, images: Tensor, kind: Sequence[int]) -> list[Tensor]:
         """Return what comes out of the stages of a ``kind`` of run, [B, channels, rows, columns] each.
@@ -36,8 +42,8 @@ class OnnxStages:
         Args:
             images: float32 [B, 3, H, W] on the CPU, normalised as the network was trained.
         """
-        run = partial(_run, self._sessions[tuple(kind)])
-        by_image = self._pool.map(run, np.ascontiguousarray(images.numpy()))
+        sessions = self._side_by_side if len(images) > 1 else self._alone
+        by_image = self._pool.map(partial(_run, sessions[tuple(kind)]), np.ascontiguousarray(images.numpy()))
         return [torch.from_numpy(np.concatenate(stage)) for stage in zip(*by_image, strict=True)]
 
 
@@ -46,7 +52,17 @@ def _run(session: onnxruntime.InferenceSession, image: NDArray[np.float32]) -> l
     return found
 
 
-def _session(stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[int]) -> onnxruntime.InferenceSession:
+def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that wait would take what decoding needs; an arena would keep what the largest frame took.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = _ERRORS_ONLY
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _graph(stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[int]) -> bytes:
     graph = _Graph()
     x, outputs = graph.limited(graph.convolved(_INPUT, stem)), []
     stage: Any
@@ -55,10 +71,7 @@ def _session(stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[int]) -> o
             x = graph.through(x, block)
         if number in wanted:
             outputs.append(x)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(graph.serialised(outputs), options, providers=["CPUExecutionProvider"])
+    return graph.serialised(outputs)
 
 
 class _Graph:

@@ -164,7 +164,10 @@ class DetailNet(nn.Module):
 
     def _in_parts(self, images: Tensor, side_px: int) -> Iterator[Tensor]:
         """Yield images on the network's device, so many at once as memory is meant for."""
-        for part in torch.split(images, max(1, _PIXELS_AT_ONCE // side_px**2)):
+        at_once = max(1, _PIXELS_AT_ONCE // side_px**2)
+        if self._in_onnx is not None and at_once > 1:
+            at_once = max(at_once, self._in_onnx.threads)
+        for part in torch.split(images, at_once):
             yield part.to(self.middle.device)
 
 

@@ -75,7 +75,7 @@ class Level:
         if self.measured is None:
             return (distance - self.mean) / self.std
         nobody = torch.zeros(len(distance), dtype=torch.bool, device=distance.device)
-        among = nobody if leave_out is None else torch.isin(leave_out, self.measured)
+        among = nobody if leave_out is None else torch.isin(leave_out, self.measured) & (leave_out >= 0)
         return unusual_of_normals(distance, self.mean, self.std, len(self.measured), among)
 
     def to(self, device: torch.device) -> Level:
@@ -165,12 +165,14 @@ def build_bank(
         raise BadInputError("at least one normal frame", "none", "give normal frames of the camera")
     fusion = "none" if text is None else scoring.bank_fusion
     chosen = chosen_levels(scoring.bank_levels, fusion)
-    depends = only_in_place(chosen)
+    depends = only_in_place(chosen) | {DETAIL}
     levels = {name: build_level(name, features[name], scoring) for name in chosen if name not in depends}
     finer = FINE in chosen and FINE in features and _shows_more_finer(levels[TEXTURE], features, scoring)
     if finer:
         levels[FINE] = _fine_level(features[FINE], scoring)
         levels[DETAIL] = _still_level(features[DETAIL], scoring)
+    elif DETAIL in chosen:
+        levels[DETAIL] = build_level(DETAIL, features[DETAIL], scoring)
     in_place = DETAIL in levels and isinstance(levels[DETAIL].matcher, InPlace)
     counting = counting_levels(chosen, in_place=in_place, finer=finer)
     levels |= {name: build_level(name, features[name], scoring) for name in counting if name not in levels}

@@ -95,7 +95,8 @@ def _contrast(detail: Tensor, inspected: Tensor) -> Tensor:
     return torch.cat(found).reshape(rows, columns) * inspected
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _kept(rows: int, columns: int) -> Tensor:
     """Number the details that others are compared with: every second one, as on a chessboard, tells as much as all."""
     y, x = torch.arange(rows), torch.arange(columns)
@@ -103,7 +104,8 @@ def _kept(rows: int, columns: int) -> Tensor:
 
 
 # Frames of one size follow each other, and to find out costs more than all the rest.
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _near(top: int, bottom: int, rows: int, columns: int) -> Tensor:
     """Say which kept details lie near those of some rows: bool [(bottom - top) x columns, kept]."""
     y, x = torch.arange(rows), torch.arange(columns)

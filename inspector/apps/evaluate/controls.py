@@ -23,6 +23,8 @@ from inspector.vision.image_file import printable
 
 # A random text side has nothing to add to distances: with it the control would be weaker than it can be.
 _DISTANCES_ALONE = {"bank_fusion": "none", "mutual_fusion": "none"}
+# Details, and contrasts, would be those of a network that learnt from photographs.
+_NOTHING_LEARNT = {"bank_levels": "coarse", "image_score": "cls"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,7 @@ class Control:
 
 
 CONTROLS = (
-    # Details would be those of a network that learnt from photographs.
-    Control("untrained", (("bank_levels", "coarse"), *_DISTANCES_ALONE.items()), untrained=True),
+    Control("untrained", (*_NOTHING_LEARNT.items(), *_DISTANCES_ALONE.items()), untrained=True),
     Control("hand-made features", (("bank_levels", "texture"), *_DISTANCES_ALONE.items())),
 )
 

@@ -150,7 +150,7 @@ def test_what_differs_at_one_place_in_every_good_frame_is_strange_only_elsewhere
 def test_normals_of_a_bank_peak_as_high_as_good_frames_that_come_later(count: int) -> None:
     """Thresholds are made of their scores: beside what a frame made usual itself its peaks would be low."""
     bank = build_bank(features(count))
-    again, _ = parse_bank(dump_bank(bank, INFO))
+    again, _ = parse_bank(dump_bank(bank, dataclasses.replace(INFO, frame_digests=("a",) * count)))
     for each in (bank, again):
         own = each.score(features(count), leave_out=torch.arange(count)).amax((1, 2)).median()
         assert own == pytest.approx(float(each.score(features(32, seed=5)).amax((1, 2)).median()), rel=0.2)
@@ -195,8 +195,18 @@ def test_a_bank_with_fine_texture_comes_back_from_its_file_and_a_damaged_one_is_
         dataclasses.replace(level, matcher=Anywhere(patches.flatten(0, 2), frames.repeat_interleave(32 * 32))),
         dataclasses.replace(level, whitening=None),
     ]
-    for damaged in broken:
-        data = dump_bank(dataclasses.replace(bank, levels={**bank.levels, FINE: damaged}), INFO)
+    detail = bank.levels[DETAIL]
+    spread = Anywhere(detail.matcher.patches.flatten(0, 2), torch.zeros(9 * 64, dtype=torch.int64))
+    wide = torch.ones(8)
+    broken_details = [
+        dataclasses.replace(detail, matcher=spread, mean=wide, std=wide),
+        dataclasses.replace(detail, measured=torch.tensor([-1, 0, 1])),
+        dataclasses.replace(detail, measured=torch.arange(3) + 7),
+        dataclasses.replace(detail, measured=torch.arange(10)),
+        dataclasses.replace(detail, std=torch.full_like(detail.std, 1e30)),
+    ]
+    for name, damaged in [*((FINE, each) for each in broken), *((DETAIL, each) for each in broken_details)]:
+        data = dump_bank(dataclasses.replace(bank, levels={**bank.levels, name: damaged}), INFO)
         with pytest.raises(BadInputError, match="enrol the camera again"):
             parse_bank(data)
 

@@ -131,11 +131,13 @@ def test_a_few_bad_frames_do_not_hide_themselves(level: str, seed: int, bad: int
     assert min(peaks[:bad]) > scores[0].score_maps.image.midpoint
 
 
-def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next() -> None:
+# Of parts that lie loosely the tower's level makes the law of peaks broader than the threshold takes it for.
+@pytest.mark.parametrize(("without", "at_most"), [("lower", 0.018), ("", 0.03)])
+def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next(without: str, at_most: float) -> None:
     alarms: list[bool] = []
     for seed in (1, 3):
         values, drawn = features(400, seed), np.random.default_rng(seed)
-        del values["lower"]
+        values.pop(without, None)
         for frame_details in values["detail"]:  # good parts, each with a blemish that may be large
             row, column = drawn.integers(8, size=2)
             frame_details[row, column] += 0.045 * (2 + drawn.gumbel())
@@ -146,7 +148,7 @@ def test_an_alarm_on_a_good_frame_does_not_bring_the_threshold_down_on_the_next(
             if start >= 32:
                 assert scores is not None
                 alarms += [score.peaks.image >= score.score_maps.image.midpoint for score in scores]
-    assert np.mean(alarms) < 0.018  # 0.024 where such frames, once parted with, no longer count
+    assert np.mean(alarms) < at_most  # 0.024 where such frames, once parted with, no longer count
 
 
 @pytest.mark.parametrize("level", ["detail", "texture"])

@@ -49,7 +49,7 @@ def test_a_spot_unlike_the_rest_is_found_wherever_it_is(row: int, column: int) -
     assert 3 * good < spoilt <= 1
 
 
-def test_what_is_strange_to_one_network_alone_counts_less_than_what_is_strange_to_each() -> None:
+def test_what_is_strange_in_one_way_alone_counts_less_than_what_is_strange_in_each() -> None:
     plain, spoilt, finer = surface(), with_spot(surface(), 7, 7), with_spot(surface(1, side=32), 14, 14)
     alone = [contrast(look, EVERYWHERE) for look in (plain, spoilt, finer)]
     plain, spoilt, finer = map(of_length_one, (plain, spoilt, finer))
