@@ -3,8 +3,9 @@
 What a model sees is cached once (``scoring_cache.py``), and so are the distances of each level; a share then costs a
 weighted sum. Prints image and pixel AUROC of every set and their mean over the sets, means of ``--draws`` draws: of
 banks of ``--shots`` normal images, and of streams of 29 normal and 3 defective frames that nobody labelled. First each
-level alone, which a mixture has to beat; then what ``bank_levels`` ``detail`` and ``coarse`` mix, and the mixtures of
-``--try``. The image score is the mean of the highest 0.5 % of the map, but for zero-shot ``cls`` and ``map``.
+level alone, which a mixture has to beat; then what ``bank_levels`` ``detail`` mixes where parts lie loosely and where
+they lie anywhere, ``coarse``, and the mixtures of ``--try``. The image score is the mean of the highest 0.5 % of the
+map, but for zero-shot ``cls`` and ``map``.
 
     python tests/bench/level_shares.py ball_screw/ cookie/ --cache /tmp/cache --try texture=1,zero_shot=0.5
 """
@@ -33,6 +34,7 @@ from inspector.vision.bank_features import (
     TEXTURE,
     ZERO_SHOT,
     chosen_levels,
+    counting_levels,
     finest_grid,
     level_shares,
     of_length_one,
@@ -187,7 +189,11 @@ def main() -> None:
         draws = {name: all_draws(seen, kind, asked.cache, asked.shots, asked.draws) for name, seen in sets.items()}
         for shares in ({name: 1.0} for name in LEVELS):
             row(f"{kind}: {next(iter(shares))} alone", draws, sets, shares)
-        served = [level_shares(chosen_levels(choice, "zero_shot")) for choice in ("detail", "coarse")]
+        # Parts that lie loosely, and anywhere; what is usual at each place of parts that stand still is not measured.
+        states = [
+            counting_levels(chosen_levels("detail", "zero_shot"), in_place=here, finer=False) for here in (True, False)
+        ]
+        served = [level_shares(levels) for levels in (*states, chosen_levels("coarse", "zero_shot"))]
         for shares in (*served, *asked.mixtures):
             row(f"{kind}: " + " ".join(f"{name}={share:.3g}" for name, share in shares.items()), draws, sets, shares)
 
