@@ -10,17 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import open_clip.transformer
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from inspector.dapo.layer_tokens import PROGRESSIVE_ALPHA
+from inspector.dapo.onnx_nodes import MICROSOFT, OnnxNodes, numbers
 
 INPUT = "embedded"
-_OPSET, _IR_VERSION = 20, 10  # as of ONNX Runtime 1.18
-_MICROSOFT = "com.microsoft"
 # Weights stay within 7 bits: processors without VNNI add two products of a byte and a weight in 16 bits, which
 # 2 x 255 x 64 just fits; with 127 they would clip unnoticed.
 _LARGEST_WEIGHT = 64
@@ -43,7 +40,7 @@ def blocks_graph(blocks: nn.ModuleList, layer_tokens: Tensor, tokens: int, outpu
         NoGraphError: a block is not open_clip's common one.
     """
     graph = _Graph(int8)
-    slots = _numbers(layer_tokens)
+    slots = numbers(layer_tokens)
     sequence, length = INPUT, tokens + slots.shape[1]
     named = []
     for layer, block in enumerate(blocks, start=1):
@@ -53,14 +50,14 @@ def blocks_graph(blocks: nn.ModuleList, layer_tokens: Tensor, tokens: int, outpu
         if layer in outputs:
             named.append(sequence)
     width = slots.shape[2]
-    return graph.serialised((1, tokens, width), named, (1, length, width))
+    return graph.serialised(INPUT, (1, tokens, width), named, (1, length, width))
 
 
 def _block(graph: _Graph, block: Any, x: str) -> str:
     attention = block.attn
     projected = graph.linear(graph.norm(x, block.ln_1), attention.in_proj_weight, attention.in_proj_bias)
     query, key, value = graph.split(projected, 3)
-    mixed = graph.add("MultiHeadAttention", [query, key, value], _MICROSOFT, num_heads=attention.num_heads)
+    mixed = graph.add("MultiHeadAttention", [query, key, value], MICROSOFT, num_heads=attention.num_heads)
     out, scale = attention.out_proj, getattr(block.ls_1, "gamma", None)
     x = graph.add("Add", [x, graph.linear(mixed, out.weight, out.bias, scale)])
     first, second, scale = block.mlp.c_fc, block.mlp.c_proj, getattr(block.ls_2, "gamma", None)
@@ -82,23 +79,15 @@ def _check(block: Any) -> None:
             raise NoGraphError(f"no graph is written for a block whose {name} is {type(part).__name__}")
 
 
-class _Graph:
-    """Nodes and constants so far; each method adds some and returns the name of what they put out."""
+class _Graph(OnnxNodes):
+    """The operators that a block is made of."""
 
     def __init__(self, int8: bool) -> None:
+        super().__init__()
         self._int8 = int8
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def add(self, operator: str, inputs: list[str], domain: str = "", **attributes: Any) -> str:
-        output = f"v{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [output], domain=domain, **attributes))
-        return output
 
     def split(self, x: str, parts: int) -> list[str]:
-        outputs = [f"v{len(self._nodes)}_{part}" for part in range(parts)]
-        self._nodes.append(helper.make_node("Split", [x], outputs, axis=-1, num_outputs=parts))
-        return outputs
+        return self.add_many("Split", [x], parts, axis=-1, num_outputs=parts)
 
     def mix(self, x: str, slots: Array, length: int, *, first: bool) -> str:
         """Put this layer's tokens into the slots after the first position, as ``run_with_layer_tokens`` does."""
@@ -107,66 +96,40 @@ class _Graph:
             return x
         if first:
             head, rest = self._rows(x, 0, 1), self._rows(x, 1, length)
-            return self.add("Concat", [head, self._constant(slots[None]), rest], axis=1)
+            return self.add("Concat", [head, self.constant(slots[None]), rest], axis=1)
         kept, learnt = np.ones((1, length, 1), np.float32), np.zeros((1, length, slots.shape[1]), np.float32)
         kept[:, 1 : 1 + count] = PROGRESSIVE_ALPHA
         learnt[:, 1 : 1 + count] = (1 - PROGRESSIVE_ALPHA) * slots
-        return self.add("Add", [self.add("Mul", [x, self._constant(kept)]), self._constant(learnt)])
+        return self.add("Add", [self.add("Mul", [x, self.constant(kept)]), self.constant(learnt)])
 
     def norm(self, x: str, norm: nn.LayerNorm) -> str:
-        parameters = [self._constant(_numbers(norm.weight)), self._constant(_numbers(norm.bias))]
+        parameters = [self.constant(numbers(norm.weight)), self.constant(numbers(norm.bias))]
         return self.add("LayerNormalization", [x, *parameters], epsilon=norm.eps, axis=-1)
 
     def linear(self, x: str, weight: Tensor, bias: Tensor, scale: Tensor | None = None) -> str:
         """Add ``scale * (weight @ x + bias)``; weight [out, in]."""
-        columns, offset = _numbers(weight).T, _numbers(bias)
+        columns, offset = numbers(weight).T, numbers(bias)
         if scale is not None:
-            columns, offset = columns * _numbers(scale), offset * _numbers(scale)
+            columns, offset = columns * numbers(scale), offset * numbers(scale)
         if not self._int8:
-            return self.add("Add", [self.add("MatMul", [x, self._constant(columns)]), self._constant(offset)])
+            return self.add("Add", [self.add("MatMul", [x, self.constant(columns)]), self.constant(offset)])
         whole, steps = _quantised(columns)
         zeros = np.zeros(steps.shape, np.int8)
-        inputs = [x, *(self._constant(part) for part in (whole, steps, zeros, offset))]
-        return self.add("DynamicQuantizeMatMul", inputs, _MICROSOFT)
+        inputs = [x, *(self.constant(part) for part in (whole, steps, zeros, offset))]
+        return self.add("DynamicQuantizeMatMul", inputs, MICROSOFT)
 
     def activation(self, x: str, activation: nn.Module) -> str:
         if isinstance(activation, open_clip.transformer.QuickGELU):
-            return self.add("QuickGelu", [x], _MICROSOFT, alpha=1.702)
+            return self.add("QuickGelu", [x], MICROSOFT, alpha=1.702)
         # Its error, 1e-3 at most, is far below that of the next quantisation, and it takes two thirds of the time.
-        return self.add("FastGelu", [x], _MICROSOFT) if self._int8 else self.add("Gelu", [x])
-
-    def serialised(self, input_shape: tuple[int, ...], outputs: list[str], output_shape: tuple[int, ...]) -> bytes:
-        def value(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-
-        graph = helper.make_graph(
-            self._nodes,
-            "blocks",
-            [value(INPUT, input_shape)],
-            [value(name, output_shape) for name in outputs],
-            self._constants,
-        )
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        written: bytes = model.SerializeToString()
-        return written
+        return self.add("FastGelu", [x], MICROSOFT) if self._int8 else self.add("Gelu", [x])
 
     def _rows(self, x: str, start: int, stop: int) -> str:
-        bounds = [self._constant(np.array([number], np.int64)) for number in (start, stop, 1)]
+        bounds = [self.constant(np.array([number], np.int64)) for number in (start, stop, 1)]
         return self.add("Slice", [x, *bounds])
-
-    def _constant(self, values: NDArray[Any]) -> str:
-        name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
 
 
 def _quantised(columns: Array) -> tuple[NDArray[np.int8], Array]:
     """Return whole numbers and the size of a step of each column, whose product is nearest to ``columns``."""
     steps = np.maximum(np.abs(columns).max(axis=0) / _LARGEST_WEIGHT, np.finfo(np.float32).tiny).astype(np.float32)
     return np.rint(columns / steps).astype(np.int8), steps
-
-
-def _numbers(values: Tensor) -> Array:
-    numbers: Array = values.detach().float().cpu().numpy()
-    return numbers

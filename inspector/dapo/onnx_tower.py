@@ -5,15 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from inspector.dapo.onnx_graph import INPUT, blocks_graph
+from inspector.dapo.onnx_nodes import open_session
 from inspector.dapo.visual_tower import VisualFeatures, VisualTower
-
-_ERRORS_ONLY = 3
 
 
 class OnnxTower:
@@ -31,10 +29,7 @@ class OnnxTower:
         self._layers = sorted({*shape.taps, shape.visual_layers})
         tokens = 1 + shape.grid[0] * shape.grid[1]
         graph = blocks_graph(tower.vit.transformer.resblocks, layer_tokens, tokens, self._layers, int8=int8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(graph)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="onnx-tower")
 
     @torch.inference_mode()

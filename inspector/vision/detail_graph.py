@@ -8,16 +8,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from inspector.dapo.onnx_nodes import OnnxNodes, numbers, open_session
+
 _INPUT = "images"
-_OPSET, _IR_VERSION = 20, 10  # as of ONNX Runtime 1.18
-_ERRORS_ONLY = 3
 _MOST = 6.0  # of ReLU6
 
 
@@ -32,8 +30,9 @@ class OnnxStages:
         self.threads = torch.get_num_threads()
         # One graph runs to its end, whichever of its outputs is asked for: each kind of run has one of its own.
         graphs = {tuple(kind): _graph(stem, stages, kind) for kind in kinds}
-        self._side_by_side = {kind: _session(graph, 1) for kind, graph in graphs.items()}
-        self._alone = {kind: _session(graph, self.threads) for kind, graph in graphs.items()}
+        # What the largest frame took would be kept for good.
+        self._side_by_side = {kind: open_session(graph, keeps_memory=False) for kind, graph in graphs.items()}
+        self._alone = {kind: open_session(graph, self.threads, keeps_memory=False) for kind, graph in graphs.items()}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="onnx-details")
 
     def __call__(self, images: Tensor, kind: Sequence[int]) -> list[Tensor]:
@@ -52,16 +51,6 @@ def _run(session: onnxruntime.InferenceSession, image: NDArray[np.float32]) -> l
     return found
 
 
-def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    # Threads that wait would take what decoding needs; an arena would keep what the largest frame took.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def _graph(stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[int]) -> bytes:
     graph = _Graph()
     x, outputs = graph.limited(graph.convolved(_INPUT, stem)), []
@@ -71,26 +60,25 @@ def _graph(stem: nn.Conv2d, stages: nn.ModuleList, wanted: Sequence[int]) -> byt
             x = graph.through(x, block)
         if number in wanted:
             outputs.append(x)
-    return graph.serialised(outputs)
+    return graph.serialised(_INPUT, ("images", 3, "height", "width"), outputs)
 
 
-class _Graph:
-    """Nodes and constants so far; each method adds some and returns the name of what they put out."""
+class _Graph(OnnxNodes):
+    """The operators that a stage is made of."""
 
     def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self._least, self._most = (self._constant(np.array(bound, np.float32)) for bound in (0, _MOST))
+        super().__init__()
+        self._least, self._most = (self.constant(np.array(bound, np.float32)) for bound in (0, _MOST))
 
     def through(self, x: str, block: Any) -> str:
         wide = x if block.widen is None else self.limited(self.convolved(x, block.widen))
         narrow = self.convolved(self.limited(self.convolved(wide, block.filter)), block.narrow)
-        return self._add("Add", [narrow, x]) if block.adds else narrow
+        return self.add("Add", [narrow, x]) if block.adds else narrow
 
     def convolved(self, x: str, convolution: Any) -> str:
-        parameters = [self._constant(_numbers(part)) for part in (convolution.weight, convolution.bias)]
+        parameters = [self.constant(numbers(part)) for part in (convolution.weight, convolution.bias)]
         left, right, top, bottom = convolution.around
-        return self._add(
+        return self.add(
             "Conv",
             [x, *parameters],
             strides=list(convolution.stride),
@@ -99,27 +87,4 @@ class _Graph:
         )
 
     def limited(self, x: str) -> str:
-        return self._add("Clip", [x, self._least, self._most])
-
-    def serialised(self, outputs: Sequence[str]) -> bytes:
-        images = helper.make_tensor_value_info(_INPUT, onnx.TensorProto.FLOAT, ["images", 3, "height", "width"])
-        found = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs]
-        graph = helper.make_graph(self._nodes, "details", [images], found, self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
-        written: bytes = model.SerializeToString()
-        return written
-
-    def _add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
-        output = f"v{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
-        return output
-
-    def _constant(self, values: NDArray[np.float32]) -> str:
-        name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-
-def _numbers(values: Tensor) -> NDArray[np.float32]:
-    numbers: NDArray[np.float32] = values.detach().float().cpu().numpy()
-    return numbers
+        return self.add("Clip", [x, self._least, self._most])
