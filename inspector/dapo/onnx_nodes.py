@@ -59,13 +59,12 @@ class OnnxNodes:
         return written
 
 
-def open_session(graph: bytes, threads: int = 1, *, keeps_memory: bool = True) -> onnxruntime.InferenceSession:
-    """Load a serialised model for the CPU; ``keeps_memory``: whether what a run took is kept for the next."""
+def open_session(graph: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Load a serialised model for the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Threads that wait would take what decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = _ERRORS_ONLY
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 

@@ -17,6 +17,9 @@ from inspector.dapo.onnx_nodes import OnnxNodes, numbers, open_session
 
 _INPUT = "images"
 _MOST = 6.0  # of ReLU6
+# What an image of so many pixels takes is kept for the next one, a quarter of the time; what a larger one takes goes
+# back, or an inspector would hold what its largest frame took.
+_KEPT_PX = 640 * 640
 
 
 class OnnxStages:
@@ -30,9 +33,8 @@ class OnnxStages:
         self.threads = torch.get_num_threads()
         # One graph runs to its end, whichever of its outputs is asked for: each kind of run has one of its own.
         graphs = {tuple(kind): _graph(stem, stages, kind) for kind in kinds}
-        # What the largest frame took would be kept for good.
-        self._side_by_side = {kind: open_session(graph, keeps_memory=False) for kind, graph in graphs.items()}
-        self._alone = {kind: open_session(graph, self.threads, keeps_memory=False) for kind, graph in graphs.items()}
+        self._side_by_side = {kind: open_session(graph) for kind, graph in graphs.items()}
+        self._alone = {kind: open_session(graph, self.threads) for kind, graph in graphs.items()}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="onnx-details")
 
     def __call__(self, images: Tensor, kind: Sequence[int]) -> list[Tensor]:
@@ -47,7 +49,10 @@ class OnnxStages:
 
 
 def _run(session: onnxruntime.InferenceSession, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    found: list[NDArray[np.float32]] = session.run(None, {_INPUT: image[None]})
+    options = onnxruntime.RunOptions()
+    if image[0].size > _KEPT_PX:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    found: list[NDArray[np.float32]] = session.run(None, {_INPUT: image[None]}, options)
     return found
 
 
