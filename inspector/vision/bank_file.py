@@ -139,9 +139,10 @@ def _parse_measured(name: str, tensors: dict[str, Tensor], normals: int) -> Tens
     measured = tensors.get(f"{name}.measured") if name in (DETAIL, FINE) else None
     if measured is None:
         return None
-    if measured.dtype != torch.int32 or measured.ndim != 1 or not _FEWEST <= len(measured) <= normals:
-        raise _bad(f"level {name} measured on frames that are none")
-    if len(set(measured.tolist())) < len(measured) or not (measured.min() >= 0 and measured.max() < normals):
+    listed = measured.dtype == torch.int32 and measured.ndim == 1 and _FEWEST <= len(measured) <= normals
+    # Their length is known to be small before they are looked at one by one.
+    different = listed and len(set(measured.tolist())) == len(measured)
+    if not (different and 0 <= measured.min() <= measured.max() < normals):
         raise _bad(f"level {name} measured on frames that are none")
     return measured.long()
 

@@ -17,8 +17,8 @@ from inspector.dapo.onnx_nodes import OnnxNodes, numbers, open_session
 
 _INPUT = "images"
 _MOST = 6.0  # of ReLU6
-# What an image of so many pixels takes is kept for the next one, a quarter of the time; what a larger one takes goes
-# back, or an inspector would hold what its largest frame took.
+# What an image of at most so many pixels takes is kept for the next one, which saves a quarter of its time; what a
+# larger one takes goes back, or an inspector would hold what its largest frame took.
 _KEPT_PX = 640 * 640
 
 

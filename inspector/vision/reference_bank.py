@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -203,26 +203,30 @@ def _shows_more_finer(texture: Level, features: Mapping[str, Tensor], scoring: S
 
 def _still_level(features: Tensor, scoring: ScoringSettings) -> Level:
     """Build the level DETAIL of a camera that stands still: matched in place, and held against each place."""
-    level = build_level(DETAIL, features, replace(scoring, bank_matching="in_place"))
-    return _by_place(level, features, torch.arange(len(features)))
-
-
-def _by_place(level: Level, features: Tensor, frames: Tensor) -> Level:
-    """Return a level that holds distances against those of normals, features of ``frames``, at each place."""
-    left_out = level.distance(features, frames)
-    return replace(level, mean=left_out.mean(0), std=left_out.std(0), measured=frames)
+    frames = torch.arange(len(features))
+    return _by_place(_kept_in_place(InPlace, DETAIL, features, frames, scoring), None, features, frames)
 
 
 def _fine_level(features: Tensor, scoring: ScoringSettings) -> Level:
     """Build the level FINE of a camera that stands still."""
     frames = _spread_out(len(features), _MOST_FINE)
-    features = features[frames]
-    whitening = fit_whitening(features)
-    white = whitening(features)
-    kept = frames_in_place(FINE, white.shape[1:], len(white), scoring)
-    chosen = _spread_out(len(white), kept)
-    matcher = FineInPlace(white[chosen].contiguous(), frames[chosen])
-    return _by_place(Level(matcher, whitening), features, frames)
+    whitening = fit_whitening(features[frames])
+    white = whitening(features[frames])
+    return _by_place(_kept_in_place(FineInPlace, FINE, white, frames, scoring), whitening, white, frames)
+
+
+def _kept_in_place(
+    kind: type[InPlace], name: str, features: Tensor, frames: Tensor, scoring: ScoringSettings
+) -> InPlace:
+    """Return references of about the same place: all patches of as many of the ``frames`` as may be kept."""
+    chosen = _spread_out(len(features), frames_in_place(name, features.shape[1:], len(features), scoring))
+    return kind(features[chosen].contiguous(), frames[chosen])
+
+
+def _by_place(matcher: InPlace, whitening: Whitening | None, features: Tensor, frames: Tensor) -> Level:
+    """Return a level that holds distances against those of normals, features of ``frames``, at each place."""
+    left_out = matcher.distance(features, frames)
+    return Level(matcher, whitening, left_out.mean(0), left_out.std(0), frames)
 
 
 def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
@@ -236,9 +240,8 @@ def build_level(name: str, features: Tensor, scoring: ScoringSettings) -> Level:
     white = features if whitening is None else whitening(features)
     choices = []
     if scoring.bank_matching == "in_place" or (scoring.bank_matching == "auto" and len(white) > 1):
-        kept = frames_in_place(name, white.shape[1:], len(white), scoring)
-        chosen = _spread_out(len(white), kept)
-        choices.append(_measured(white, InPlace(white[chosen].contiguous(), chosen), whitening))
+        in_place = _kept_in_place(InPlace, name, white, torch.arange(len(white)), scoring)
+        choices.append(_measured(white, in_place, whitening))
     if scoring.bank_matching != "in_place":
         choices.append(_measured(white, _anywhere(white, scoring.bank_patches), whitening))
     return min(choices, key=_unexplained)
